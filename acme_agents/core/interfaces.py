@@ -1,0 +1,100 @@
+"""The one interface: an agent is a few pure functions, and everything that runs them is shared."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from acme_agents.core.types import (
+    Action,
+    ActorState,
+    Array,
+    EnvironmentSpec,
+    Extras,
+    Key,
+    Observation,
+    Params,
+    Transition,
+)
+
+TrainingState = Any  # a pytree of arrays: parameters, optimiser state, counters, random key
+
+
+class ActorCore(NamedTuple):
+    """How an agent acts. Both functions are pure and can be jitted; observations have no batch dimension.
+
+    Attributes:
+      init: `(key) -> actor_state`: random key, recurrent state, exploration noise; called at every episode's start.
+      select_action: `(params, observation, actor_state) -> (action, actor_state, extras)`; the extras are stored in
+        replay beside the step.
+    """
+
+    init: Callable[[Key], ActorState]
+    select_action: Callable[[Params, Observation, ActorState], tuple[Action, ActorState, Extras]]
+
+
+class UpdateOutput(NamedTuple):
+    """What one update reports beside the new state."""
+
+    metrics: dict[str, Array]  # scalars, averaged by the runtime before they are logged
+
+
+class LearnerCore(NamedTuple):
+    """How an agent learns. All three functions are pure and can be jitted.
+
+    Attributes:
+      init: `(key) -> training_state`.
+      update: `(training_state, batch) -> (training_state, output)`: one gradient step.
+      params: `(training_state) -> params`: what an actor needs, and nothing more.
+    """
+
+    init: Callable[[Key], TrainingState]
+    update: Callable[[TrainingState, Transition], tuple[TrainingState, UpdateOutput]]
+    params: Callable[[TrainingState], Params]
+
+
+@dataclasses.dataclass(frozen=True)
+class NStep:
+    """Experience as n-step transitions.
+
+    Attributes:
+      n: steps of reward before the bootstrap.
+      discount: gamma, per environment step.
+    """
+
+    n: int
+    discount: float
+
+
+@dataclasses.dataclass(frozen=True)
+class ReplaySpec:
+    """What an agent wants of its replay; data, not code.
+
+    Attributes:
+      experience: the form of what is sampled.
+      batch_size: transitions per update.
+      min_size: transitions in replay before the first update.
+      max_size: transitions that replay keeps; the oldest go first.
+      samples_per_insert: transitions sampled per transition inserted, held once `min_size` is reached.
+    """
+
+    experience: NStep
+    batch_size: int
+    min_size: int
+    max_size: int
+    samples_per_insert: float
+
+
+class Agent(Protocol):
+    """An agent: its configuration, and the pure functions made from it for an environment.
+
+    An agent's module offers it by two names: `Config`, a frozen dataclass, and `make(config) -> Agent`.
+    """
+
+    def learner(self, spec: EnvironmentSpec) -> LearnerCore:
+        """Makes the learner's functions."""
+
+    def actor(self, spec: EnvironmentSpec, *, evaluation: bool) -> ActorCore:
+        """Makes the actor's functions: exploring, or deterministic for an evaluation."""
+
+    def replay(self, spec: EnvironmentSpec) -> ReplaySpec:
+        """Says what experience the learner wants."""

@@ -1,0 +1,76 @@
+"""The data that agents, replay and runtime exchange."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+
+Array = jax.Array
+Key = jax.Array  # a raw uint32 [2] random key, as jax.random.PRNGKey makes it
+Params = Any  # a pytree of arrays
+Observation = Any  # a pytree of arrays
+Action = Array
+ActorState = Any  # a pytree: a random key, a recurrent state, exploration noise ...
+Extras = Any  # a pytree of arrays stored beside each step; () for none
+
+
+@dataclasses.dataclass(frozen=True)
+class ArraySpec:
+    """Shape and dtype of one array, without batch or time dimensions.
+
+    Attributes:
+      shape: the dimensions of one value.
+      dtype: a NumPy dtype's name: "float32", "uint8", "int32".
+      num_values: for a discrete value, how many there are: 0 .. num_values - 1; None for a continuous one.
+        A continuous action lies in [-1, 1] in every dimension.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    num_values: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class EnvironmentSpec:
+    """What an agent must know of an environment.
+
+    Attributes:
+      observation: a pytree of `ArraySpec`.
+      action: the action's spec.
+      reward: float32, shape () for one reward and [K] for K objectives.
+    """
+
+    observation: Any
+    action: ArraySpec
+    reward: ArraySpec = ArraySpec(())
+
+
+class Step(NamedTuple):
+    """One time step of one episode, as actors write it and replay stores it.
+
+    Rows of an episode are consecutive. Its final observation has a row too, with `last` set and the action, reward
+    and discount zero, so that a time-out can bootstrap from it.
+    """
+
+    observation: Observation  # [*O] o_t
+    action: Any  # [*A] a_t
+    reward: Any  # [] float32, r_{t+1}: what a_t earned
+    discount: Any  # [] float32, the environment's: 0 if a_t ended the episode for good, 1 otherwise
+    last: Any  # [] bool, whether o_t is an episode's final observation
+    extras: Extras = ()
+
+
+class Transition(NamedTuple):
+    """A batch of n-step transitions, batch-major.
+
+    With m <= n the steps until the n-step window or the episode ends:
+    reward = sum_{i<m} gamma^i (prod_{j<i} d_{t+j+1}) r_{t+i+1},  discount = gamma^m prod_{j<m} d_{t+j+1},
+    so that `reward + discount * value(next_observation)` is the n-step target, gamma included.
+    """
+
+    observation: Observation  # [B, *O] o_t
+    action: Array  # [B, *A] a_t
+    reward: Array  # [B] float32
+    discount: Array  # [B] float32
+    next_observation: Observation  # [B, *O] o_{t+m}
+    extras: Extras = ()  # [B, *E], of time t

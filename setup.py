@@ -1,0 +1,48 @@
+"""Packaging: the exact versions are in requirements.lock; these are the ranges that are known to work."""
+
+from setuptools import find_packages, setup
+
+# Importable on any Python >= 3.10 and any JAX >= 0.6: `acme_agents.core` and each agent's pure files.
+CORE = [
+    "jax>=0.6",
+    "dm-haiku>=0.0.14",
+    "optax>=0.2.4",
+    "chex>=0.1.89",
+    "numpy>=1.26",
+    "numpyro>=0.19",
+]
+
+# The runtime. dm-launchpad and dm-reverb are built against one TensorFlow, which fixes the rest (Python 3.10 only).
+RUNTIME = [
+    "dm-acme==0.4.0",
+    "dm-launchpad==0.5.0",
+    "dm-reverb==0.7.1",
+    "tensorflow-cpu==2.8.4",
+    "protobuf==3.19.6",
+    "numpy<2",
+    "dm-env>=1.6",
+    "dm-control==1.0.50",
+    "gymnasium[mujoco]==1.4.0",
+    "orbax-checkpoint==0.11.39",
+    "rliable==1.2.0",
+    "tyro>=1.0.17",
+    "rich>=13",
+    "tensorboardX>=2.6",
+    "matplotlib>=3.8",
+    "imageio[ffmpeg]>=2.31",
+    "psutil>=5.9",
+]
+
+DEV = ["pytest>=8", "pytest-timeout>=2.3", "ruff>=0.8", "mypy>=1.13", "rlax>=0.1.6"]
+
+setup(
+    name="acme_agents",
+    version="0.1.0",
+    description="Distributed reinforcement learning in JAX, in the tradition of Acme.",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["acme_agents*", "environments*", "launch*"]),
+    install_requires=CORE,
+    extras_require={"runtime": RUNTIME, "dev": DEV, "wandb": ["wandb"]},
+    entry_points={"console_scripts": ["acme-agents = launch.main:main"]},
+)
