@@ -41,6 +41,7 @@ setup(
     description="Distributed reinforcement learning in JAX, in the tradition of Acme.",
     license="Apache-2.0",
     python_requires=">=3.10",
+    package_dir={"": "."},
     packages=find_packages(include=["acme_agents*", "environments*", "launch*"]),
     install_requires=CORE,
     extras_require={"runtime": RUNTIME, "dev": DEV, "wandb": ["wandb"]},

@@ -1,0 +1,61 @@
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## make .venv from the lock files (Linux x86-64; finds or downloads Python 3.10)
+	@scripts/setup.sh
+
+DEMO_DIR := runs/demo-$(shell date +%Y%m%d-%H%M%S)
+DEMO_FLAGS ?= --env control:cartpole:swingup --launcher processes --actors 2
+
+demo: setup ## train MPO on cartpole with two actor processes, then plot its learning curve
+	.venv/bin/acme-agents train mpo --run-dir $(DEMO_DIR) $(DEMO_FLAGS)
+	.venv/bin/acme-agents plot $(DEMO_DIR) --output $(DEMO_DIR)/learning_curve.png
+
+test: lint ## lint, then every test, the slow ones included: what CI runs
+	$(PYTHON) -m pytest $(PYTEST_FLAGS)
+
+test-fast: setup ## every test not marked slow
+	$(PYTHON) -m pytest -m "not slow" $(PYTEST_FLAGS)
+
+# The newest releases on purpose: this is where a new JAX is first seen to break the maths.
+# The tests of core, and of every agent.
+CORE_TESTS := tests/core $(wildcard $(patsubst acme_agents/%/losses.py,tests/%,$(wildcard acme_agents/*/losses.py)))
+
+test-core: .venv-core/.installed ## the pure tests alone, on Python 3.12 and the newest JAX, without TensorFlow
+	.venv-core/bin/python -m pytest $(CORE_TESTS) $(PYTEST_FLAGS)
+
+.venv-core/.installed: setup.py
+	python=$$(scripts/find_python.sh 3.12) && "$$python" -m venv --clear .venv-core
+	.venv-core/bin/python -m pip --disable-pip-version-check install --quiet --upgrade pip
+	.venv-core/bin/python -m pip install --quiet --editable . pytest pytest-timeout
+	touch $@
+
+lint: setup ## ruff and mypy
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m ruff format --check
+	$(PYTHON) -m mypy
+
+format: setup ## fix what ruff can fix, and format
+	$(PYTHON) -m ruff check --fix
+	$(PYTHON) -m ruff format
+
+# Keeps the versions that are there where it can; `make lock UPGRADE=--upgrade` takes the newest.
+UPGRADE ?=
+COMPILE = "$$(scripts/find_uv.sh)" pip compile --quiet --generate-hashes --no-header --no-strip-extras \
+  --python-version 3.10 --python-platform x86_64-manylinux_2_28 $(UPGRADE)
+
+lock: ## write the lock files again from setup.py
+	$(COMPILE) setup.py --extra runtime --extra dev -o requirements.lock
+	sed -i '1i # Exact versions of everything in .venv, with hashes. Made from setup.py by `make lock`.' requirements.lock
+	printf '%s\n' pip setuptools wheel uv | $(COMPILE) - -c requirements.lock -o requirements-bootstrap.lock
+	sed -i '1i # What .venv is made with, in the versions of requirements.lock. Made by `make lock`.' requirements-bootstrap.lock
+
+clean: ## remove caches and build outputs; .venv and runs/ stay
+	rm -rf build *.egg-info .mypy_cache .ruff_cache .pytest_cache .venv-core .venv-uv
+	find . -name .venv -prune -o -name __pycache__ -prune -exec rm -rf {} +
+
+.PHONY: help setup demo test test-fast test-core lint format lock clean

@@ -1,0 +1,31 @@
+"""Network heads: from features to a distribution over actions."""
+
+import haiku as hk
+import jax
+from numpyro import distributions
+
+from acme_agents.core.types import Array
+
+_SOFTPLUS_OF_ZERO = 0.6931471805599453
+
+
+def gaussian(features: Array, num_dimensions: int, *, init_stddev: float, min_stddev: float) -> distributions.Normal:
+    """A diagonal Gaussian over actions, its mean near 0 and its standard deviation near `init_stddev` at the start.
+
+    `stddev = init_stddev softplus(h) / softplus(0) + min_stddev`, both layers with weights VarianceScaling(1e-4).
+    Source: `MultivariateNormalDiagHead` of Acme.
+
+    Args:
+      features: [B, F] float32.
+      num_dimensions: A, of the action.
+      init_stddev: standard deviation before training, in units of the action.
+      min_stddev: added to every standard deviation.
+
+    Returns:
+      Independent normals of batch shape [B, A]; an action's log-density is the sum over the last axis.
+    """
+    w_init = hk.initializers.VarianceScaling(1e-4)
+    mean = hk.Linear(num_dimensions, w_init=w_init)(features)
+    raw_stddev = hk.Linear(num_dimensions, w_init=w_init)(features)
+    stddev = jax.nn.softplus(raw_stddev) * init_stddev / _SOFTPLUS_OF_ZERO + min_stddev
+    return distributions.Normal(mean, stddev)

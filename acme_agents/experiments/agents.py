@@ -1,0 +1,34 @@
+"""Agents by name."""
+
+import difflib
+import importlib
+import importlib.util
+from types import ModuleType
+
+# A module offers `Config`, a frozen dataclass, and `make(config)`; the first line of its docstring is its description.
+AGENTS = {"mpo": "acme_agents.mpo"}
+
+
+def load(name: str) -> ModuleType:
+    """Imports an agent's module.
+
+    Args:
+      name: one of `AGENTS`, or the dotted name of any importable module that offers `Config` and `make`.
+
+    Raises:
+      ValueError: there is no such agent, or the module offers no agent.
+    """
+    module_name = AGENTS.get(name, name)
+    try:
+        found = importlib.util.find_spec(module_name) is not None
+    except (ImportError, ValueError):
+        found = False
+    if not found:
+        close = difflib.get_close_matches(name, AGENTS, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "choose one of these, or name a module that offers one."
+        raise ValueError(f"Unknown agent {name!r}: there is {', '.join(map(repr, AGENTS))}; {hint}")
+    module = importlib.import_module(module_name)
+    missing = [attribute for attribute in ("Config", "make") if not hasattr(module, attribute)]
+    if missing:
+        raise ValueError(f"The module {module_name!r} offers no agent: it has no {' and no '.join(missing)}.")
+    return module

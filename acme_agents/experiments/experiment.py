@@ -1,0 +1,120 @@
+"""What to run, as plain data: it travels to every process and is written to the run directory."""
+
+import dataclasses
+import json
+import pathlib
+import types
+import typing
+from typing import Any
+
+import dm_env
+import numpy as np
+
+import environments
+from acme_agents.core.interfaces import Agent
+from acme_agents.experiments import agents
+from acme_agents.runtime.coordinator import Budget
+
+ROLES = ("actor", "evaluator")  # in the order that gives their environments' seeds
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """An agent, an environment and a budget; the same for every launcher."""
+
+    agent: str
+    """Name of the agent, or of a module that offers one."""
+    environment: str
+    """Name of the environment: control:DOMAIN:TASK, gym:ID or probe:NAME."""
+    config: Any = None
+    """The agent's configuration; its defaults if left out."""
+    seed: int = 0
+    """Seed of everything random."""
+    num_actors: int = 1
+    """Actors that act side by side (one in a single process)."""
+    max_steps: int | None = 1_000_000
+    """Environment steps of all actors together; None for no limit."""
+    max_updates: int | None = None
+    """Learner updates; None for no limit."""
+    eval_every: int = 10_000
+    """Environment steps between evaluations; 0 for none."""
+    eval_episodes: int = 10
+    """Episodes of each evaluation."""
+    checkpoint_seconds: float = 120.0
+    """Seconds between checkpoints; there is one at the end in any case."""
+
+    def __post_init__(self) -> None:
+        if self.config is None:
+            object.__setattr__(self, "config", agents.load(self.agent).Config())
+        if self.max_steps is None and self.max_updates is None:
+            raise ValueError("The run would never end: give --steps or --updates.")
+        for field, least in (("num_actors", 1), ("max_steps", 1), ("max_updates", 1), ("eval_every", 0)):
+            value = getattr(self, field)
+            if value is not None and value < least:
+                raise ValueError(f"{field} must be at least {least}, not {value}.")
+        if self.eval_episodes < 1:
+            raise ValueError(f"eval_episodes must be at least 1, not {self.eval_episodes}.")
+
+    def make_agent(self) -> Agent:
+        """Makes the agent."""
+        return agents.load(self.agent).make(self.config)
+
+    def make_environment(
+        self, role: str, index: int = 0, start: int = 0, *, render: bool = False
+    ) -> dm_env.Environment:
+        """Makes an environment of a worker's own.
+
+        Args:
+          role: one of `ROLES`.
+          index: of the worker within its role.
+          start: environment steps when the worker began, so that a resumed or replaced one sees other episodes.
+          render: whether frames will be asked for.
+        """
+        return environments.make(self.environment, self.worker_seed(role, index, start), render=render)
+
+    def worker_seed(self, role: str, index: int = 0, start: int = 0) -> int:
+        """A seed of a worker's own, below 2^32; see `make_environment`."""
+        return int(np.random.SeedSequence((self.seed, ROLES.index(role), index, start)).generate_state(1)[0])
+
+    def budget(self) -> Budget:
+        """When the run ends and when it is evaluated."""
+        return Budget(self.max_steps, self.max_updates, self.eval_every, self.num_actors)
+
+    def to_json(self) -> str:
+        """The experiment as `config.json` has it."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_run_dir(cls, run_dir: pathlib.Path) -> "Experiment":
+        """Reads the experiment of a run.
+
+        Raises:
+          ValueError: the directory holds no run, or one of another version.
+        """
+        path = run_dir / "config.json"
+        if not path.is_file():
+            raise ValueError(f"{run_dir} is not a run directory: it has no config.json.")
+        try:
+            fields = json.loads(path.read_text())
+            config = from_dict(agents.load(fields["agent"]).Config, fields.pop("config"))
+            return cls(**fields, config=config)
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} cannot be read ({error}): it was written by another version.") from error
+
+
+def from_dict(config_type: Any, values: dict[str, Any]) -> Any:
+    """Makes a configuration of what JSON left of it: lists become tuples, and nested dataclasses come back.
+
+    Raises:
+      TypeError: a field is unknown.
+    """
+    hints = typing.get_type_hints(config_type)
+
+    def restore(hint: Any, value: Any) -> Any:
+        options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+        nested = next((option for option in options if dataclasses.is_dataclass(option)), None)
+        if nested is not None and isinstance(value, dict):
+            return from_dict(nested, value)
+        return tuple(value) if isinstance(value, list) else value
+
+    return config_type(**{name: restore(hints.get(name), value) for name, value in values.items()})

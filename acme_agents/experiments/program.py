@@ -1,0 +1,61 @@
+"""The Launchpad program of an experiment."""
+
+import functools
+import pathlib
+
+import launchpad as lp
+import reverb
+
+import environments
+from acme_agents.experiments import workers
+from acme_agents.experiments.experiment import Experiment
+from acme_agents.replay import tables
+
+_CALL_TIMEOUT_SECONDS = 10.0
+
+
+def make_program(experiment: Experiment, run_dir: pathlib.Path, *, wandb: bool = False) -> lp.Program:
+    """Makes the program: a Reverb server, the learner, the actors and, if there are evaluations, the evaluator.
+
+    Args:
+      experiment: what to run.
+      run_dir: its directory; a checkpoint in it is continued.
+      wandb: whether to log to W&B.
+    """
+    program = lp.Program(experiment.agent)
+    with program.group("replay"):
+        replay = program.add_node(
+            lp.ReverbNode(
+                functools.partial(make_tables, experiment),
+                functools.partial(tables.make_checkpointer, replay_directory(run_dir)),
+            )
+        )
+    with program.group("learner"):
+        learner = program.add_node(
+            lp.CourierNode(
+                workers.LearnerWorker,
+                experiment,
+                run_dir,
+                wandb,
+                replay,
+                courier_client_kwargs={"call_timeout": _CALL_TIMEOUT_SECONDS},
+            )
+        )
+    with program.group("actor"):
+        for index in range(experiment.num_actors):
+            program.add_node(lp.PyClassNode(workers.ActorWorker, experiment, index, replay, learner))
+    if experiment.eval_every:
+        with program.group("evaluator"):
+            program.add_node(lp.PyClassNode(workers.EvaluatorWorker, experiment, learner))
+    return program
+
+
+def replay_directory(run_dir: pathlib.Path) -> pathlib.Path:
+    """Where the replay server's checkpoint is."""
+    return run_dir / workers.CHECKPOINTS / "replay"
+
+
+def make_tables(experiment: Experiment) -> list[reverb.Table]:
+    """The tables of the experiment's replay server."""
+    spec = environments.spec(experiment.make_environment("evaluator"))
+    return tables.make_tables(experiment.make_agent().replay(spec))

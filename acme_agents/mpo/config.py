@@ -1,0 +1,80 @@
+"""Every number of the MPO agent."""
+
+import dataclasses
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """MPO with a mixture-of-Gaussians, categorical or scalar critic.
+
+    Sources: [P] Acme's `agents/jax/mpo/config.py` and its loss's defaults; [B] Acme's baseline script
+    `examples/baselines/rl_continuous/run_mogmpo.py`, which differs from [P] where both are named;
+    [M] `networks/distributional.py` of Acme, the mixture head; [D] Acme's `run_dmpo.py`.
+    """
+
+    critic: Literal["mixture", "categorical", "scalar"] = "mixture"
+    """Law of the return that the critic learns: Gaussian mixture, fixed atoms, or its mean alone."""
+
+    policy_layers: tuple[int, ...] = (256, 256, 256)
+    """Widths of the policy network [B]."""
+    critic_layers: tuple[int, ...] = (256, 256, 256)
+    """Widths of the critic network [B]; [P] has 512, 512, 256."""
+    policy_init_stddev: float = 0.5
+    """Standard deviation of the untrained policy, in units of the action [B]; [P] has 0.7."""
+    policy_min_stddev: float = 1e-6
+    """Added to every standard deviation of the policy, in units of the action [P]."""
+
+    num_components: int = 5
+    """Gaussians in the mixture critic (Shahriari et al. 2022; 3, 5 and 10 do alike)."""
+    init_scale: float = 1e-3
+    """Standard deviation of each Gaussian of the untrained critic, in units of the return [M]."""
+    num_return_samples: int = 2
+    """Samples of the bootstrap return for each sampled action. Acme draws 128 independent ones; these are placed on a
+    randomly shifted lattice, and two give the same gradient signal (benchmarks/return_samples.py)."""
+
+    vmin: float = -150.0
+    """Lowest atom of the categorical critic, in units of the return [D]."""
+    vmax: float = 150.0
+    """Highest atom of the categorical critic, in units of the return [D]."""
+    num_atoms: int = 51
+    """Atoms of the categorical critic [D]."""
+
+    num_actions: int = 20
+    """Actions sampled at each state for the E-step and the bootstrap [P]."""
+    epsilon: float = 0.1
+    """Bound on the KL of the E-step's weights, in nats [P]."""
+    epsilon_penalty: float | None = 1e-3
+    """The same for the objective that keeps actions inside [-1, 1], in nats; None leaves that objective out [P]."""
+    epsilon_mean: float = 1e-2
+    """Bound on the KL through the policy's mean, in nats per action dimension [B]; [P] has 2.5e-3."""
+    epsilon_stddev: float = 1e-6
+    """Bound on the KL through the policy's standard deviation, in nats per action dimension [P]."""
+    init_log_temperature: float = 10.0
+    """Temperatures before training, before the softplus [P]."""
+    init_log_alpha_mean: float = 10.0
+    """Multiplier of the mean's constraint before training, before the softplus [P]."""
+    init_log_alpha_stddev: float = 1000.0
+    """Multiplier of the standard deviation's constraint before training, before the softplus [P]."""
+
+    discount: float = 0.99
+    """gamma, per environment step [P]."""
+    n_step: int = 4
+    """Steps of reward before the bootstrap [B]; [P] has 5."""
+    learning_rate: float = 3e-4
+    """Adam's, of policy and critic, per update [B]; [P] has 1e-4."""
+    dual_learning_rate: float = 1e-2
+    """Adam's, of the dual variables, per update [P]."""
+    max_gradient_norm: float = 40.0
+    """Global norm to which policy's and critic's gradients are clipped, each by itself [P]."""
+    target_update_period: int = 100
+    """Updates between copies of the online networks to the target networks [P]."""
+
+    batch_size: int = 256
+    """Transitions per update [P]."""
+    min_replay_size: int = 1_000
+    """Transitions in replay before the first update [P]."""
+    max_replay_size: int = 1_000_000
+    """Transitions that replay keeps [P]."""
+    samples_per_insert: float = 64.0
+    """Transitions sampled per transition inserted [B]; [P] has 32."""

@@ -1,0 +1,119 @@
+"""MPO's learner: one update of critic, policy and dual variables."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from acme_agents.core.interfaces import LearnerCore, UpdateOutput
+from acme_agents.core.types import Array, Key, Params, Transition
+from acme_agents.mpo import losses
+from acme_agents.mpo.config import Config
+from acme_agents.mpo.networks import Networks
+
+
+class TrainingState(NamedTuple):
+    """Everything that an update changes."""
+
+    policy: Params
+    critic: Params
+    target_policy: Params
+    target_critic: Params
+    duals: losses.Duals
+    policy_optimizer: optax.OptState
+    critic_optimizer: optax.OptState
+    dual_optimizer: optax.OptState
+    steps: Array  # [] int32, updates done
+    key: Key
+
+
+def make_learner(config: Config, networks: Networks, num_dimensions: int) -> LearnerCore:
+    """Makes the learner's functions for actions of `num_dimensions`."""
+    value_head = networks.value_head
+    network_optimizer = optax.chain(
+        optax.clip_by_global_norm(config.max_gradient_norm), optax.adam(config.learning_rate)
+    )
+    dual_optimizer = optax.adam(config.dual_learning_rate)
+
+    def init(key: Key) -> TrainingState:
+        policy_key, critic_key, key = jax.random.split(key, 3)
+        policy, critic = networks.init_policy(policy_key), networks.init_critic(critic_key)
+        duals = losses.Duals(
+            log_temperature=jnp.float32(config.init_log_temperature),
+            log_penalty_temperature=jnp.float32(config.init_log_temperature),
+            log_alpha_mean=jnp.full(num_dimensions, config.init_log_alpha_mean, jnp.float32),
+            log_alpha_stddev=jnp.full(num_dimensions, config.init_log_alpha_stddev, jnp.float32),
+        )
+        return TrainingState(
+            policy=policy,
+            critic=critic,
+            # Copies: the runtime donates the state to the update, and a buffer can be donated once.
+            target_policy=jax.tree.map(jnp.copy, policy),
+            target_critic=jax.tree.map(jnp.copy, critic),
+            duals=duals,
+            policy_optimizer=network_optimizer.init(policy),
+            critic_optimizer=network_optimizer.init(critic),
+            dual_optimizer=dual_optimizer.init(duals),
+            steps=jnp.int32(0),
+            key=key,
+        )
+
+    def critic_loss(critic: Params, key: Key, batch: Transition, next_value: Any) -> tuple[Array, dict[str, Array]]:
+        value = networks.critic(critic, batch.observation, batch.action)
+        loss = jnp.mean(value_head.loss(key, value, batch.reward, batch.discount, next_value))
+        return loss, {"loss_critic": loss, "q_value": jnp.mean(value_head.mean(value))}
+
+    def policy_loss(
+        policy: Params, duals: losses.Duals, state: TrainingState, batch: Transition, actions: Array, q_values: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        return losses.mpo_loss(
+            duals,
+            networks.policy(policy, batch.next_observation),
+            networks.policy(state.target_policy, batch.next_observation),
+            actions,
+            q_values,
+            epsilon=config.epsilon,
+            epsilon_penalty=config.epsilon_penalty,
+            epsilon_mean=config.epsilon_mean,
+            epsilon_stddev=config.epsilon_stddev,
+        )
+
+    def update(state: TrainingState, batch: Transition) -> tuple[TrainingState, UpdateOutput]:
+        action_key, return_key, key = jax.random.split(state.key, 3)
+
+        # The policy improves at the bootstrap states, so that one pass of the target critic over the N sampled
+        # actions gives both the E-step's values and the critic's target. (Acme's TF learner does so; its JAX learner
+        # improves at both ends of the transition for twice the cost.)
+        target = networks.policy(state.target_policy, batch.next_observation)
+        actions = target.sample(action_key, (config.num_actions,))  # [N, B, A]
+        next_value = jax.vmap(networks.critic, (None, None, 0))(state.target_critic, batch.next_observation, actions)
+        q_values = value_head.mean(next_value)  # [N, B]
+
+        critic_grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(state.critic, return_key, batch, next_value)
+        (policy_grad, dual_grad), policy_metrics = jax.grad(policy_loss, argnums=(0, 1), has_aux=True)(
+            state.policy, state.duals, state, batch, actions, q_values
+        )
+
+        critic_updates, critic_optimizer = network_optimizer.update(critic_grad, state.critic_optimizer)
+        policy_updates, policy_optimizer = network_optimizer.update(policy_grad, state.policy_optimizer)
+        dual_updates, new_dual_optimizer = dual_optimizer.update(dual_grad, state.dual_optimizer)
+        critic = optax.apply_updates(state.critic, critic_updates)
+        policy = optax.apply_updates(state.policy, policy_updates)
+        steps = state.steps + 1
+
+        state = TrainingState(
+            policy=policy,
+            critic=critic,
+            target_policy=optax.periodic_update(policy, state.target_policy, steps, config.target_update_period),
+            target_critic=optax.periodic_update(critic, state.target_critic, steps, config.target_update_period),
+            duals=losses.clip_duals(optax.apply_updates(state.duals, dual_updates)),
+            policy_optimizer=policy_optimizer,
+            critic_optimizer=critic_optimizer,
+            dual_optimizer=new_dual_optimizer,
+            steps=steps,
+            key=key,
+        )
+        return state, UpdateOutput(metrics=critic_metrics | policy_metrics)
+
+    return LearnerCore(init=init, update=update, params=lambda state: state.policy)

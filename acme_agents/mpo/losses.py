@@ -1,0 +1,167 @@
+"""The MPO loss: E-step weights, their temperature, and a policy fitted to them inside two trust regions.
+
+Maximum a posteriori policy optimisation (Abdolmaleki et al. 2018a, arXiv 1806.06920) with the decoupled constraints of
+Abdolmaleki et al. 2018b (arXiv 1812.02256), per action dimension, and out-of-bounds actions penalised as a second
+objective (MO-MPO, Abdolmaleki et al. 2020, arXiv 2005.07513). Shapes: N sampled actions, B states, A dimensions.
+"""
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+from numpyro import distributions
+
+from acme_agents.core.types import Array
+
+_EPSILON = 1e-8  # keeps the softplus of a dual variable positive
+_MIN_LOG_DUAL = -18.0
+
+
+class Duals(NamedTuple):
+    """Lagrange multipliers of the constraints, stored before a softplus ("log" by the field's custom)."""
+
+    log_temperature: Array  # [] of the E-step's KL
+    log_penalty_temperature: Array  # [] of the out-of-bounds objective's KL
+    log_alpha_mean: Array  # [A] of the KL through the policy's mean
+    log_alpha_stddev: Array  # [A] of the KL through the policy's standard deviation
+
+
+def positive(log_dual: Array) -> Array:
+    """The multiplier itself: `softplus(log_dual) + 1e-8`."""
+    return jax.nn.softplus(log_dual) + _EPSILON
+
+
+def clip_duals(duals: Duals) -> Duals:
+    """Keeps the stored values at -18 and above, where the softplus still has a gradient."""
+    return jax.tree.map(lambda x: jnp.maximum(x, _MIN_LOG_DUAL), duals)
+
+
+def expectation_weights(q_values: Array, temperature: Array) -> Array:
+    """The E-step: `w_n = softmax_n(q_n / temperature)`, without gradient.
+
+    Args:
+      q_values: [N, B]. temperature: [].
+
+    Returns:
+      [N, B], summing to one over N.
+    """
+    chex.assert_rank([q_values, temperature], [2, 0])
+    return jax.lax.stop_gradient(jax.nn.softmax(q_values / temperature, axis=0))
+
+
+def temperature_loss(q_values: Array, temperature: Array, epsilon: float) -> Array:
+    """The E-step's dual: `eta (epsilon + mean_b logsumexp_n(q_n / eta) - log N)`, minimised over eta.
+
+    Args:
+      q_values: [N, B]. temperature: []. epsilon: bound on the KL of the weighted to the uniform samples, in nats.
+
+    Returns:
+      [] float32.
+    """
+    q_values = jax.lax.stop_gradient(q_values)
+    log_mean_exp = jax.nn.logsumexp(q_values / temperature, axis=0) - jnp.log(q_values.shape[0])
+    return temperature * (epsilon + jnp.mean(log_mean_exp))
+
+
+def weighted_cross_entropy(weights: Array, actions: Array, policy: distributions.Normal) -> Array:
+    """The M-step: `-mean_b sum_n w_n log policy(a_n)`.
+
+    Args:
+      weights: [N, B]. actions: [N, B, A]. policy: batch shape [B, A].
+
+    Returns:
+      [] float32.
+    """
+    chex.assert_rank([weights, actions], [2, 3])
+    log_prob = jnp.sum(policy.log_prob(actions), axis=-1)  # [N, B]
+    return -jnp.mean(jnp.sum(weights * log_prob, axis=0))
+
+
+def constraint_losses(kl: Array, alpha: Array, epsilon: float) -> tuple[Array, Array]:
+    """A trust region by its Lagrangian: the penalty on the policy and the loss of the multiplier.
+
+    Args:
+      kl: [A], mean over states. alpha: [A]. epsilon: bound on each, in nats.
+
+    Returns:
+      `sum_a sg(alpha_a) kl_a` and `sum_a alpha_a (epsilon - sg(kl_a))`, each [].
+    """
+    chex.assert_equal_shape([kl, alpha])
+    penalty = jnp.sum(jax.lax.stop_gradient(alpha) * kl)
+    dual = jnp.sum(alpha * (epsilon - jax.lax.stop_gradient(kl)))
+    return penalty, dual
+
+
+def weights_kl(weights: Array) -> Array:
+    """KL of the weighted to the uniform samples, mean over states, in nats; [N, B] to []."""
+    return jnp.mean(jnp.sum(weights * jnp.log(weights * weights.shape[0] + _EPSILON), axis=0))
+
+
+def mpo_loss(
+    duals: Duals,
+    online: distributions.Normal,
+    target: distributions.Normal,
+    actions: Array,
+    q_values: Array,
+    *,
+    epsilon: float,
+    epsilon_penalty: float | None,
+    epsilon_mean: float,
+    epsilon_stddev: float,
+) -> tuple[Array, dict[str, Array]]:
+    """The whole loss, over the online policy and the dual variables.
+
+    The policy's mean is fitted under the target's standard deviation and its standard deviation around the target's
+    mean, each with a KL constraint of its own. The penalty's weights are added to those of the values, not averaged,
+    as Acme's MPO does.
+
+    Args:
+      duals: the dual variables.
+      online: policy that is trained, batch shape [B, A].
+      target: policy that sampled the actions, batch shape [B, A].
+      actions: [N, B, A], samples of `target`.
+      q_values: [N, B], their values.
+      epsilon: KL bound of the E-step, in nats.
+      epsilon_penalty: the same for the out-of-bounds objective; None for no such objective.
+      epsilon_mean: KL bound through the mean, per dimension, in nats.
+      epsilon_stddev: KL bound through the standard deviation, per dimension, in nats.
+
+    Returns:
+      The loss, [], and its metrics; a metric `kl_*_ratio` is the measured KL over its bound.
+    """
+    chex.assert_shape(actions, (*q_values.shape, online.batch_shape[-1]))
+    target = jax.lax.stop_gradient(target)
+
+    temperature = positive(duals.log_temperature)
+    weights = expectation_weights(q_values, temperature)
+    loss_temperature = temperature_loss(q_values, temperature, epsilon)
+    metrics = {"temperature": temperature, "kl_q_ratio": weights_kl(weights) / epsilon}
+
+    if epsilon_penalty is not None:
+        penalty_temperature = positive(duals.log_penalty_temperature)
+        penalty = -jnp.linalg.norm(actions - jnp.clip(actions, -1.0, 1.0), axis=-1)  # [N, B]
+        weights = weights + expectation_weights(penalty, penalty_temperature)
+        loss_temperature += temperature_loss(penalty, penalty_temperature, epsilon_penalty)
+
+    moved_mean = distributions.Normal(online.loc, target.scale)
+    moved_stddev = distributions.Normal(target.loc, online.scale)
+    loss_policy = weighted_cross_entropy(weights, actions, moved_mean)
+    loss_policy += weighted_cross_entropy(weights, actions, moved_stddev)
+
+    kl_mean = jnp.mean(distributions.kl_divergence(target, moved_mean), axis=0)  # [A]
+    kl_stddev = jnp.mean(distributions.kl_divergence(target, moved_stddev), axis=0)
+    penalty_mean, dual_mean = constraint_losses(kl_mean, positive(duals.log_alpha_mean), epsilon_mean)
+    penalty_stddev, dual_stddev = constraint_losses(kl_stddev, positive(duals.log_alpha_stddev), epsilon_stddev)
+
+    metrics |= {
+        "loss_policy": loss_policy,
+        "loss_temperature": loss_temperature,
+        "kl_mean_ratio": jnp.mean(kl_mean) / epsilon_mean,
+        "kl_stddev_ratio": jnp.mean(kl_stddev) / epsilon_stddev,
+        "alpha_mean": jnp.mean(positive(duals.log_alpha_mean)),
+        "alpha_stddev": jnp.mean(positive(duals.log_alpha_stddev)),
+        "policy_stddev": jnp.mean(online.scale),
+    }
+    loss = loss_policy + penalty_mean + penalty_stddev + dual_mean + dual_stddev + loss_temperature
+    return loss, metrics

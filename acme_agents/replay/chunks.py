@@ -1,0 +1,84 @@
+"""The unit in which experience travels: a chunk of consecutive steps of one episode.
+
+One chunk is one Reverb step of one item, so that a step costs microseconds to write, send and read. A chunk carries the
+`n` steps behind its last transition with it, and can therefore be understood without its neighbours.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from acme_agents.core.interfaces import Agent, ReplaySpec
+from acme_agents.core.types import ArraySpec, EnvironmentSpec, Key, Observation, Step
+
+PERIOD = 32  # steps from one chunk's beginning to the next one's
+
+
+class Chunk(NamedTuple):
+    """Consecutive steps of one episode, and who wrote them."""
+
+    steps: Step  # [T, ...], T = PERIOD + n; rows from `num_steps` on are padding
+    num_steps: Any  # [] int32, rows in use
+    num_starts: Any  # [] int32, the first so many rows each begin a transition
+    writer: Any  # [] int64, one random number for each writer's life
+    time_ns: Any  # [] int64, nanoseconds since the epoch; grows from each chunk of a writer to its next
+
+
+def step_spec(agent: Agent, spec: EnvironmentSpec) -> Step:
+    """The `ArraySpec` of every field of a step of this agent in this environment."""
+    return Step(
+        observation=spec.observation,
+        action=spec.action,
+        reward=spec.reward,
+        discount=ArraySpec(()),
+        last=ArraySpec((), "bool"),
+        extras=_extras_spec(agent, spec),
+    )
+
+
+def _extras_spec(agent: Agent, spec: EnvironmentSpec) -> Any:
+    """The `ArraySpec` pytree of what the agent's actor says beside each action, found without computing anything."""
+    learner, actor = agent.learner(spec), agent.actor(spec, evaluation=False)
+
+    def extras(key: Key, observation: Observation) -> Any:
+        return actor.select_action(learner.params(learner.init(key)), observation, actor.init(key))[2]
+
+    observation = jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype), spec.observation)
+    shapes = jax.eval_shape(extras, jax.ShapeDtypeStruct((2,), "uint32"), observation)
+    return jax.tree.map(lambda s: ArraySpec(s.shape, s.dtype.name), shapes)
+
+
+def num_rows(replay: ReplaySpec) -> int:
+    """T: rows of a chunk."""
+    return PERIOD + replay.experience.n
+
+
+def zeros(steps: Step, *leading: int) -> Step:
+    """Zero arrays of shape [*leading, ...] for a step's spec."""
+    return jax.tree.map(lambda s: np.zeros((*leading, *s.shape), s.dtype), steps)
+
+
+def nbytes(steps: Step) -> int:
+    """Bytes of one step."""
+    return sum(array.nbytes for array in jax.tree.leaves(zeros(steps)))
+
+
+def check(steps: Step, observation: Any) -> None:
+    """Checks an observation against its spec.
+
+    Raises:
+      ValueError: structure, shape or dtype differ, naming what was found and what was expected.
+    """
+    if jax.tree.structure(observation) != jax.tree.structure(steps.observation):
+        raise ValueError(
+            f"the observation's structure is {jax.tree.structure(observation)}, and the environment's spec says "
+            f"{jax.tree.structure(steps.observation)}: make the environment's observations match its specs."
+        )
+    for found, expected in zip(jax.tree.leaves(observation), jax.tree.leaves(steps.observation), strict=True):
+        found = np.asarray(found)
+        if found.shape != expected.shape or found.dtype != expected.dtype:
+            raise ValueError(
+                f"an observation is {found.dtype} {list(found.shape)}, and the environment's spec says "
+                f"{expected.dtype} {list(expected.shape)}: make the environment's observations match its specs."
+            )

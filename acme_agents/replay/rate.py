@@ -1,0 +1,41 @@
+"""Samples per insert: how often each transition is learned from, held exactly by counting."""
+
+from acme_agents.core.interfaces import ReplaySpec
+
+
+class RateControl:
+    """Counts transitions in and out of the learner's store and says what may happen next.
+
+    Once `min_size` transitions are in, `sampled <= samples_per_insert (inserted - min_size)` holds always, and no
+    insertion happens while sampling lags by more than `tolerance` transitions sampled. Acme's `SampleToInsertRatio`
+    holds the same line within an error buffer on both sides.
+    """
+
+    def __init__(self, replay: ReplaySpec, tolerance: float):
+        """Initialises the counts at zero.
+
+        Args:
+          replay: the agent's.
+          tolerance: how far sampling may lag before insertions wait, in transitions sampled.
+        """
+        self._replay = replay
+        self._tolerance = tolerance
+        self.inserted = 0
+        self.sampled = 0
+
+    def updates_allowed(self) -> int:
+        """Updates that may be done now."""
+        return max(0, int(self._owed() // self._replay.batch_size))
+
+    def may_insert(self) -> bool:
+        """Whether more transitions may come in now."""
+        return self._owed() <= self._tolerance
+
+    def samples_per_insert(self) -> float | None:
+        """The ratio measured so far; None before there can be one."""
+        counted = self.inserted - self._replay.min_size
+        return self.sampled / counted if counted > 0 else None
+
+    def _owed(self) -> float:
+        """Transitions that should have been sampled by now and were not."""
+        return self._replay.samples_per_insert * (self.inserted - self._replay.min_size) - self.sampled

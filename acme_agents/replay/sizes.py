@@ -1,0 +1,51 @@
+"""How much memory a replay takes, known before anything is allocated."""
+
+import psutil
+
+from acme_agents.core.interfaces import ReplaySpec
+from acme_agents.core.types import Step
+from acme_agents.replay import chunks, store
+
+# Chunks that may wait in the stream. A full stream blocks the writers, which is how a learner holds them back.
+STREAM_CHUNKS = 16
+# Room in the durable table for the part-filled chunks at the ends of episodes of fifty steps or more.
+_SLACK = 1.25
+
+
+def num_chunks(replay: ReplaySpec) -> int:
+    """Chunks that the durable table keeps, the oldest going first."""
+    return int(_SLACK * replay.max_size / chunks.PERIOD) + STREAM_CHUNKS + 1
+
+
+def check_memory(steps: Step, replay: ReplaySpec) -> str:
+    """Says how much memory the replay will take.
+
+    The learner's store is allocated at the start; the server's tables grow to their size, less what compression saves.
+
+    Args:
+      steps: `chunks.step_spec` of the agent and the environment.
+      replay: the agent's.
+
+    Returns:
+      A line for the user.
+
+    Raises:
+      ValueError: it would not fit into the memory that is free now.
+    """
+    in_learner = store.num_bytes(steps, replay)
+    in_server = num_chunks(replay) * chunks.num_rows(replay) * chunks.nbytes(steps)
+    free = psutil.virtual_memory().available
+    if in_learner + in_server > free:
+        fits = int(replay.max_size * free / (in_learner + in_server))
+        raise ValueError(
+            f"A replay of {replay.max_size:,} transitions needs {_gib(in_learner + in_server)} of memory, and "
+            f"{_gib(free)} are free: keep fewer, at most about {fits:,}."
+        )
+    return (
+        f"replay of {replay.max_size:,} transitions: {_gib(in_learner)} in the learner, at most {_gib(in_server)} in "
+        "the replay server"
+    )
+
+
+def _gib(num_bytes: int) -> str:
+    return f"{num_bytes / 2**30:.2f} GiB"

@@ -1,0 +1,147 @@
+"""The learner's store: a ring of steps where the learner computes, and n-step batches gathered from it under jit."""
+
+import collections
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from acme_agents.core import returns
+from acme_agents.core.interfaces import NStep, ReplaySpec
+from acme_agents.core.types import Array, Key, Step, Transition
+from acme_agents.replay import chunks
+from acme_agents.replay.chunks import Chunk
+
+_INSERT_BATCH = 8  # chunks that one call of the jitted insertion takes
+
+
+class StoreState(NamedTuple):
+    """What is on the device."""
+
+    steps: Step  # [R, ...], a ring of rows; a chunk's rows are consecutive
+    starts: Array  # [N] int32, a ring: the rows at which a transition begins, oldest first from `oldest`
+    oldest: Array  # [] int32, index into `starts`
+    size: Array  # [] int32, transitions held
+
+
+class Store:
+    """Holds the newest transitions, at most `max_size`, and evicts whole chunks, oldest first."""
+
+    def __init__(self, steps: Step, replay: ReplaySpec):
+        """Initialises an empty store and allocates all of its memory.
+
+        Args:
+          steps: `chunks.step_spec` of the agent and the environment.
+          replay: the agent's.
+        """
+        self._num_rows = _num_rows(replay)
+        self._num_starts = replay.max_size
+        self._row = self._start = self._size = self._rows_used = 0  # next row, next start, and how much is held
+        self._held: collections.deque[tuple[int, int]] = collections.deque()  # rows and starts of each chunk
+        self.state = StoreState(
+            steps=jax.tree.map(lambda s: jnp.zeros((self._num_rows, *s.shape), s.dtype), steps),
+            starts=jnp.zeros(self._num_starts, jnp.int32),
+            oldest=jnp.int32(0),
+            size=jnp.int32(0),
+        )
+
+    @property
+    def size(self) -> int:
+        """Transitions held."""
+        return self._size
+
+    def insert(self, new: Sequence[Chunk]) -> int:
+        """Adds chunks, oldest first; returns how many transitions they hold."""
+        for i in range(0, len(new), _INSERT_BATCH):
+            self._insert(new[i : i + _INSERT_BATCH])
+        return sum(int(chunk.num_starts) for chunk in new)
+
+    def _insert(self, new: Sequence[Chunk]) -> None:
+        padding = [new[0]] * (_INSERT_BATCH - len(new))
+        steps = jax.tree.map(lambda *x: np.stack(x), *(chunk.steps for chunk in (*new, *padding)))  # [C, T, ...]
+        # Where each row and each start goes; out of range is dropped.
+        rows = np.full(steps.last.shape, self._num_rows, np.int32)
+        starts = np.full((_INSERT_BATCH, chunks.PERIOD), self._num_starts, np.int32)
+        start_rows = np.zeros_like(starts)
+        for i, chunk in enumerate(new):
+            num_steps, num_starts = int(chunk.num_steps), int(chunk.num_starts)
+            self._make_room(num_steps, num_starts)
+            rows[i, :num_steps] = (self._row + np.arange(num_steps)) % self._num_rows
+            starts[i, :num_starts] = (self._start + np.arange(num_starts)) % self._num_starts
+            start_rows[i, :num_starts] = rows[i, :num_starts]
+            self._row = (self._row + num_steps) % self._num_rows
+            self._start = (self._start + num_starts) % self._num_starts
+        oldest = (self._start - self._size) % self._num_starts
+        self.state = _scatter(self.state, steps, rows, starts, start_rows, np.int32(oldest), np.int32(self._size))
+
+    def _make_room(self, num_steps: int, num_starts: int) -> None:
+        self._held.append((num_steps, num_starts))
+        self._rows_used += num_steps
+        self._size += num_starts
+        while self._rows_used > self._num_rows or self._size > self._num_starts:
+            old_steps, old_starts = self._held.popleft()
+            self._rows_used -= old_steps
+            self._size -= old_starts
+
+
+def num_bytes(steps: Step, replay: ReplaySpec) -> int:
+    """Bytes that a store allocates."""
+    return _num_rows(replay) * chunks.nbytes(steps) + 4 * replay.max_size
+
+
+def sample(state: StoreState, key: Key, batch_size: int, experience: NStep) -> Transition:
+    """A batch of transitions, uniformly and with replacement from all that are held. Pure; call it under jit.
+
+    Args:
+      state: the store's, holding at least one transition.
+      key: random key.
+      batch_size: B.
+      experience: n and gamma of the n-step return.
+
+    Returns:
+      Transitions, batch-major. A window that meets the episode's end stops there and bootstraps from its final
+      observation, with discount zero after a termination.
+    """
+    index = jax.random.randint(key, (batch_size,), 0, state.size)
+    row = state.starts[(state.oldest + index) % state.starts.shape[0]]  # [B]
+    num_rows = state.steps.last.shape[0]
+    window = (row[:, None] + jnp.arange(experience.n)[None]) % num_rows  # [B, n]
+    valid = jnp.cumprod(~state.steps.last[window], axis=1).astype(bool)
+    reward, discount, num_steps = returns.n_step(
+        state.steps.reward[window], state.steps.discount[window], valid, experience.discount
+    )
+    next_row = (row + num_steps) % num_rows
+    return Transition(
+        observation=jax.tree.map(lambda x: x[row], state.steps.observation),
+        action=state.steps.action[row],
+        reward=reward,
+        discount=discount,
+        next_observation=jax.tree.map(lambda x: x[next_row], state.steps.observation),
+        extras=jax.tree.map(lambda x: x[row], state.steps.extras),
+    )
+
+
+def _num_rows(replay: ReplaySpec) -> int:
+    """Rows for `max_size` transitions in full chunks, and for one chunk more."""
+    rows = chunks.num_rows(replay)
+    return -(-replay.max_size * rows // chunks.PERIOD) + rows
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def _scatter(
+    state: StoreState, steps: Step, rows: Array, starts: Array, start_rows: Array, oldest: Array, size: Array
+) -> StoreState:
+    """Writes [C, T] rows and [C, PERIOD] starts to their places, in place."""
+
+    def put(ring: Array, value: Array) -> Array:
+        return ring.at[rows.reshape(-1)].set(value.reshape(-1, *ring.shape[1:]), mode="drop")
+
+    return StoreState(
+        steps=jax.tree.map(put, state.steps, steps),
+        starts=state.starts.at[starts.reshape(-1)].set(start_rows.reshape(-1), mode="drop"),
+        oldest=oldest,
+        size=size,
+    )

@@ -1,0 +1,93 @@
+"""From the replay server to the learner: each chunk once."""
+
+import logging
+
+import jax
+import reverb
+
+from acme_agents.replay import tables
+from acme_agents.replay.chunks import Chunk
+
+_RPC_TIMEOUT_S = 5
+_COLLECT_BATCH = 512  # chunks asked for at a time when the durable table is collected
+
+
+class ChunkStream:
+    """Reads the stream table, and at the start the durable one; drops whatever it has delivered before.
+
+    The chunks of one writer reach the server in order, so the newest time of each writer says what was delivered. Its
+    size is one number for each actor's life.
+    """
+
+    def __init__(self, client: reverb.Client, structure: Chunk, delivered: dict[int, int] | None = None):
+        """Initialises a stream.
+
+        Args:
+          client: of the replay server.
+          structure: any chunk of the run, for its pytree structure.
+          delivered: `delivered()` of the stream that this one continues.
+        """
+        self._client = client
+        self._structure = jax.tree.structure(structure)
+        self._delivered = dict(delivered or {})
+        self._connected = True
+
+    def delivered(self) -> dict[int, int]:
+        """The newest chunk's time for each writer, in nanoseconds."""
+        return dict(self._delivered)
+
+    def collect(self) -> tuple[list[Chunk], list[Chunk]]:
+        """Reads the whole durable table, in the order in which it was written.
+
+        Every chunk seen gets priority 0, so that the rest is sampled from what is missing; at the end all get 1 again.
+        Where an earlier reader died in between, its zeros are found by chance, all priorities being equal then.
+
+        Returns:
+          The chunks that had been delivered before, and those that had not and now count as delivered.
+        """
+        chunks: dict[int, Chunk] = {}  # by Reverb's key
+        while len(chunks) < (size := self._size(tables.REPLAY)):
+            samples = self._client.sample(
+                tables.REPLAY, num_samples=min(_COLLECT_BATCH, size - len(chunks)), emit_timesteps=False
+            )
+            new = {s.info.key: self._chunk(s) for s in samples if s.info.key not in chunks}
+            chunks |= new
+            self._client.mutate_priorities(tables.REPLAY, dict.fromkeys(new, 0.0))
+        self._client.mutate_priorities(tables.REPLAY, dict.fromkeys(chunks, 1.0))
+        known, unknown = [], []
+        for chunk in sorted(chunks.values(), key=lambda chunk: int(chunk.time_ns)):
+            (known if self._was_delivered(chunk) else unknown).append(chunk)
+        for chunk in unknown:
+            self._mark_delivered(chunk)
+        return known, unknown
+
+    def poll(self) -> list[Chunk]:
+        """Takes what waits in the stream, without blocking; nothing while the server is away."""
+        try:
+            size = self._size(tables.STREAM)
+            if not size:
+                return []
+            samples = list(self._client.sample(tables.STREAM, num_samples=size, emit_timesteps=False))
+        except (RuntimeError, ConnectionError, reverb.errors.ReverbError) as error:
+            if self._connected:
+                logging.warning("The replay server is away (%s); waiting for it.", str(error).splitlines()[0])
+            self._connected = False
+            return []
+        self._connected = True
+        chunks = [chunk for chunk in map(self._chunk, samples) if not self._was_delivered(chunk)]
+        for chunk in chunks:
+            self._mark_delivered(chunk)
+        return chunks
+
+    def _size(self, table: str) -> int:
+        return self._client.server_info(timeout=_RPC_TIMEOUT_S)[table].current_size
+
+    def _chunk(self, sample: reverb.ReplaySample) -> Chunk:
+        return jax.tree.unflatten(self._structure, [column[0] for column in sample.data])
+
+    def _was_delivered(self, chunk: Chunk) -> bool:
+        return int(chunk.time_ns) <= self._delivered.get(int(chunk.writer), -1)
+
+    def _mark_delivered(self, chunk: Chunk) -> None:
+        self._delivered[int(chunk.writer)] = int(chunk.time_ns)
+

@@ -1,0 +1,136 @@
+"""From an actor's time steps to chunks in the replay server."""
+
+import os
+import threading
+import time
+from typing import Any
+
+import dm_env
+import jax
+import numpy as np
+import reverb
+
+from acme_agents.core.interfaces import ReplaySpec
+from acme_agents.core.types import Step
+from acme_agents.replay import chunks, tables
+
+_FLUSH_TIMEOUT_MS = 500  # how long a blocked writer goes without looking at its stop event
+_IN_FLIGHT = 4  # items (two for each chunk) that need not be confirmed before the actor goes on
+
+
+class ChunkWriter:
+    """Cuts episodes into overlapping chunks and writes each to the durable table and to the stream.
+
+    A chunk begins every `PERIOD` steps of an episode and ends `n` steps after its last transition's start, or with the
+    episode. When the server is away or holds the writer back, calls block, and return once `stop` is set.
+    """
+
+    def __init__(
+        self,
+        client: reverb.Client,
+        steps: Step,
+        replay: ReplaySpec,
+        *,
+        stop: threading.Event | None = None,
+    ):
+        """Initialises a writer.
+
+        Args:
+          client: of the replay server.
+          steps: `chunks.step_spec` of the agent and the environment.
+          replay: the agent's.
+          stop: set to make blocked calls return.
+        """
+        self._spec = steps
+        self._writer = client.trajectory_writer(num_keep_alive_refs=1)
+        self._id = int.from_bytes(os.urandom(7), "big")
+        self._stop = stop or threading.Event()
+        self._buffer = chunks.zeros(steps, chunks.num_rows(replay))
+        self._leaves = jax.tree.leaves(self._buffer)
+        self._observation_leaves = jax.tree.leaves(self._buffer.observation)
+        self._extras_leaves = jax.tree.leaves(self._buffer.extras)
+        self._num_rows = 0
+        self._time_ns = 0
+        self.num_chunks = 0  # written so far
+
+    def observe_first(self, timestep: dm_env.TimeStep) -> None:
+        """Begins an episode; steps of an unfinished one that were not yet written are dropped.
+
+        Raises:
+          ValueError: the observation does not match the environment's spec.
+        """
+        chunks.check(self._spec, timestep.observation)
+        self._num_rows = 0
+        self._observation = timestep.observation
+
+    def observe(self, action: Any, timestep: dm_env.TimeStep, extras: Any = ()) -> None:
+        """Adds the step that `action` made, `extras` being what the actor said of it."""
+        row = self._put_observation()
+        self._buffer.action[row] = action
+        self._buffer.reward[row] = timestep.reward
+        self._buffer.discount[row] = timestep.discount
+        self._buffer.last[row] = False
+        for buffer, value in zip(self._extras_leaves, jax.tree.leaves(extras), strict=True):
+            buffer[row] = value
+        self._observation = timestep.observation
+        if timestep.last():
+            self._end_episode()
+        elif self._num_rows == len(self._buffer.last):
+            self._write(chunks.PERIOD)
+
+    def flush(self) -> None:
+        """Blocks until the server has confirmed everything written, or `stop` is set."""
+        self._wait(0)
+
+    def close(self) -> None:
+        """Ends the connection; steps of an unfinished episode that were not yet written are dropped."""
+        self._writer.close()
+
+    def _put_observation(self) -> int:
+        row = self._num_rows
+        if row == len(self._buffer.last):  # Only the final observation can come when the buffer is full.
+            self._write(chunks.PERIOD)
+            row = self._num_rows
+        for buffer, value in zip(self._observation_leaves, jax.tree.leaves(self._observation), strict=True):
+            buffer[row] = value
+        self._num_rows += 1
+        return row
+
+    def _end_episode(self) -> None:
+        row = self._put_observation()
+        for field in self._buffer._replace(observation=(), last=()):
+            for buffer in jax.tree.leaves(field):
+                buffer[row] = 0
+        self._buffer.last[row] = True
+        while self._num_rows > 1:
+            self._write(min(chunks.PERIOD, self._num_rows - 1))
+        self._num_rows = 0
+
+    def _write(self, num_starts: int) -> None:
+        """Writes the buffer as one chunk, and keeps the rows from `num_starts` on for the next."""
+        self._time_ns = max(self._time_ns + 1, time.time_ns())
+        chunk = chunks.Chunk(
+            steps=jax.tree.map(np.copy, self._buffer),
+            num_steps=np.int32(self._num_rows),
+            num_starts=np.int32(num_starts),
+            writer=np.int64(self._id),
+            time_ns=np.int64(self._time_ns),
+        )
+        self._writer.append(jax.tree.leaves(chunk))
+        trajectory = [column[-1:] for column in self._writer.history]
+        for table in (tables.REPLAY, tables.STREAM):
+            self._writer.create_item(table, priority=1.0, trajectory=trajectory)
+        self._wait(_IN_FLIGHT)
+        self.num_chunks += 1
+        kept = self._num_rows - num_starts
+        for buffer in self._leaves:
+            buffer[:kept] = buffer[num_starts : self._num_rows]
+        self._num_rows = kept
+
+    def _wait(self, in_flight: int) -> None:
+        while not self._stop.is_set():
+            try:
+                self._writer.flush(block_until_num_items=in_flight, timeout_ms=_FLUSH_TIMEOUT_MS)
+                return
+            except reverb.errors.DeadlineExceededError:
+                continue  # The server is away, or holds the writer back; the items go out in the background.

@@ -1,0 +1,1 @@
+"""What runs an agent: actors, learners, variables, checkpoints, logging."""

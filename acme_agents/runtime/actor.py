@@ -1,0 +1,57 @@
+"""An agent's `ActorCore` as an `acme.core.Actor`."""
+
+from typing import Any
+
+import acme
+import dm_env
+import jax
+import numpy as np
+
+from acme_agents.core.interfaces import ActorCore
+from acme_agents.core.types import Array, Key, Observation, Params
+from acme_agents.replay.writer import ChunkWriter
+
+
+class Actor(acme.core.Actor):
+    """Acts by the jitted core on the CPU, with whatever parameters it was given last, and writes what happens."""
+
+    def __init__(self, core: ActorCore, key: Key, writer: ChunkWriter | None = None):
+        """Initialises an actor.
+
+        Args:
+          core: the agent's functions.
+          key: random key; every episode's actor state is made from it and the episode's number.
+          writer: where steps go; None to write nothing.
+        """
+        self._device = jax.devices("cpu")[0]
+        self._init = jax.jit(lambda key, episode: core.init(jax.random.fold_in(key, episode)))
+        self._select_action = jax.jit(core.select_action)
+        self._key = jax.device_put(key, self._device)
+        self._writer = writer
+        self._num_episodes = 0
+        self._state: Any = None
+        self._extras: Any = ()
+        self.params: Params = None
+
+    def select_action(self, observation: Observation) -> np.ndarray:
+        """Returns the action for one observation, without batch dimension."""
+        with jax.default_device(self._device):
+            action, self._state, self._extras = self._select_action(self.params, observation, self._state)
+        return np.asarray(action)
+
+    def observe_first(self, timestep: dm_env.TimeStep) -> None:
+        """Begins an episode with a fresh actor state."""
+        with jax.default_device(self._device):
+            self._state = self._init(self._key, self._num_episodes)
+        self._num_episodes += 1
+        if self._writer is not None:
+            self._writer.observe_first(timestep)
+
+    def observe(self, action: Array, next_timestep: dm_env.TimeStep) -> None:
+        """Writes the step that the last action made."""
+        if self._writer is not None:
+            self._writer.observe(action, next_timestep, self._extras)
+
+    def update(self, wait: bool = False) -> None:
+        """Does nothing: whoever runs the actor sets `params`."""
+

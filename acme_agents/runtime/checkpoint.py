@@ -1,0 +1,113 @@
+"""Checkpoints: a pytree of arrays and a dictionary in one file that is either whole or not there.
+
+A file is written beside its final name, flushed to the disk and renamed. The archive's own checksums tell a damaged
+file on loading, and the one before it is loaded instead.
+"""
+
+import json
+import logging
+import os
+import pathlib
+import zipfile
+from typing import Any
+
+import jax
+import numpy as np
+
+_KEEP = 2  # newest checkpoints that are kept
+_META = "meta.json"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be written or read; its message is one sentence for the user."""
+
+
+def save(directory: pathlib.Path, step: int, tree: Any, meta: dict[str, Any]) -> pathlib.Path:
+    """Writes `directory/STEP.npz` and removes all but the newest two.
+
+    Args:
+      directory: made if it is not there.
+      step: the learner's update count; names the file.
+      tree: a pytree of arrays.
+      meta: JSON-serialisable.
+
+    Returns:
+      The file's path.
+
+    Raises:
+      CheckpointError: the disk did not take it; whatever was there before still is.
+    """
+    path = directory / f"{step:012d}.npz"
+    partial = path.with_suffix(".partial")
+    arrays = {f"{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
+    arrays[_META] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        _sync_directory(directory)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        before = steps(directory)
+        intact = f"the one at update {before[-1]} is intact" if before else "there is none before it"
+        raise CheckpointError(
+            f"cannot write the checkpoint {path}: {error.strerror or error}; {intact}: free some space, then continue "
+            "with --resume."
+        ) from error
+    for old in steps(directory)[:-_KEEP]:
+        (directory / f"{old:012d}.npz").unlink(missing_ok=True)
+    return path
+
+
+def steps(directory: pathlib.Path) -> list[int]:
+    """The update counts of the checkpoints there are, oldest first."""
+    return sorted(int(path.stem) for path in directory.glob("*.npz") if path.stem.isdigit())
+
+
+def load(directory: pathlib.Path, template: Any) -> tuple[Any, dict[str, Any]] | None:
+    """Reads the newest whole checkpoint.
+
+    Args:
+      directory: where `save` wrote.
+      template: a pytree like the one saved; its leaves need only shapes and dtypes.
+
+    Returns:
+      The tree, its leaves NumPy arrays, and the dictionary; None where there is no checkpoint.
+
+    Raises:
+      CheckpointError: none of the checkpoints can be read, or they are not of this template.
+    """
+    found = steps(directory)
+    for step in reversed(found):
+        path = directory / f"{step:012d}.npz"
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            logging.warning("The checkpoint %s is damaged (%s); trying the one before it.", path, error)
+            continue
+        meta = json.loads(arrays.pop(_META).tobytes())
+        leaves, structure = jax.tree.flatten(template)
+        values = [arrays[f"{i}"] for i in range(len(arrays))]
+        shapes = [(leaf.shape, np.dtype(leaf.dtype)) for leaf in leaves]
+        if [(value.shape, value.dtype) for value in values] != shapes:
+            raise CheckpointError(
+                f"the checkpoint {path} is of another agent, environment or network: resume with the configuration "
+                "that made it."
+            )
+        return jax.tree.unflatten(structure, values), meta
+    if found:
+        raise CheckpointError(f"every checkpoint in {directory} is damaged: begin again in another run directory.")
+    return None
+
+
+def _sync_directory(directory: pathlib.Path) -> None:
+    """Makes a rename last through a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,296 @@
+"""What the whole run has done so far, and what each worker is to do next.
+
+The coordinator lives in the learner's process. Workers call it over Courier (or directly, in one process) with counts
+that only grow, so a call repeated after a lost answer changes nothing, and a worker that dies takes nothing back.
+"""
+
+import collections
+import dataclasses
+import enum
+import threading
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from acme_agents.runtime.loggers import RunLogger
+from acme_agents.runtime.loop import Episode
+from acme_agents.runtime.status import Status
+from acme_agents.runtime.variables import Publisher, Snapshot
+
+_RECENT_EPISODES = 10  # over which the status's return is averaged
+
+
+class Phase(str, enum.Enum):
+    """What the run is doing."""
+
+    TRAINING = "training"
+    EVALUATING = "final evaluation"
+    FINISHED = "finished"
+    STOPPING = "stopping"  # on request; to be resumed
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """When a run ends and when it is evaluated.
+
+    Attributes:
+      max_steps: environment steps of all actors together; None for no limit.
+      max_updates: learner updates; None for no limit.
+      eval_every: environment steps between evaluations; 0 for no evaluation, not even a final one.
+      num_actors: actors that must have closed before a run is over.
+    """
+
+    max_steps: int | None
+    max_updates: int | None
+    eval_every: int
+    num_actors: int
+
+
+class ActorReport(NamedTuple):
+    """What an actor says of itself."""
+
+    name: str  # "actor/0"
+    life: str  # another one each time the actor's process starts
+    steps: int  # environment steps in this life
+    num_episodes: int  # complete episodes in this life
+    episodes: list[Episode]  # the newest of those, the answer to which has not come yet
+    closed: bool  # whether everything is written and no more will come
+    version: int | None  # of the parameters it holds
+
+
+class ActorOrders(NamedTuple):
+    """What an actor is to do."""
+
+    finished: bool  # write what is left, report `closed` and exit
+    abandon: bool  # do not even wait for what is left to be taken
+    allowance: int | None  # environment steps that it may do beyond those reported; None for no limit
+    snapshot: Snapshot | None  # other parameters than those it holds
+    run_steps: int  # environment steps of the whole run so far
+
+
+class EvaluatorOrders(NamedTuple):
+    """What the evaluator is to do."""
+
+    finished: bool
+    evaluation: int | None  # number of the evaluation that is due; None for none
+    snapshot: Snapshot | None  # the parameters to evaluate, with `evaluation`
+
+
+class Coordinator:
+    """Counts, budgets, evaluations and the run's log. Thread-safe."""
+
+    def __init__(self, budget: Budget, publisher: Publisher, logger: RunLogger, replay_capacity: int):
+        """Initialises a run that has done nothing.
+
+        Args:
+          budget: when it ends.
+          publisher: of the learner's parameters.
+          logger: where episodes and evaluations are written.
+          replay_capacity: transitions that the store can hold, for the status.
+        """
+        self._lock = threading.RLock()
+        self._budget = budget
+        self._publisher = publisher
+        self._logger = logger
+        self._replay_capacity = replay_capacity
+        self._phase = Phase.TRAINING
+        self._began = time.monotonic()
+        self._walltime_before = 0.0
+        self._lives: dict[str, list[int]] = {}  # life -> steps, episodes
+        self._closed: set[str] = set()
+        self._returns: collections.deque[float] = collections.deque(maxlen=_RECENT_EPISODES)
+        self._evaluations = 0
+        self._next_evaluation = budget.eval_every
+        self._final_evaluation: int | None = None  # its number, once it is due
+        self._pending_evaluation: tuple[int, Snapshot, dict[str, float]] | None = None
+        self._evaluation_return: float | None = None
+        self._learner_steps = 0
+        self._replay_size = 0
+        self._samples_per_insert: float | None = None
+
+    # What workers call.
+
+    def actor_sync(self, report: ActorReport) -> ActorOrders:
+        """Takes an actor's report and answers with its orders."""
+        with self._lock:
+            life = self._lives.setdefault(report.life, [0, 0])
+            life[0] = max(life[0], report.steps)
+            new = report.num_episodes - life[1]
+            if new > 0:
+                life[1] = report.num_episodes
+                for episode in report.episodes[-new:]:
+                    self._returns.append(episode.episode_return)
+                    self._log("actor", episode_return=episode.episode_return, episode_length=episode.length)
+            if report.closed:
+                self._closed.add(report.name)
+            abandon = finished = self._phase is not Phase.TRAINING
+            allowance = None
+            if self._budget.max_steps is not None:
+                left = self._budget.max_steps - self.actor_steps
+                finished = finished or left <= 0
+                allowance = max(0, -(-left // self._budget.num_actors))
+            snapshot = self._publisher.newer_than(report.version)
+            return ActorOrders(finished, abandon, allowance, snapshot, self.actor_steps)
+
+    def evaluator_sync(self) -> EvaluatorOrders:
+        """Answers the evaluator with its orders; an evaluation is ordered until its result comes."""
+        with self._lock:
+            self._schedule_evaluation()
+            if self._pending_evaluation is None:
+                finished = self._phase in (Phase.FINISHED, Phase.STOPPING)
+                return EvaluatorOrders(finished, None, None)
+            number, snapshot, _ = self._pending_evaluation
+            return EvaluatorOrders(self._phase is Phase.STOPPING, number, snapshot)
+
+    def evaluation_report(self, number: int, episodes: list[Episode]) -> None:
+        """Takes the result of the evaluation of that number; of any other it is dropped."""
+        with self._lock:
+            if self._pending_evaluation is None or self._pending_evaluation[0] != number:
+                return
+            returns = np.array([episode.episode_return for episode in episodes])
+            self._logger.write(
+                "evaluator",
+                {
+                    **self._pending_evaluation[2],
+                    "episode_return": float(returns.mean()),
+                    "episode_return_std": float(returns.std()),
+                    "episode_return_min": float(returns.min()),
+                    "episode_return_max": float(returns.max()),
+                    "episode_length": float(np.mean([episode.length for episode in episodes])),
+                    "episodes": len(episodes),
+                },
+            )
+            self._evaluation_return = float(returns.mean())
+            self._evaluations = number
+            self._pending_evaluation = None
+            if number == self._final_evaluation:
+                self._phase = Phase.FINISHED
+
+    def status(self) -> Status:
+        """How far the run is."""
+        with self._lock:
+            phase = self._phase.value
+            if self._phase is Phase.TRAINING and not self._learner_steps:
+                phase = "filling replay"
+            elif self._phase is Phase.TRAINING and self.steps_used_up():
+                phase = "learning what is left"
+            return Status(
+                phase=phase,
+                actor_steps=self.actor_steps,
+                max_actor_steps=self._budget.max_steps,
+                learner_steps=self._learner_steps,
+                max_learner_steps=self._budget.max_updates,
+                episodes=sum(life[1] for life in self._lives.values()),
+                episode_return=float(np.mean(self._returns)) if self._returns else None,
+                evaluation_return=self._evaluation_return,
+                evaluations=self._evaluations,
+                replay_size=self._replay_size,
+                replay_capacity=self._replay_capacity,
+                samples_per_insert=self._samples_per_insert,
+                walltime=self._walltime(),
+            )
+
+    def stop(self) -> None:
+        """Asks the run to end as soon as it can, with a checkpoint to resume from."""
+        with self._lock:
+            if self._phase is not Phase.FINISHED:
+                self._phase = Phase.STOPPING
+
+    # What the learner calls, in the same process.
+
+    @property
+    def phase(self) -> Phase:
+        """What the run is doing."""
+        return self._phase
+
+    @property
+    def actor_steps(self) -> int:
+        """Environment steps of all actors, dead ones included."""
+        return sum(life[0] for life in self._lives.values())
+
+    def updates_left(self) -> int | None:
+        """Updates until the budget is used up; None for no limit."""
+        limit = self._budget.max_updates
+        return None if limit is None else max(0, limit - self._learner_steps)
+
+    def steps_used_up(self) -> bool:
+        """Whether every actor has used its share of the step budget and written everything."""
+        return len(self._closed) >= self._budget.num_actors
+
+    def learner_report(self, steps: int, replay_size: int, samples_per_insert: float | None) -> None:
+        """Takes the learner's counts."""
+        with self._lock:
+            self._learner_steps = steps
+            self._replay_size = replay_size
+            self._samples_per_insert = samples_per_insert
+            self._schedule_evaluation()
+
+    def learner_log(self, **row: float) -> None:
+        """Writes a row of the learner's metrics."""
+        with self._lock:
+            self._log("learner", samples_per_insert=self._samples_per_insert or 0.0, **row)
+
+    def finish(self) -> None:
+        """Orders the final evaluation of the parameters published last; without evaluations the run is finished."""
+        with self._lock:
+            if self._phase is not Phase.TRAINING:
+                return
+            if not self._budget.eval_every:
+                self._phase = Phase.FINISHED
+                return
+            self._phase = Phase.EVALUATING
+            self._schedule_evaluation()
+
+    def save(self) -> dict[str, Any]:
+        """The counts, JSON-serialisable, for a checkpoint."""
+        with self._lock:
+            return {
+                "lives": self._lives,
+                "returns": list(self._returns),
+                "evaluations": self._evaluations,
+                "next_evaluation": self._next_evaluation,
+                "evaluation_return": self._evaluation_return,
+                "walltime": self._walltime(),
+                "log_offsets": self._logger.offsets(),
+            }
+
+    def restore(self, counts: dict[str, Any]) -> None:
+        """Continues from what `save` returned."""
+        with self._lock:
+            self._lives = {life: list(counted) for life, counted in counts["lives"].items()}
+            self._returns.extend(counts["returns"])
+            self._evaluations = counts["evaluations"]
+            self._next_evaluation = counts["next_evaluation"]
+            self._evaluation_return = counts["evaluation_return"]
+            self._walltime_before = counts["walltime"]
+            self._began = time.monotonic()
+            self._logger.restore(counts["log_offsets"])
+
+    def _schedule_evaluation(self) -> None:
+        """Orders the evaluation that is due, one at a time; an evaluator that lags skips some."""
+        if self._pending_evaluation is not None or not self._budget.eval_every:
+            return
+        final = self._phase is Phase.EVALUATING
+        due = self._phase is Phase.TRAINING and self.actor_steps >= self._next_evaluation
+        snapshot = self._publisher.newer_than(None)
+        if not (final or due) or snapshot is None:
+            return
+        number = self._evaluations + 1
+        self._next_evaluation = self.actor_steps - self.actor_steps % self._budget.eval_every + self._budget.eval_every
+        self._pending_evaluation = (number, snapshot, self._counts())
+        if final:
+            self._final_evaluation = number
+
+    def _log(self, table: str, **row: float) -> None:
+        self._logger.write(table, {**self._counts(), **row})
+
+    def _counts(self) -> dict[str, float]:
+        return {
+            "actor_steps": self.actor_steps,
+            "learner_steps": self._learner_steps,
+            "walltime": round(self._walltime(), 3),
+        }
+
+    def _walltime(self) -> float:
+        return self._walltime_before + time.monotonic() - self._began

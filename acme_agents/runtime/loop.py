@@ -1,0 +1,57 @@
+"""An environment and an actor, one step at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import dm_env
+
+if TYPE_CHECKING:
+    import acme  # Importing it takes TensorFlow along.
+
+
+class Episode(NamedTuple):
+    """A complete episode."""
+
+    episode_return: float  # the undiscounted sum of rewards
+    length: int  # in steps
+
+
+class EnvironmentLoop:
+    """Lets an `acme.core.Actor` act in a `dm_env.Environment`.
+
+    Unlike Acme's loop it returns after every step, so that a run can learn, publish, report or stop between any two.
+    """
+
+    def __init__(self, environment: dm_env.Environment, actor: acme.core.Actor):
+        """Initialises a loop; the first step begins an episode."""
+        self._environment = environment
+        self._actor = actor
+        self._timestep: dm_env.TimeStep | None = None
+        self._return: Any = 0.0
+        self._length = 0
+
+    def step(self) -> Episode | None:
+        """Takes one environment step; returns the episode when this step ended it."""
+        timestep = self._timestep
+        if timestep is None:
+            timestep = self._environment.reset()
+            self._actor.observe_first(timestep)
+            self._return, self._length = 0.0, 0
+        action = self._actor.select_action(timestep.observation)
+        timestep = self._environment.step(action)
+        self._actor.observe(action, timestep)
+        self._return += timestep.reward
+        self._length += 1
+        if not timestep.last():
+            self._timestep = timestep
+            return None
+        self._timestep = None
+        return Episode(float(self._return), self._length)
+
+    def run_episode(self) -> Episode:
+        """Takes steps until the episode ends."""
+        while True:
+            episode = self.step()
+            if episode is not None:
+                return episode

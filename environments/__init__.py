@@ -1,0 +1,116 @@
+"""dm_env environments by name.
+
+`control:DOMAIN:TASK`  every task of the dm_control suite: `control:cheetah:run`
+`gym:ID`               every registered Gymnasium environment: `gym:Pendulum-v1`; `gym:MODULE:ID` imports MODULE first,
+                       so that it can register the ID: `gym:ale_py:ALE/Pong-v5`
+`probe:NAME`           the project's own tiny tasks with known values: `probe:reach`
+
+Whatever the source, an environment made here is canonical: continuous actions lie in [-1, 1] float32, discrete ones are
+int32 from 0; rewards and discounts are float32; observations are float32 arrays, or uint8 where they are pixels, or
+dicts of these. A discount of 0 says that the episode ended for good, a last step with discount 1 that it was cut short.
+
+Importing this package imports neither dm_control nor Gymnasium, and making an environment imports only what it needs.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import dm_env
+import numpy as np
+
+if TYPE_CHECKING:
+    from acme_agents.core import types
+
+_SOURCES = ("control", "gym", "probe")
+
+
+def make(name: str, seed: int, *, render: bool = False) -> dm_env.Environment:
+    """Makes the environment of a name.
+
+    Args:
+      name: `control:DOMAIN:TASK`, `gym:ID` or `probe:NAME`.
+      seed: of everything random in the environment, 0 <= seed < 2^32; equal seeds and actions give equal episodes.
+      render: whether `render_frame` will be called. MuJoCo then loads a GL library, and otherwise none.
+
+    Returns:
+      A canonical environment.
+
+    Raises:
+      ValueError: if there is no such environment, or its observations or actions cannot be made canonical.
+    """
+    check(name)
+    source, _, rest = name.partition(":")
+    return _module(source).make(rest, seed, render=render)
+
+
+def check(name: str) -> None:
+    """Does nothing if `make` knows the name.
+
+    Raises:
+      ValueError: otherwise; its message is one sentence, with the closest names there are.
+    """
+    source, _, rest = name.partition(":")
+    problem = _module(source).problem(rest) if source in _SOURCES else _unknown_source(name)
+    if problem:
+        raise ValueError(f"Unknown environment {name!r}: {problem}")
+
+
+def names() -> list[str]:
+    """Returns every `control:` and `probe:` name. Those of Gymnasium are `gym:` and any of its ids."""
+    return [f"{source}:{rest}" for source in ("control", "probe") for rest in _module(source).names()]
+
+
+def spec(env: dm_env.Environment) -> types.EnvironmentSpec:
+    """Returns what an agent must know of a canonical environment.
+
+    Raises:
+      ValueError: if the actions are continuous and their bounds are not [-1, 1].
+    """
+    from acme_agents.core import types  # Here, because it imports jax.
+
+    def array_spec(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: array_spec(item) for key, item in value.items()}
+        num_values = getattr(value, "num_values", None)
+        return types.ArraySpec(tuple(value.shape), np.dtype(value.dtype).name, num_values)
+
+    action = env.action_spec()
+    if not isinstance(action, dm_env.specs.DiscreteArray):
+        low, high = getattr(action, "minimum", -np.inf), getattr(action, "maximum", np.inf)
+        if not (np.all(low == -1) and np.all(high == 1)):
+            raise ValueError(f"Continuous actions must lie in [-1, 1], and this environment's spec is {action}.")
+    return types.EnvironmentSpec(
+        observation=array_spec(env.observation_spec()),
+        action=array_spec(action),
+        reward=array_spec(env.reward_spec()),
+    )
+
+
+def render_frame(env: dm_env.Environment) -> np.ndarray:
+    """Returns a picture of the environment as it is now, [H, W, 3] uint8.
+
+    Raises:
+      RuntimeError: if there is no GL library, the environment was made without `render=True`, or has no picture.
+    """
+    render = getattr(env, "render", None)
+    if render is None:
+        raise RuntimeError(f"{type(env).__name__} has no picture to render.")
+    return render()
+
+
+def _module(source: str) -> Any:
+    return importlib.import_module("environments." + {"probe": "probes"}.get(source, source))
+
+
+def _unknown_source(name: str) -> str:
+    """Returns what is wrong with a name of no known source; most often the source is misspelt or forgotten."""
+    known = names() + [f"gym:{environment_id}" for environment_id in _module("gym").names()]
+    without_source = {full.partition(":")[2]: full for full in known}
+    close = difflib.get_close_matches(name, known) or [
+        without_source[rest] for rest in difflib.get_close_matches(name, without_source)
+    ]
+    hint = f", did you mean {' or '.join(close)}?" if close else "."
+    return f"a name is control:DOMAIN:TASK, gym:ID or probe:NAME{hint}"

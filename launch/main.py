@@ -1,0 +1,183 @@
+"""The command line: `acme-agents train | evaluate | plot | list`."""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import tyro
+
+_DESCRIPTION = """usage: acme-agents COMMAND [OPTIONS]
+
+Distributed reinforcement learning in JAX.
+
+  train AGENT     train an agent in an environment; `acme-agents train mpo --help` lists every option
+  evaluate RUN    run the policy of a run directory, and film it with --video
+  plot RUN...     draw the learning curves of run directories
+  list            list agents and environments
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Train an agent in an environment."""
+
+    env: str
+    """Environment: control:DOMAIN:TASK, gym:ID or probe:NAME."""
+    launcher: Literal["in-process", "processes"] = "in-process"
+    """Where it runs: all in this process, or as Launchpad processes of this machine."""
+    actors: int = 1
+    """Actor processes; with --launcher in-process there is one actor."""
+    steps: int | None = None
+    """Environment steps of all actors together (1,000,000 unless --updates is given)."""
+    updates: int | None = None
+    """Learner updates; with --steps, whichever ends first."""
+    seed: int = 0
+    """Seed of everything random."""
+    run_dir: pathlib.Path | None = None
+    """Run directory (default: runs/AGENT-ENVIRONMENT-TIME)."""
+    resume: bool = False
+    """Continue the run in --run-dir from its newest checkpoint."""
+    eval_every: int = 10_000
+    """Environment steps between evaluations; 0 for none."""
+    eval_episodes: int = 10
+    """Episodes of each evaluation."""
+    checkpoint_seconds: float = 120.0
+    """Seconds between checkpoints."""
+    port: int | None = None
+    """First of the two ports of --launcher processes (default: any free ones)."""
+    wandb: bool = False
+    """Log to Weights & Biases too, if it is installed."""
+    config: Any = None
+    """Configuration of the agent."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Run the deterministic policy of a run's newest checkpoint."""
+
+    run_dir: tyro.conf.Positional[pathlib.Path]
+    """Run directory."""
+    episodes: int = 10
+    """Episodes to run."""
+    seed: int = 0
+    """Seed of the environment."""
+    video: pathlib.Path | None = None
+    """File to film the episodes to, .mp4 or .gif; needs a GL library."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plot:
+    """Draw learning curves: the runs of one agent, environment and configuration are one curve with an interval."""
+
+    run_dirs: tyro.conf.Positional[tuple[pathlib.Path, ...]]
+    """Run directories."""
+    output: Annotated[pathlib.Path, tyro.conf.arg(aliases=["-o"])]
+    """Figure to write: .png, .pdf or .svg."""
+    metric: str = "episode_return"
+    """Column to draw."""
+    table: Literal["evaluator", "actor", "learner"] = "evaluator"
+    """Table of the run directory that has it."""
+    x: Literal["actor_steps", "learner_steps", "walltime"] = "actor_steps"
+    """Column of the horizontal axis."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command line; exits with 0, or with 1 or 2 and one sentence on standard error."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    sys.path.insert(0, os.getcwd())  # so that a module of the user's can be named as an agent
+    commands = {"train": _train, "evaluate": _evaluate, "plot": _plot, "list": _list}
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_DESCRIPTION, end="")
+        sys.exit(0 if arguments else 2)
+    try:
+        if arguments[0] not in commands:
+            raise ValueError(f"Unknown command {arguments[0]!r}: choose {', '.join(commands)}.")
+        commands[arguments[0]](arguments[1:])
+    except (ValueError, RuntimeError, OSError) as error:
+        if os.environ.get("ACME_AGENTS_TRACEBACK"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, ValueError) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _train(arguments: list[str]) -> None:
+    from acme_agents.experiments import Experiment, agents
+    from launch.run import run
+
+    if not arguments or arguments[0].startswith("-"):
+        raise ValueError(f"Name an agent: acme-agents train AGENT --env ENVIRONMENT; there is {', '.join(agents.AGENTS)}.")
+    agent, *options = arguments
+    config_type = agents.load(agent).Config
+    typed = dataclasses.make_dataclass(
+        "Train", [("config", config_type, dataclasses.field(default_factory=config_type))], bases=(Train,), frozen=True
+    )
+    typed.__doc__ = Train.__doc__
+    train = tyro.cli(typed, prog=f"acme-agents train {agent}", args=options)
+    steps = train.steps if train.steps is not None or train.updates is not None else Experiment.max_steps
+    experiment = Experiment(
+        agent=agent,
+        environment=train.env,
+        config=train.config,
+        seed=train.seed,
+        num_actors=train.actors,
+        max_steps=steps,
+        max_updates=train.updates,
+        eval_every=train.eval_every,
+        eval_episodes=train.eval_episodes,
+        checkpoint_seconds=train.checkpoint_seconds,
+    )
+    result = run(
+        experiment,
+        launcher=train.launcher,
+        run_dir=train.run_dir,
+        resume=train.resume,
+        port=train.port,
+        wandb=train.wandb,
+    )
+    if not result.finished:
+        print(f"stopped; continue with --run-dir {result.run_dir} --resume")
+    elif result.evaluation_return is not None:
+        print(f"final evaluation return {result.evaluation_return:.1f}; run directory {result.run_dir}")
+    else:
+        print(f"finished; run directory {result.run_dir}")
+
+
+def _evaluate(arguments: list[str]) -> None:
+    from launch.evaluate import evaluate
+
+    options = tyro.cli(Evaluate, prog="acme-agents evaluate", args=arguments)
+    returns = evaluate(options.run_dir, episodes=options.episodes, seed=options.seed, video=options.video)
+    print(f"episode return {returns.mean():.1f}, standard deviation {returns.std():.1f}, over {len(returns)} episodes")
+
+
+def _plot(arguments: list[str]) -> None:
+    from launch.plot import plot
+
+    options = tyro.cli(Plot, prog="acme-agents plot", args=arguments)
+    plot(list(options.run_dirs), options.output, metric=options.metric, table=options.table, x=options.x)
+    print(options.output)
+
+
+def _list(arguments: list[str]) -> None:
+    import environments
+    from acme_agents.experiments import agents
+
+    if arguments:
+        raise ValueError(f"list takes no arguments, not {' '.join(arguments)}.")
+    with contextlib.suppress(BrokenPipeError):  # as under `| head`
+        print("agents:")
+        for name in agents.AGENTS:
+            print(f"  {name:<12} {(agents.load(name).__doc__ or '').splitlines()[0]}")
+        print("environments:")
+        for name in (*environments.names(), "gym:ID (any Gymnasium environment)"):
+            print(f"  {name}")
+
+
+if __name__ == "__main__":
+    main()

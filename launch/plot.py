@@ -1,0 +1,261 @@
+"""Learning curves of one or many runs, with confidence intervals over seeds."""
+
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from acme_agents.runtime import loggers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart; line styles go on where it ends.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LINE_STYLES = ("-", "--", ":", "-.")
+AXIS_LABELS = {
+    "actor_steps": "Environment steps",
+    "learner_steps": "Learner updates",
+    "walltime": "Wall time (s)",
+    "episode_length": "Episode length (steps)",
+}
+MAX_POINTS = 200  # of an aggregate curve
+
+
+class Run(NamedTuple):
+    """One run's curve and what it is a run of."""
+
+    agent: str
+    environment: str
+    config: dict[str, Any]  # field -> value, nested fields as "outer.inner"
+    x: np.ndarray  # [N] float64, increasing
+    y: np.ndarray  # [N] float64, finite
+
+
+class Curve(NamedTuple):
+    """The interquartile mean of several runs and its confidence interval, all [N] float64."""
+
+    x: np.ndarray
+    iqm: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def plot(
+    run_dirs: Sequence[pathlib.Path],
+    output: pathlib.Path,
+    *,
+    metric: str = "episode_return",
+    table: str = "evaluator",
+    x: str = "actor_steps",
+) -> None:
+    """Draws the learning curves of some runs into one figure, a panel per environment.
+
+    Runs that differ in nothing but their seed share one line: the interquartile mean with its 95% bootstrap confidence
+    interval (Agarwal et al. 2021, arXiv 2108.13264), over the range of x that all of them have reached. Each run is
+    also drawn faintly. A run without such company is drawn as it is.
+
+    Args:
+      run_dirs: run directories, also of runs that are still going; one given twice counts once.
+      output: the figure to write; its suffix chooses the format (.png, .pdf, .svg ...).
+      metric: the column on the vertical axis.
+      table: "evaluator", "learner" or "actor".
+      x: the column on the horizontal axis.
+
+    Raises:
+      ValueError: in one sentence, for a directory that is not a run's, a run with nothing to draw yet, an unknown table
+        or column, an output format that cannot be written, or seeds that have no range of x in common.
+      OSError: the figure cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(dpi=200, layout="constrained")
+    formats = sorted(figure.canvas.get_supported_filetypes())
+    if output.suffix.lower().lstrip(".") not in formats:
+        raise ValueError(f"Cannot write {output}: its suffix has to be one of .{', .'.join(formats)}.")
+    if table not in loggers.TABLES:
+        raise ValueError(f"There is no table {table}; the tables are {', '.join(loggers.TABLES)}.")
+    if not run_dirs:
+        raise ValueError("Nothing to plot: give at least one run directory.")
+    distinct = list({path.resolve(): path for path in run_dirs}.values())
+    panels = group([load(path, metric=metric, table=table, x=x) for path in distinct])
+    _draw(figure, panels, x_label=_axis_label(x), y_label=_axis_label(metric))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(output)
+
+
+def load(run_dir: pathlib.Path, *, metric: str, table: str, x: str) -> Run:
+    """Reads one run's curve; rows without the metric are left out. Raises ValueError, see `plot`."""
+    try:
+        description = json.loads((run_dir / "config.json").read_text())
+        agent, environment = description["agent"], description["environment"]
+        config = _flatten(description.get("config", {}))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(f"{run_dir} is not a run directory: it has no config.json.") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ValueError(f"{run_dir} is not a run directory: its config.json is not one of a run.") from None
+    path = run_dir / f"{table}.csv"
+    columns = loggers.read_csv(path) if path.exists() else {}
+    nothing = f"{run_dir} has no evaluations yet." if table == "evaluator" else f"{path} has no rows yet."
+    if not columns:
+        raise ValueError(nothing)
+    for name in (metric, x):
+        if name not in columns:
+            raise ValueError(f"{path} has no column {name}; its columns are {', '.join(columns)}.")
+    drawn = np.isfinite(columns[metric]) & np.isfinite(columns[x])
+    if not drawn.any():
+        raise ValueError(nothing)
+    # Several actors write in any order; of rows with the same x the newest counts.
+    x_newest_first, rows = np.unique(columns[x][drawn][::-1], return_index=True)
+    return Run(agent, environment, config, x_newest_first, columns[metric][drawn][::-1][rows])
+
+
+def group(runs: Sequence[Run]) -> dict[str, dict[str, list[Run]]]:
+    """Sorts runs into environment -> label -> the runs that differ in their seed alone.
+
+    The label is the agent's name, and, where runs of one agent on one environment differ in their config, the fields in
+    which they do: "mpo, learning_rate=0.0003".
+    """
+    by_task: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        by_task.setdefault((run.environment, run.agent), []).append(run)
+    panels: dict[str, dict[str, list[Run]]] = {}
+    for (environment, agent), alike in by_task.items():
+        fields = dict.fromkeys(field for run in alike for field in run.config)
+        differing = [field for field in fields if len({json.dumps(run.config.get(field)) for run in alike}) > 1]
+        for run in alike:
+            values = [f"{field}={_text(run.config.get(field))}" for field in differing]
+            panels.setdefault(environment, {}).setdefault(", ".join([agent, *values]), []).append(run)
+    return panels
+
+
+def aggregate(curves: Sequence[tuple[np.ndarray, np.ndarray]], *, repetitions: int = 2000) -> Curve:
+    """The interquartile mean over runs with its 95% percentile-bootstrap confidence interval, point by point.
+
+    The runs are interpolated linearly on the points that any of them has (or `MAX_POINTS` equally spaced ones), within
+    the range that all of them cover. The same curves give the same interval.
+
+    Args:
+      curves: per run, x [N] increasing and y [N]; N may differ.
+      repetitions: how many times to resample the runs.
+
+    Raises:
+      ValueError: the runs have no range of x in common.
+    """
+    from rliable import library
+
+    start, stop = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
+    if start > stop:
+        raise ValueError(f"The runs have no range in common: one begins at {start:g} and another ends at {stop:g}.")
+    grid = np.unique(np.concatenate([x for x, _ in curves]))
+    grid = grid[(grid >= start) & (grid <= stop)]
+    if len(grid) > MAX_POINTS:
+        grid = np.linspace(start, stop, MAX_POINTS)
+    scores = np.stack([np.interp(grid, x, y) for x, y in curves])[:, None]  # [runs, 1 task, points]
+    state = np.random.get_state()  # rliable draws from the global generator
+    np.random.seed(0)
+    try:
+        points, intervals = library.get_interval_estimates({"": scores}, interquartile_mean, reps=repetitions)
+    finally:
+        np.random.set_state(state)
+    return Curve(grid, points[""], *intervals[""])
+
+
+def interquartile_mean(scores: np.ndarray) -> np.ndarray:
+    """`rliable.metrics.aggregate_iqm` at every point at once: [runs, tasks, points] -> [points]."""
+    import scipy.stats
+
+    return scipy.stats.trim_mean(scores.reshape(-1, scores.shape[-1]), proportiontocut=0.25, axis=0)
+
+
+def _draw(figure: "Figure", panels: dict[str, dict[str, list[Run]]], *, x_label: str, y_label: str) -> None:
+    labels = list(dict.fromkeys(label for groups in panels.values() for label in groups))
+    columns = min(len(panels), 3)
+    rows = -(-len(panels) // columns)
+    figure.set_size_inches(6.4 if columns == 1 else 4.2 * columns, 0.7 + 0.2 * len(labels) + 3.4 * rows)
+    several = False
+    handles: dict[str, Any] = {}
+    for i, (environment, groups) in enumerate(panels.items()):
+        axes = figure.add_subplot(rows, columns, i + 1)
+        _decorate(axes, title=environment, x_label=x_label, y_label=y_label)
+        for label, runs in groups.items():
+            index = labels.index(label)
+            style = LINE_STYLES[index // len(COLOURS) % len(LINE_STYLES)]
+            handles[label] = _draw_group(axes, runs, colour=COLOURS[index % len(COLOURS)], style=style)
+            several |= len(runs) > 1
+    counts = {label: sorted({len(groups[label]) for groups in panels.values() if label in groups}) for label in labels}
+    texts = [f"{label} ({_run_count(counts[label])})" for label in labels]
+    figure.legend(
+        [handles[label] for label in labels],
+        texts,
+        title="Interquartile mean, 95% bootstrap confidence interval; thin lines are single runs" if several else None,
+        loc="outside lower center",
+        frameon=False,
+        fontsize=9,
+        title_fontproperties={"size": 7.5},
+    )
+
+
+def _draw_group(axes: "Axes", runs: list[Run], *, colour: str, style: str) -> Any:
+    """Draws runs that differ in their seed alone; returns the line that stands for them in the legend."""
+    if len(runs) == 1:
+        marker = "o" if len(runs[0].x) == 1 else None
+        return axes.plot(runs[0].x, runs[0].y, color=colour, linestyle=style, linewidth=1.8, marker=marker)[0]
+    for run in runs:
+        axes.plot(run.x, run.y, color=colour, linewidth=0.7, alpha=0.3, zorder=1.5)
+    curve = aggregate([(run.x, run.y) for run in runs])
+    axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0)
+    marker = "o" if len(curve.x) == 1 else None
+    return axes.plot(curve.x, curve.iqm, color=colour, linestyle=style, linewidth=2, marker=marker, zorder=3)[0]
+
+
+def _decorate(axes: "Axes", *, title: str, x_label: str, y_label: str) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    axes.set_title(title, fontsize=11)
+    axes.set_xlabel(x_label, fontsize=9.5)
+    axes.set_ylabel(y_label, fontsize=9.5)
+    axes.tick_params(labelsize=8.5, color="0.6")
+    axes.grid(color="0.9", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.margins(x=0.02)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("0.6")
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    for axis in (axes.xaxis, axes.yaxis):
+        # The default argument binds this axis: its largest value decides how all of its ticks are written.
+        axis.set_major_formatter(FuncFormatter(lambda value, _, axis=axis: tick(value, max(axis.get_view_interval()))))
+
+
+def tick(value: float, largest: float) -> str:
+    """A tick's text, on an axis up to `largest`: 500 and 2,000 up to ten thousand, then 500, 20k and 1.5M."""
+    text = f"{value:,g}"
+    if largest >= 10_000:
+        for size, letter in ((1e3, "k"), (1e6, "M"), (1e9, "B")):
+            text = f"{value / size:g}{letter}" if abs(value) >= size else text
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _axis_label(column: str) -> str:
+    return AXIS_LABELS.get(column, column.replace("_", " ").capitalize())
+
+
+def _run_count(counts: list[int]) -> str:
+    text = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"{text} run" if text == "1" else f"{text} runs"
+
+
+def _flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for field, value in config.items():
+        flat |= _flatten(value, f"{prefix}{field}.") if isinstance(value, dict) else {prefix + field: value}
+    return flat
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return "x".join(_text(item) for item in value) if value else "none"
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,86 @@
+"""Every kind of environment keeps dm_env's contract and is canonical."""
+
+import dm_env
+import numpy as np
+import pytest
+from absl.testing import absltest
+from dm_env import test_utils
+
+import environments
+from tests.environments import toys
+
+CONTROL = ["control:cheetah:run", "control:cartpole:swingup", "control:quadruped:escape", "control:lqr:lqr_2_1"]
+GYM = ["gym:Pendulum-v1", "gym:CartPole-v1", "gym:HalfCheetah-v5", "gym:FrozenLake-v1", *toys.NAMES]
+PROBES = [name for name in environments.names() if name.startswith("probe:")]
+
+
+@pytest.mark.parametrize("name", CONTROL + GYM + PROBES)
+@pytest.mark.parametrize("case", [name for name in dir(test_utils.EnvironmentTestMixin) if name.startswith("test_")])
+def test_dm_env_contract(name, case):
+    class Case(test_utils.EnvironmentTestMixin, absltest.TestCase):
+        def make_object_under_test(self):
+            return environments.make(name, seed=0)
+
+        def make_action_sequence(self):
+            yield from (self.make_action() for _ in range(60))  # Past the end of every probe and toy.
+
+    result = Case(case).run()
+    assert result.testsRun == 1
+    assert result.wasSuccessful(), "".join(text for _, text in result.failures + result.errors)
+
+
+@pytest.mark.parametrize("name", CONTROL + GYM + PROBES)
+def test_specs_and_values_are_canonical(name):
+    env = environments.make(name, seed=0)
+    spec = environments.spec(env)
+    if spec.action.num_values is None:
+        assert spec.action.dtype == "float32"
+        np.testing.assert_array_equal(env.action_spec().minimum, -1)
+        np.testing.assert_array_equal(env.action_spec().maximum, 1)
+    else:
+        assert spec.action.dtype == "int32" and spec.action.shape == ()
+    assert env.reward_spec().dtype == np.float32
+    assert (env.discount_spec().minimum, env.discount_spec().maximum) == (0, 1)
+
+    first = env.reset()
+    assert first.step_type is dm_env.StepType.FIRST and first.reward is None and first.discount is None
+    step = env.step(env.action_spec().generate_value())
+    assert step.reward.dtype == np.float32 and step.reward.shape == spec.reward.shape
+    assert step.discount.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", ["control:cartpole:swingup", "gym:Pendulum-v1", "probe:reach", "probe:dict"])
+def test_the_seed_decides_every_episode(name):
+    def observations(seed):
+        env = environments.make(name, seed)
+        action = np.full(env.action_spec().shape, 0.3, np.float32)
+        steps = [step for _ in range(2) for step in (env.reset(), env.step(action))]
+        return np.array([np.hstack(_leaves(step.observation)) for step in steps])
+
+    np.testing.assert_array_equal(observations(7), observations(7))
+    assert not np.array_equal(observations(7), observations(8))
+    assert not np.array_equal(observations(7)[0], observations(7)[2])  # The second episode is not the first again.
+
+
+@pytest.mark.parametrize("name", ["control:cheetah:run", "gym:Pendulum-v1", "probe:reach", toys.NAMES[0]])
+def test_an_observation_is_not_overwritten_by_the_next(name):
+    env = environments.make(name, seed=0)
+    first = env.reset().observation
+    kept = [leaf.copy() for leaf in _leaves(first)]
+    env.step(np.ones(env.action_spec().shape, env.action_spec().dtype))
+    for leaf, copy in zip(_leaves(first), kept, strict=True):
+        np.testing.assert_array_equal(leaf, copy)
+
+
+@pytest.mark.parametrize("name", ["control:cheetah:run", "gym:HalfCheetah-v5", "probe:reach"])
+def test_an_action_of_another_shape_is_refused(name):
+    env = environments.make(name, seed=0)
+    env.reset()
+    with pytest.raises(ValueError, match=r"Expected an action of shape \(\d,\), got \(1,\)"):
+        env.step(np.zeros(1, np.float32))
+
+
+def _leaves(observation):
+    if isinstance(observation, dict):
+        return [leaf for value in observation.values() for leaf in _leaves(value)]
+    return [observation]
