@@ -111,14 +111,16 @@ def _train(arguments: list[str]) -> None:
     from launch.run import run
 
     if not arguments or arguments[0].startswith("-"):
-        raise ValueError(f"Name an agent: acme-agents train AGENT --env ENVIRONMENT; there is {', '.join(agents.AGENTS)}.")
+        raise ValueError(
+            f"Name an agent: acme-agents train AGENT --env ENVIRONMENT; there is {', '.join(agents.AGENTS)}."
+        )
     agent, *options = arguments
     config_type = agents.load(agent).Config
     typed = dataclasses.make_dataclass(
         "Train", [("config", config_type, dataclasses.field(default_factory=config_type))], bases=(Train,), frozen=True
     )
     typed.__doc__ = Train.__doc__
-    train = tyro.cli(typed, prog=f"acme-agents train {agent}", args=options)
+    train: Any = tyro.cli(typed, prog=f"acme-agents train {agent}", args=options)
     steps = train.steps if train.steps is not None or train.updates is not None else Experiment.max_steps
     experiment = Experiment(
         agent=agent,

@@ -7,6 +7,7 @@ address it had, and its peers reconnect.
 
 import contextlib
 import ctypes
+import dataclasses
 import json
 import logging
 import multiprocessing
@@ -17,7 +18,7 @@ import socket
 import sys
 import threading
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 from acme_agents.experiments import Experiment
 from acme_agents.runtime import checkpoint
@@ -33,7 +34,8 @@ _LOG_TAIL = 15  # lines of a log that are shown when a worker keeps dying
 _PR_SET_PDEATHSIG = 1
 
 
-class Node(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Node:
     """One worker of a program."""
 
     role: str  # its group in the program
@@ -162,7 +164,8 @@ class _Supervisor:
                 delay = _BACKOFF_SECONDS * 2 ** (restarts - 1)
                 self._restart_at[node] = time.monotonic() + delay
                 self._display.message(
-                    f"{node.name} died (exit code {worker.exitcode}); restart {restarts} of {_MAX_RESTARTS} in {delay:.0f} s"
+                    f"{node.name} died (exit code {worker.exitcode}); "
+                    f"restart {restarts} of {_MAX_RESTARTS} in {delay:.0f} s"
                 )
             elif time.monotonic() >= self._restart_at[node]:
                 del self._restart_at[node]
@@ -174,7 +177,8 @@ class _Supervisor:
 
     def _write_nodes(self) -> None:
         nodes = [
-            {**node._asdict(), "host": socket.gethostname(), "pid": worker.pid} for node, worker in self._workers.items()
+            {**dataclasses.asdict(node), "host": socket.gethostname(), "pid": worker.pid}
+            for node, worker in self._workers.items()
         ]
         partial = self._run_dir / "nodes.json.partial"
         partial.write_text(json.dumps(nodes, indent=2) + "\n")

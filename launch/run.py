@@ -78,8 +78,8 @@ def run(
 
                     in_process.run(experiment, directory, wandb=wandb, stop=stop, on_status=display.update)
     evaluations = loggers.read_csv(directory / "evaluator.csv") if (directory / "evaluator.csv").exists() else {}
-    returns = evaluations.get("episode_return", ())
-    return Result(directory, not stop.is_set(), float(returns[-1]) if len(returns) else None)
+    returns = list(evaluations.get("episode_return", []))
+    return Result(directory, not stop.is_set(), float(returns[-1]) if returns else None)
 
 
 def check(experiment: Experiment) -> str:

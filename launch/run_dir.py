@@ -45,7 +45,9 @@ def opened(run_dir: pathlib.Path, experiment: Experiment, *, resume: bool) -> It
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"{run_dir} is in use by another process: wait for it, or choose another --run-dir.") from None
+            raise ValueError(
+                f"{run_dir} is in use by another process: wait for it, or choose another --run-dir."
+            ) from None
         (run_dir / "config.json").write_text(experiment.to_json())
         (run_dir / "logs").mkdir(exist_ok=True)
         yield experiment
@@ -60,10 +62,10 @@ def _continued(run_dir: pathlib.Path, experiment: Experiment) -> Experiment:
     if not checkpoint.steps(run_dir / CHECKPOINTS):
         raise ValueError(f"{run_dir} has no checkpoint to resume from: begin again in another --run-dir.")
     default = agents_lib.load(experiment.agent).Config()
-    for field in dataclasses.fields(default):
-        old, new = getattr(before.config, field.name), getattr(experiment.config, field.name)
-        if new not in (old, getattr(default, field.name)):
+    for name in (field.name for field in dataclasses.fields(default)):
+        old, new = getattr(before.config, name), getattr(experiment.config, name)
+        if new not in (old, getattr(default, name)):
             raise ValueError(
-                f"{run_dir} was begun with {field.name} = {old!r} and cannot go on with {new!r}: leave that out."
+                f"{run_dir} was begun with {name} = {old!r} and cannot go on with {new!r}: leave that out."
             )
     return dataclasses.replace(experiment, config=before.config, seed=before.seed)

@@ -4,7 +4,6 @@ import os
 import pathlib
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp

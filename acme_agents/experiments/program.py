@@ -11,8 +11,6 @@ from acme_agents.experiments import workers
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.replay import tables
 
-_CALL_TIMEOUT_SECONDS = 10.0
-
 
 def make_program(experiment: Experiment, run_dir: pathlib.Path, *, wandb: bool = False) -> lp.Program:
     """Makes the program: a Reverb server, the learner, the actors and, if there are evaluations, the evaluator.
@@ -31,16 +29,7 @@ def make_program(experiment: Experiment, run_dir: pathlib.Path, *, wandb: bool =
             )
         )
     with program.group("learner"):
-        learner = program.add_node(
-            lp.CourierNode(
-                workers.LearnerWorker,
-                experiment,
-                run_dir,
-                wandb,
-                replay,
-                courier_client_kwargs={"call_timeout": _CALL_TIMEOUT_SECONDS},
-            )
-        )
+        learner = program.add_node(lp.CourierNode(workers.LearnerWorker, experiment, run_dir, wandb, replay))
     with program.group("actor"):
         for index in range(experiment.num_actors):
             program.add_node(lp.PyClassNode(workers.ActorWorker, experiment, index, replay, learner))

@@ -11,6 +11,7 @@ import threading
 import time
 from typing import Any
 
+import courier
 import dm_env
 import jax
 import launchpad
@@ -37,7 +38,8 @@ _SYNC_SECONDS = 0.5  # between an actor's reports, and between the evaluator's q
 _IDLE_SECONDS = 0.002  # that the learner sleeps when there is nothing to do
 _LOG_PERIOD = 200  # updates between rows of learner.csv
 _PUBLISH_PERIOD = 32  # updates between snapshots of the parameters
-_CLOSING_SECONDS = 30.0  # how long the learner waits for the last worker at the end
+_CALL_SECONDS = 10.0  # that a peer has to answer; Launchpad's own clients wait for ever
+_CLOSING_SECONDS = 30.0  # that an actor waits for its last report to be taken
 
 CHECKPOINTS = "checkpoints"
 
@@ -180,7 +182,7 @@ class ActorWorker:
         self._experiment = experiment
         self._index = index
         self._client = client
-        self._link = _ActorLink(f"actor/{index}", coordinator, launchpad.stop_event())
+        self._link = _ActorLink(f"actor/{index}", _with_timeout(coordinator), launchpad.stop_event())
 
     def run(self) -> None:
         """Acts until the orders say that it is over."""
@@ -232,7 +234,7 @@ class EvaluatorWorker:
     def __init__(self, experiment: Experiment, coordinator: Any):
         """Makes the evaluator; `coordinator` is a Courier client of the learner's process."""
         self._experiment = experiment
-        self._coordinator = coordinator
+        self._coordinator = _with_timeout(coordinator)
         self._stop = launchpad.stop_event()
 
     def run(self) -> None:
@@ -401,6 +403,10 @@ class _ActorLink:
         if orders.finished:
             self.over.set()
         self._answered.set()
+
+
+def _with_timeout(client: courier.Client) -> courier.Client:
+    return courier.Client(client.address, call_timeout=_CALL_SECONDS)
 
 
 def _call(method: Any, *args: Any) -> Any:

@@ -70,10 +70,11 @@ def check(steps: Step, observation: Any) -> None:
     Raises:
       ValueError: structure, shape or dtype differ, naming what was found and what was expected.
     """
-    if jax.tree.structure(observation) != jax.tree.structure(steps.observation):
+    found_structure, expected_structure = map(str, map(jax.tree.structure, (observation, steps.observation)))
+    if found_structure != expected_structure:
         raise ValueError(
-            f"the observation's structure is {jax.tree.structure(observation)}, and the environment's spec says "
-            f"{jax.tree.structure(steps.observation)}: make the environment's observations match its specs."
+            f"the observation's structure is {found_structure}, and the environment's spec says "
+            f"{expected_structure}: make the environment's observations match its specs."
         )
     for found, expected in zip(jax.tree.leaves(observation), jax.tree.leaves(steps.observation), strict=True):
         found = np.asarray(found)

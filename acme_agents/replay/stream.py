@@ -54,7 +54,8 @@ class ChunkStream:
             chunks |= new
             self._client.mutate_priorities(tables.REPLAY, dict.fromkeys(new, 0.0))
         self._client.mutate_priorities(tables.REPLAY, dict.fromkeys(chunks, 1.0))
-        known, unknown = [], []
+        known: list[Chunk] = []
+        unknown: list[Chunk] = []
         for chunk in sorted(chunks.values(), key=lambda chunk: int(chunk.time_ns)):
             (known if self._was_delivered(chunk) else unknown).append(chunk)
         for chunk in unknown:
@@ -90,4 +91,3 @@ class ChunkStream:
 
     def _mark_delivered(self, chunk: Chunk) -> None:
         self._delivered[int(chunk.writer)] = int(chunk.time_ns)
-

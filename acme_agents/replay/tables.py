@@ -11,7 +11,6 @@ REPLAY = "replay"  # durable: what a learner that starts fills its store from
 STREAM = "stream"  # once only: what a running learner's store has not seen yet
 
 
-
 def make_tables(replay: ReplaySpec) -> list[reverb.Table]:
     """Makes the tables of a run.
 

@@ -54,4 +54,3 @@ class Actor(acme.core.Actor):
 
     def update(self, wait: bool = False) -> None:
         """Does nothing: whoever runs the actor sets `params`."""
-

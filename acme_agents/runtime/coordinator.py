@@ -19,6 +19,7 @@ from acme_agents.runtime.status import Status
 from acme_agents.runtime.variables import Publisher, Snapshot
 
 _RECENT_EPISODES = 10  # over which the status's return is averaged
+_GRANT_STEPS = 1000  # of the step budget that an actor holds at most
 
 
 class Phase(str, enum.Enum):
@@ -98,6 +99,7 @@ class Coordinator:
         self._began = time.monotonic()
         self._walltime_before = 0.0
         self._lives: dict[str, list[int]] = {}  # life -> steps, episodes
+        self._grants: dict[str, tuple[str, int]] = {}  # actor's name -> its life, and steps of that life granted
         self._closed: set[str] = set()
         self._returns: collections.deque[float] = collections.deque(maxlen=_RECENT_EPISODES)
         self._evaluations = 0
@@ -124,14 +126,10 @@ class Coordinator:
                     self._log("actor", episode_return=episode.episode_return, episode_length=episode.length)
             if report.closed:
                 self._closed.add(report.name)
-            abandon = finished = self._phase is not Phase.TRAINING
-            allowance = None
-            if self._budget.max_steps is not None:
-                left = self._budget.max_steps - self.actor_steps
-                finished = finished or left <= 0
-                allowance = max(0, -(-left // self._budget.num_actors))
+            over = self._phase is not Phase.TRAINING
+            allowance = self._grant(report)
             snapshot = self._publisher.newer_than(report.version)
-            return ActorOrders(finished, abandon, allowance, snapshot, self.actor_steps)
+            return ActorOrders(over or allowance == 0, over, allowance, snapshot, self.actor_steps)
 
     def evaluator_sync(self) -> EvaluatorOrders:
         """Answers the evaluator with its orders; an evaluation is ordered until its result comes."""
@@ -266,6 +264,24 @@ class Coordinator:
             self._walltime_before = counts["walltime"]
             self._began = time.monotonic()
             self._logger.restore(counts["log_offsets"])
+
+    def _grant(self, report: ActorReport) -> int | None:
+        """Steps that the actor may do beyond those reported, so that all together never exceed the budget.
+
+        What is granted and not yet done counts as done by everyone else; a dead actor's grant lapses when the one that
+        replaces it, or the actor of that name after a resume, reports.
+        """
+        if self._budget.max_steps is None:
+            return None
+        life, granted = self._grants.get(report.name, (report.life, 0))
+        held = max(0, granted - report.steps) if life == report.life else 0
+        self._grants[report.name] = (report.life, report.steps + held)
+        outstanding = sum(max(0, granted - self._lives[life][0]) for life, granted in self._grants.values())
+        free = self._budget.max_steps - self.actor_steps - outstanding
+        share = min(-(-free // self._budget.num_actors), _GRANT_STEPS - held)
+        allowance = held + max(0, share)
+        self._grants[report.name] = (report.life, report.steps + allowance)
+        return allowance
 
     def _schedule_evaluation(self) -> None:
         """Orders the evaluation that is due, one at a time; an evaluator that lags skips some."""

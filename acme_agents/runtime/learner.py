@@ -82,7 +82,9 @@ class Learner(acme.core.Learner):
         """
         if self._rate.may_insert():
             self._insert(self._stream.poll())
-        num_updates = min(self._rate.updates_allowed(), MAX_UPDATES, MAX_UPDATES if max_updates is None else max_updates)
+        num_updates = min(
+            self._rate.updates_allowed(), MAX_UPDATES, MAX_UPDATES if max_updates is None else max_updates
+        )
         if num_updates:
             self._state, self._metrics = self._update(
                 self._state, self._store.state, self._sample_key, np.int32(self._steps), np.int32(num_updates)

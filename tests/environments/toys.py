@@ -15,7 +15,7 @@ BUTTON = spaces.Discrete(2)
 class Counter(gymnasium.Env):
     """Counts steps to 3, then ends as told. It keeps the last action, and writes pixels into one array for ever."""
 
-    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
+    metadata = {"render_modes": ["rgb_array"]}
 
     def __init__(
         self, observation_space=PIXELS, action_space=BUTTON, terminated=False, truncated=False, render_mode=None

@@ -1,0 +1,82 @@
+"""Evaluates the policy of a run, and films it."""
+
+import dataclasses
+import os
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+
+import environments
+from acme_agents.experiments import Experiment
+from acme_agents.runtime import checkpoint
+from launch import run_dir as run_dir_lib
+
+_VIDEO_SUFFIXES = (".mp4", ".gif")
+_FRAMES_PER_SECOND = 50
+
+
+def evaluate(
+    run_dir: pathlib.Path, *, episodes: int = 10, seed: int = 0, video: pathlib.Path | None = None
+) -> np.ndarray:
+    """Runs the deterministic policy of a run's newest checkpoint.
+
+    Args:
+      run_dir: the run's directory.
+      episodes: how many to run.
+      seed: of the environment and the actor; the same one gives the same episodes.
+      video: .mp4 or .gif file to film every step of all episodes to.
+
+    Returns:
+      [episodes] float64, the episode returns.
+
+    Raises:
+      ValueError: no run, no checkpoint or no episodes, or a video of another format.
+      RuntimeError: a video is asked for and nothing can render.
+    """
+    if episodes < 1:
+        raise ValueError(f"--episodes must be at least 1, not {episodes}.")
+    if video is not None and video.suffix not in _VIDEO_SUFFIXES:
+        raise ValueError(f"A video is written as {' or '.join(_VIDEO_SUFFIXES)}, not {video.suffix or 'a bare name'}.")
+    experiment = dataclasses.replace(Experiment.from_run_dir(run_dir), seed=seed)
+    params = load_params(experiment, run_dir)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from acme_agents.experiments.workers import Evaluator  # Imports TensorFlow.
+
+    evaluator = Evaluator(experiment, render=video is not None)
+    if video is None:
+        finished = evaluator.evaluate(0, params, num_episodes=episodes)
+    else:
+        finished = _film(evaluator, params, episodes, video)
+    assert finished is not None  # Nothing stops it.
+    return np.array([episode.episode_return for episode in finished])
+
+
+def load_params(experiment: Experiment, run_dir: pathlib.Path) -> Any:
+    """The parameters that actors of a run's newest checkpoint use.
+
+    Raises:
+      ValueError: the run has no checkpoint, or none that can be read.
+    """
+    spec = environments.spec(experiment.make_environment("evaluator"))
+    core = experiment.make_agent().learner(spec)
+    template = jax.eval_shape(core.init, jax.ShapeDtypeStruct((2,), "uint32"))
+    found = checkpoint.load(run_dir / run_dir_lib.CHECKPOINTS, template)
+    if found is None:
+        raise ValueError(f"{run_dir} has no checkpoint yet: let it train for longer.")
+    return core.params(found[0])
+
+
+def _film(evaluator: Any, params: Any, episodes: int, video: pathlib.Path) -> Any:
+    import imageio.v3
+
+    frames: list[np.ndarray] = []
+
+    def shoot(environment: Any) -> None:
+        frames.append(environments.render_frame(environment))
+
+    finished = evaluator.evaluate(0, params, num_episodes=episodes, on_step=shoot)
+    video.parent.mkdir(parents=True, exist_ok=True)
+    imageio.v3.imwrite(video, np.stack(frames), fps=_FRAMES_PER_SECOND)
+    return finished
