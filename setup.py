@@ -9,7 +9,6 @@ CORE = [
     "optax>=0.2.4",
     "chex>=0.1.89",
     "numpy>=1.26",
-    "numpyro>=0.19",
 ]
 
 # The runtime. dm-launchpad and dm-reverb are built against one TensorFlow, which fixes the rest (Python 3.10 only).

@@ -2,14 +2,14 @@
 
 import haiku as hk
 import jax
-from numpyro import distributions
 
+from acme_agents.core.distributions import Gaussian
 from acme_agents.core.types import Array
 
 _SOFTPLUS_OF_ZERO = 0.6931471805599453
 
 
-def gaussian(features: Array, num_dimensions: int, *, init_stddev: float, min_stddev: float) -> distributions.Normal:
+def gaussian(features: Array, num_dimensions: int, *, init_stddev: float, min_stddev: float) -> Gaussian:
     """A diagonal Gaussian over actions, its mean near 0 and its standard deviation near `init_stddev` at the start.
 
     `stddev = init_stddev softplus(h) / softplus(0) + min_stddev`, both layers with weights VarianceScaling(1e-4).
@@ -22,10 +22,10 @@ def gaussian(features: Array, num_dimensions: int, *, init_stddev: float, min_st
       min_stddev: added to every standard deviation.
 
     Returns:
-      Independent normals of batch shape [B, A]; an action's log-density is the sum over the last axis.
+      A Gaussian, [B, A].
     """
     w_init = hk.initializers.VarianceScaling(1e-4)
     mean = hk.Linear(num_dimensions, w_init=w_init)(features)
     raw_stddev = hk.Linear(num_dimensions, w_init=w_init)(features)
     stddev = jax.nn.softplus(raw_stddev) * init_stddev / _SOFTPLUS_OF_ZERO + min_stddev
-    return distributions.Normal(mean, stddev)
+    return Gaussian(mean, stddev)

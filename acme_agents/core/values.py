@@ -12,11 +12,12 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from acme_agents.core import distributions
+from acme_agents.core.distributions import Gaussian
 from acme_agents.core.types import Array, Key
 
 _MIN_SCALE = 1e-4  # of a mixture's components; Acme's floor
 _SOFTPLUS_OF_ZERO = 0.6931471805599453
-_LOG_SQRT_2PI = 0.9189385332046727
 # The R2 sequence: multiples of these two, modulo one, fill the unit square evenly (the plastic number's powers).
 _LATTICE = (0.7548776662466927, 0.5698402909980532)
 
@@ -138,9 +139,9 @@ def mixture_mean(mixture: Mixture) -> Array:
 
 def mixture_log_prob(mixture: Mixture, returns: Array) -> Array:
     """The log-density of `returns` [..., B] under a mixture of batch shape [B]: [..., B]."""
-    standardised = (returns[..., None] - mixture.loc) / mixture.scale
-    log_density = -0.5 * jnp.square(standardised) - jnp.log(mixture.scale) - _LOG_SQRT_2PI
-    return jax.nn.logsumexp(jax.nn.log_softmax(mixture.logits) + log_density, axis=-1)
+    logits, loc, scale = (jnp.expand_dims(x, range(returns.ndim - 1)) for x in mixture)  # [..., B, C]
+    component_log_prob = distributions.log_prob(Gaussian(loc[..., None], scale[..., None]), returns[..., None, None])
+    return jax.nn.logsumexp(jax.nn.log_softmax(logits) + component_log_prob, axis=-1)
 
 
 def mixture_loss(
@@ -174,7 +175,7 @@ def mixture_loss(
     chex.assert_rank([r_t, discount_t], 1)
     chex.assert_shape(value_t.loc, (None, *value_tm1.loc.shape))
     z_t = jax.lax.stop_gradient(lattice_samples(key, value_t, num_samples))  # [M, N, B]
-    target = r_t + discount_t * z_t
+    target = r_t[None, None] + discount_t[None, None] * z_t
     return -jnp.mean(mixture_log_prob(value_tm1, target), axis=(0, 1))
 
 
@@ -182,10 +183,10 @@ def lattice_samples(key: Key, mixture: Mixture, num_samples: int) -> Array:
     """[M, N, B] samples of a mixture of batch shape [N, B], jointly low-discrepancy over M and N."""
     num_actions, batch_size, _ = mixture.loc.shape
     points = jnp.arange(num_samples * num_actions, dtype=jnp.float32).reshape(num_samples, num_actions, 1)
-    shift = jax.random.uniform(key, (2, batch_size))
+    shift = jax.random.uniform(key, (2, 1, 1, batch_size))
     component_at = (points * _LATTICE[0] + shift[0]) % 1.0  # [M, N, B]
     quantile_at = (points * _LATTICE[1] + shift[1]) % 1.0
-    cumulative = jnp.cumsum(jax.nn.softmax(mixture.logits), axis=-1)[..., :-1]  # [N, B, C - 1]
+    cumulative = jnp.cumsum(jax.nn.softmax(mixture.logits), axis=-1)[None, ..., :-1]  # [1, N, B, C - 1]
     component = jnp.sum(component_at[..., None] > cumulative, axis=-1, keepdims=True)  # [M, N, B, 1]
     loc = jnp.take_along_axis(mixture.loc[None], component, axis=-1)[..., 0]
     scale = jnp.take_along_axis(mixture.scale[None], component, axis=-1)[..., 0]

@@ -1,4 +1,4 @@
-"""Actor, replay server and learner in this process, taking turns: the same agent code, and the same numbers each time."""
+"""Actor, replay server and learner in this process, taking turns: the same agent code, the same numbers each time."""
 
 import os
 import pathlib

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from acme_agents.core import distributions
 from acme_agents.core.interfaces import ActorCore
 from acme_agents.core.types import Action, Extras, Key, Observation, Params
 from acme_agents.mpo.networks import Networks
@@ -14,7 +15,7 @@ def make_actor(networks: Networks, *, evaluation: bool) -> ActorCore:
     def select_action(params: Params, observation: Observation, key: Key) -> tuple[Action, Key, Extras]:
         policy = networks.policy(params, jax.tree.map(lambda x: x[None], observation))
         key, sample_key = jax.random.split(key)
-        action = policy.mean if evaluation else policy.sample(sample_key)
+        action = policy.mean if evaluation else distributions.sample(sample_key, policy, 1)[0]
         return jnp.clip(action[0], -1.0, 1.0), key, ()
 
     return ActorCore(init=lambda key: key, select_action=select_action)

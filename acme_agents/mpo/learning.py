@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from acme_agents.core import distributions
 from acme_agents.core.interfaces import LearnerCore, UpdateOutput
 from acme_agents.core.types import Array, Key, Params, Transition
 from acme_agents.mpo import losses
@@ -86,7 +87,7 @@ def make_learner(config: Config, networks: Networks, num_dimensions: int) -> Lea
         # actions gives both the E-step's values and the critic's target. (Acme's TF learner does so; its JAX learner
         # improves at both ends of the transition for twice the cost.)
         target = networks.policy(state.target_policy, batch.next_observation)
-        actions = target.sample(action_key, (config.num_actions,))  # [N, B, A]
+        actions = distributions.sample(action_key, target, config.num_actions)  # [N, B, A]
         next_value = jax.vmap(networks.critic, (None, None, 0))(state.target_critic, batch.next_observation, actions)
         q_values = value_head.mean(next_value)  # [N, B]
 

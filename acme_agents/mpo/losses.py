@@ -10,8 +10,9 @@ from typing import NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
-from numpyro import distributions
 
+from acme_agents.core import distributions
+from acme_agents.core.distributions import Gaussian
 from acme_agents.core.types import Array
 
 _EPSILON = 1e-8  # keeps the softplus of a dual variable positive
@@ -64,17 +65,17 @@ def temperature_loss(q_values: Array, temperature: Array, epsilon: float) -> Arr
     return temperature * (epsilon + jnp.mean(log_mean_exp))
 
 
-def weighted_cross_entropy(weights: Array, actions: Array, policy: distributions.Normal) -> Array:
+def weighted_cross_entropy(weights: Array, actions: Array, policy: Gaussian) -> Array:
     """The M-step: `-mean_b sum_n w_n log policy(a_n)`.
 
     Args:
-      weights: [N, B]. actions: [N, B, A]. policy: batch shape [B, A].
+      weights: [N, B]. actions: [N, B, A]. policy: [B, A].
 
     Returns:
       [] float32.
     """
     chex.assert_rank([weights, actions], [2, 3])
-    log_prob = jnp.sum(policy.log_prob(actions), axis=-1)  # [N, B]
+    log_prob = jax.vmap(distributions.log_prob, (None, 0))(policy, actions)  # [N, B]
     return -jnp.mean(jnp.sum(weights * log_prob, axis=0))
 
 
@@ -100,8 +101,8 @@ def weights_kl(weights: Array) -> Array:
 
 def mpo_loss(
     duals: Duals,
-    online: distributions.Normal,
-    target: distributions.Normal,
+    online: Gaussian,
+    target: Gaussian,
     actions: Array,
     q_values: Array,
     *,
@@ -118,8 +119,8 @@ def mpo_loss(
 
     Args:
       duals: the dual variables.
-      online: policy that is trained, batch shape [B, A].
-      target: policy that sampled the actions, batch shape [B, A].
+      online: policy that is trained, [B, A].
+      target: policy that sampled the actions, [B, A].
       actions: [N, B, A], samples of `target`.
       q_values: [N, B], their values.
       epsilon: KL bound of the E-step, in nats.
@@ -130,7 +131,7 @@ def mpo_loss(
     Returns:
       The loss, [], and its metrics; a metric `kl_*_ratio` is the measured KL over its bound.
     """
-    chex.assert_shape(actions, (*q_values.shape, online.batch_shape[-1]))
+    chex.assert_shape(actions, (*q_values.shape, online.mean.shape[-1]))
     target = jax.lax.stop_gradient(target)
 
     temperature = positive(duals.log_temperature)
@@ -144,8 +145,8 @@ def mpo_loss(
         weights = weights + expectation_weights(penalty, penalty_temperature)
         loss_temperature += temperature_loss(penalty, penalty_temperature, epsilon_penalty)
 
-    moved_mean = distributions.Normal(online.loc, target.scale)
-    moved_stddev = distributions.Normal(target.loc, online.scale)
+    moved_mean = Gaussian(online.mean, target.stddev)
+    moved_stddev = Gaussian(target.mean, online.stddev)
     loss_policy = weighted_cross_entropy(weights, actions, moved_mean)
     loss_policy += weighted_cross_entropy(weights, actions, moved_stddev)
 
@@ -161,7 +162,7 @@ def mpo_loss(
         "kl_stddev_ratio": jnp.mean(kl_stddev) / epsilon_stddev,
         "alpha_mean": jnp.mean(positive(duals.log_alpha_mean)),
         "alpha_stddev": jnp.mean(positive(duals.log_alpha_stddev)),
-        "policy_stddev": jnp.mean(online.scale),
+        "policy_stddev": jnp.mean(online.stddev),
     }
     loss = loss_policy + penalty_mean + penalty_stddev + dual_mean + dual_stddev + loss_temperature
     return loss, metrics

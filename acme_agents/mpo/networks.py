@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import haiku as hk
 import jax.numpy as jnp
-from numpyro import distributions
 
 from acme_agents.core import heads, torsos, values
+from acme_agents.core.distributions import Gaussian
 from acme_agents.core.types import Action, EnvironmentSpec, Key, Observation, Params
 from acme_agents.mpo.config import Config
 
@@ -17,14 +17,14 @@ class Networks(NamedTuple):
 
     Attributes:
       init_policy: `(key) -> params`.
-      policy: `(params, observation [B, ...]) -> Normal` of batch shape [B, A].
+      policy: `(params, observation [B, ...]) -> Gaussian` [B, A].
       init_critic: `(key) -> params`.
       critic: `(params, observation [B, ...], action [B, A]) -> value` of batch shape [B], of the kind of `value_head`.
       value_head: the critic's kind.
     """
 
     init_policy: Callable[[Key], Params]
-    policy: Callable[[Params, Observation], distributions.Normal]
+    policy: Callable[[Params, Observation], Gaussian]
     init_critic: Callable[[Key], Params]
     critic: Callable[[Params, Observation, Action], Any]
     value_head: values.ValueHead
@@ -53,7 +53,7 @@ def make_networks(config: Config, spec: EnvironmentSpec) -> Networks:
     (num_dimensions,) = spec.action.shape
     value_head = make_value_head(config)
 
-    def policy(observation: Observation) -> distributions.Normal:
+    def policy(observation: Observation) -> Gaussian:
         features = torsos.layer_norm_mlp(torsos.encode(observation, spec), config.policy_layers)
         return heads.gaussian(
             features, num_dimensions, init_stddev=config.policy_init_stddev, min_stddev=config.policy_min_stddev
