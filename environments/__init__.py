@@ -4,6 +4,7 @@
 `gym:ID`               every registered Gymnasium environment: `gym:Pendulum-v1`; `gym:MODULE:ID` imports MODULE first,
                        so that it can register the ID: `gym:ale_py:ALE/Pong-v5`
 `probe:NAME`           the project's own tiny tasks with known values: `probe:reach`
+`scaled:FACTOR:NAME`   any of these with its rewards times FACTOR, to stress an agent: `scaled:100:probe:reach`
 
 Whatever the source, an environment made here is canonical: continuous actions lie in [-1, 1] float32, discrete ones are
 int32 from 0; rewards and discounts are float32; observations are float32 arrays, or uint8 where they are pixels, or
@@ -24,14 +25,14 @@ import numpy as np
 if TYPE_CHECKING:
     from acme_agents.core import types
 
-_SOURCES = ("control", "gym", "probe")
+_SOURCES = ("control", "gym", "probe", "scaled")
 
 
 def make(name: str, seed: int, *, render: bool = False) -> dm_env.Environment:
     """Makes the environment of a name.
 
     Args:
-      name: `control:DOMAIN:TASK`, `gym:ID` or `probe:NAME`.
+      name: `control:DOMAIN:TASK`, `gym:ID`, `probe:NAME` or `scaled:FACTOR:NAME`.
       seed: of everything random in the environment, 0 <= seed < 2^32; equal seeds and actions give equal episodes.
       render: whether `render_frame` will be called. MuJoCo then loads a GL library, and otherwise none.
 

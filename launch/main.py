@@ -26,7 +26,7 @@ class Train:
     """Train an agent in an environment."""
 
     env: str
-    """Environment: control:DOMAIN:TASK, gym:ID or probe:NAME."""
+    """Environment: control:DOMAIN:TASK, gym:ID, gym:MODULE:ID or probe:NAME; `acme-agents list` has them."""
     launcher: Literal["in-process", "processes"] = "in-process"
     """Where it runs: all in this process, or as Launchpad processes of this machine."""
     actors: int = 1
@@ -40,7 +40,7 @@ class Train:
     run_dir: pathlib.Path | None = None
     """Run directory (default: runs/AGENT-ENVIRONMENT-TIME)."""
     resume: bool = False
-    """Continue the run in --run-dir from its newest checkpoint."""
+    """Continue the run in --run-dir from its newest checkpoint; what is not given is as it was."""
     eval_every: int = 10_000
     """Environment steps between evaluations; 0 for none."""
     eval_episodes: int = 10
@@ -88,7 +88,7 @@ class Plot:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command line; exits with 0, or with 1 or 2 and one sentence on standard error."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    sys.path.insert(0, os.getcwd())  # so that a module of the user's can be named as an agent
+    sys.path.append(os.getcwd())  # so that a module of the user's can be named as an agent
     commands = {"train": _train, "evaluate": _evaluate, "plot": _plot, "list": _list}
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_DESCRIPTION, end="")
@@ -97,11 +97,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         if arguments[0] not in commands:
             raise ValueError(f"Unknown command {arguments[0]!r}: choose {', '.join(commands)}.")
         commands[arguments[0]](arguments[1:])
-    except (ValueError, RuntimeError, OSError) as error:
-        if os.environ.get("ACME_AGENTS_TRACEBACK"):
-            raise
+    except (ValueError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, ValueError) else 1)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"error: {error.strerror or error}{where}.", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -110,17 +112,28 @@ def _train(arguments: list[str]) -> None:
     from acme_agents.experiments import Experiment, agents
     from launch.run import run
 
+    if arguments and arguments[0] in ("-h", "--help"):
+        print(
+            f"usage: acme-agents train AGENT --env ENVIRONMENT [OPTIONS]\n\nagents: {', '.join(agents.AGENTS)}, or any"
+        )
+        print("module that offers one; `acme-agents train mpo --help` lists every option")
+        return
     if not arguments or arguments[0].startswith("-"):
         raise ValueError(
             f"Name an agent: acme-agents train AGENT --env ENVIRONMENT; there is {', '.join(agents.AGENTS)}."
         )
     agent, *options = arguments
     config_type = agents.load(agent).Config
-    typed = dataclasses.make_dataclass(
+    typed: Any = dataclasses.make_dataclass(
         "Train", [("config", config_type, dataclasses.field(default_factory=config_type))], bases=(Train,), frozen=True
     )
     typed.__doc__ = Train.__doc__
-    train: Any = tyro.cli(typed, prog=f"acme-agents train {agent}", args=options)
+    program = f"acme-agents train {agent}"
+    train = tyro.cli(typed, prog=program, args=options)
+    if train.resume and train.run_dir is not None:  # What is not given is then as it was.
+        before = Experiment.from_run_dir(train.run_dir)
+        if before.agent == agent:
+            train = tyro.cli(typed, prog=program, args=options, default=typed(**_flags(before)))
     steps = train.steps if train.steps is not None or train.updates is not None else Experiment.max_steps
     experiment = Experiment(
         agent=agent,
@@ -148,6 +161,13 @@ def _train(arguments: list[str]) -> None:
         print(f"final evaluation return {result.evaluation_return:.1f}; run directory {result.run_dir}")
     else:
         print(f"finished; run directory {result.run_dir}")
+
+
+def _flags(experiment: Any) -> dict[str, Any]:
+    """The flags that would give an experiment, its agent aside."""
+    renamed = {"environment": "env", "num_actors": "actors", "max_steps": "steps", "max_updates": "updates"}
+    fields = {field.name: getattr(experiment, field.name) for field in dataclasses.fields(experiment)}
+    return {renamed.get(name, name): value for name, value in fields.items() if name != "agent"}
 
 
 def _evaluate(arguments: list[str]) -> None:

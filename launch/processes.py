@@ -18,6 +18,7 @@ import socket
 import sys
 import threading
 import time
+from multiprocessing import forkserver, resource_tracker
 from typing import Any
 
 from acme_agents.experiments import Experiment
@@ -27,7 +28,8 @@ from acme_agents.runtime.display import Display
 _POLL_SECONDS = 0.25
 _STOP_SECONDS = 7.0  # the learner has so long for its last checkpoint
 _EXIT_SECONDS = 1.0  # the others have so long after that
-_MAX_RESTARTS = 5  # of one worker
+_MAX_RESTARTS = 5  # of one worker, none of which lived long
+_STABLE_SECONDS = 600.0  # a worker that lived so long has its restarts forgiven
 _BACKOFF_SECONDS = 1.0  # before a worker's first restart; doubles with each
 _USER_ERROR = 2  # exit code of a worker whose log ends with a sentence for the user
 _LOG_TAIL = 15  # lines of a log that are shown when a worker keeps dying
@@ -99,6 +101,7 @@ class _Supervisor:
         self._display = display
         self._workers: dict[Node, Any] = {}
         self._restarts: dict[Node, int] = {}
+        self._started_at: dict[Node, float] = {}
         self._restart_at: dict[Node, float] = {}
 
     def start(self) -> None:
@@ -139,12 +142,17 @@ class _Supervisor:
             if worker.is_alive():
                 worker.kill()
                 worker.join()
+        # The two helpers of multiprocessing would end with this process, and be left to init, which in a container
+        # may not collect them.
+        forkserver._forkserver._stop()  # type: ignore[attr-defined]
+        resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
         (self._run_dir / "nodes.json").unlink(missing_ok=True)
 
     def _start(self, node: Node) -> None:
         worker = self._context.Process(target=_work, args=(node, *self._args), name=node.name)
         worker.start()
         self._workers[node] = worker
+        self._started_at[node] = time.monotonic()
         self._write_nodes()
 
     def _restart_dead(self) -> None:
@@ -154,7 +162,8 @@ class _Supervisor:
             if worker.exitcode == _USER_ERROR:
                 raise ValueError(self._log(node)[-1].removeprefix("error: "))
             if node not in self._restart_at:
-                restarts = self._restarts[node] = self._restarts.get(node, 0) + 1
+                lived = time.monotonic() - self._started_at[node]
+                restarts = self._restarts[node] = 1 if lived > _STABLE_SECONDS else self._restarts.get(node, 0) + 1
                 if restarts > _MAX_RESTARTS:
                     tail = "\n".join(self._log(node)[-_LOG_TAIL:])
                     raise RuntimeError(
@@ -172,8 +181,14 @@ class _Supervisor:
                 self._start(node)
 
     def _log(self, node: Node) -> list[str]:
-        lines = (self._run_dir / "logs" / f"{node.name}.log").read_text(errors="replace").splitlines()
-        return lines or ["(empty)"]
+        try:
+            text = (self._run_dir / "logs" / f"{node.name}.log").read_text(errors="replace")
+        except FileNotFoundError:
+            text = (
+                "(There is none: it died before it could begin. A script that runs an experiment as processes must do "
+                "so under `if __name__ == '__main__':`.)"
+            )
+        return text.splitlines() or ["(empty)"]
 
     def _write_nodes(self) -> None:
         nodes = [
@@ -224,8 +239,8 @@ def _work(
                 address.bind(_FixedAddress(addresses[role, index]))
     try:
         program.groups[node.role][node.index].function()
-    except (checkpoint.CheckpointError, OSError) as error:
-        print(f"error: {_sentence(error)}", file=sys.stderr, flush=True)
+    except (checkpoint.CheckpointError, OSError) as error:  # The disk is full, or damaged: a restart would not help.
+        print("error:", " ".join(str(error).split()), file=sys.stderr, flush=True)
         os._exit(_USER_ERROR)
 
 
@@ -237,10 +252,6 @@ class _FixedAddress:
 
     def build(self) -> str:
         return self._address
-
-
-def _sentence(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _ports(first: int | None) -> tuple[int, int]:

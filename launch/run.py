@@ -64,7 +64,7 @@ def run(
     os.environ.setdefault("MUJOCO_GL", "disable")
     directory = pathlib.Path(run_dir) if run_dir is not None else run_dir_lib.default(experiment)
     memory = check(experiment)
-    with run_dir_lib.opened(directory, experiment, resume=resume) as experiment, _stop_on_signals() as stop:
+    with run_dir_lib.opened(directory, experiment, resume=resume), _stop_on_signals() as stop:
         title = f"{experiment.agent} on {experiment.environment}"
         with display_lib.make_display(title=title) as display:
             display.message(f"run directory {directory}; {memory}")
@@ -94,7 +94,13 @@ def check(experiment: Experiment) -> str:
     environments.check(experiment.environment)
     agent = experiment.make_agent()
     spec = environments.spec(experiment.make_environment("evaluator"))
-    return sizes.check_memory(chunks.step_spec(agent, spec), agent.replay(spec))
+    replay = agent.replay(spec)
+    if experiment.max_steps is not None and experiment.max_steps <= replay.min_size:
+        raise ValueError(
+            f"The budget of {experiment.max_steps:,} environment steps ends before training begins, which waits for "
+            f"{replay.min_size:,} transitions in replay: give more --steps."
+        )
+    return sizes.check_memory(chunks.step_spec(agent, spec), replay)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 
 from acme_agents.experiments import Experiment
-from acme_agents.experiments import agents as agents_lib
 from acme_agents.runtime import checkpoint
 
 CHECKPOINTS = "checkpoints"
@@ -21,25 +20,24 @@ def default(experiment: Experiment) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def opened(run_dir: pathlib.Path, experiment: Experiment, *, resume: bool) -> Iterator[Experiment]:
+def opened(run_dir: pathlib.Path, experiment: Experiment, *, resume: bool) -> Iterator[None]:
     """Makes or continues a run directory, and holds it for this process while the context lasts.
 
     Args:
       run_dir: its path.
-      experiment: what to run. On a resume, the agent's configuration and the seed are those of the run directory, and
-        the rest is taken from here.
-      resume: whether to continue the run that is there.
-
-    Yields:
-      The experiment to run.
+      experiment: what to run.
+      resume: whether to continue the run that is there, with the same agent, configuration, environment and seed; the
+        rest may be another.
 
     Raises:
       ValueError: the directory is in use, holds a run and `resume` is not set, or holds none or another and it is.
     """
     if resume:
-        experiment = _continued(run_dir, experiment)
+        _continued(run_dir, experiment)
     elif (run_dir / "config.json").exists():
         raise ValueError(f"{run_dir} holds a run already: continue it with --resume, or choose another --run-dir.")
+    if run_dir.exists() and not run_dir.is_dir():
+        raise ValueError(f"{run_dir} is a file: choose another --run-dir.")
     run_dir.mkdir(parents=True, exist_ok=True)
     with (run_dir / "lock").open("a") as lock:
         try:
@@ -50,22 +48,33 @@ def opened(run_dir: pathlib.Path, experiment: Experiment, *, resume: bool) -> It
             ) from None
         (run_dir / "config.json").write_text(experiment.to_json())
         (run_dir / "logs").mkdir(exist_ok=True)
-        yield experiment
+        yield
 
 
-def _continued(run_dir: pathlib.Path, experiment: Experiment) -> Experiment:
+def _continued(run_dir: pathlib.Path, experiment: Experiment) -> None:
+    """Checks that an experiment continues the run in a directory.
+
+    Raises:
+      ValueError: it does not, or the budget is used up.
+    """
     before = Experiment.from_run_dir(run_dir)
-    for field in ("agent", "environment"):
-        old, new = getattr(before, field), getattr(experiment, field)
-        if old != new:
-            raise ValueError(f"{run_dir} is a run of the {field} {old!r}, not {new!r}: choose another --run-dir.")
-    if not checkpoint.steps(run_dir / CHECKPOINTS):
+    differences = [
+        (name, getattr(old, name), getattr(new, name))
+        for old, new, names in (
+            (before, experiment, ("agent", "environment", "seed")),
+            (before.config, experiment.config, [field.name for field in dataclasses.fields(before.config)]),
+        )
+        for name in names
+        if getattr(old, name) != getattr(new, name, None)
+    ]
+    for name, old, new in differences:
+        raise ValueError(f"{run_dir} is a run with {name} {old!r}, not {new!r}: leave that, or begin another run.")
+    counts = checkpoint.read_meta(run_dir / CHECKPOINTS)
+    if counts is None:
         raise ValueError(f"{run_dir} has no checkpoint to resume from: begin again in another --run-dir.")
-    default = agents_lib.load(experiment.agent).Config()
-    for name in (field.name for field in dataclasses.fields(default)):
-        old, new = getattr(before.config, name), getattr(experiment.config, name)
-        if new not in (old, getattr(default, name)):
-            raise ValueError(
-                f"{run_dir} was begun with {name} = {old!r} and cannot go on with {new!r}: leave that out."
-            )
-    return dataclasses.replace(experiment, config=before.config, seed=before.seed)
+    for what, done, budget in (
+        ("environment steps", sum(steps for steps, _ in counts["coordinator"]["lives"].values()), experiment.max_steps),
+        ("updates", counts["learner"]["learner_steps"], experiment.max_updates),
+    ):
+        if budget is not None and done > budget:
+            raise ValueError(f"{run_dir} has done {done:,} {what} already, and the budget is {budget:,}: give it more.")

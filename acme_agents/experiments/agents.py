@@ -25,8 +25,10 @@ def load(name: str) -> ModuleType:
         found = False
     if not found:
         close = difflib.get_close_matches(name, AGENTS, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "choose one of these, or name a module that offers one."
-        raise ValueError(f"Unknown agent {name!r}: there is {', '.join(map(repr, AGENTS))}; {hint}")
+        hint = (
+            f"did you mean {close[0]!r}?" if close else f"choose {', '.join(AGENTS)}, or name a module that offers one."
+        )
+        raise ValueError(f"Unknown agent {name!r}: {hint}")
     module = importlib.import_module(module_name)
     missing = [attribute for attribute in ("Config", "make") if not hasattr(module, attribute)]
     if missing:

@@ -48,12 +48,17 @@ class Experiment:
             object.__setattr__(self, "config", agents.load(self.agent).Config())
         if self.max_steps is None and self.max_updates is None:
             raise ValueError("The run would never end: give --steps or --updates.")
-        for field, least in (("num_actors", 1), ("max_steps", 1), ("max_updates", 1), ("eval_every", 0)):
-            value = getattr(self, field)
+        for name, least, value in (
+            ("The number of actors", 1, self.num_actors),
+            ("The budget of environment steps", 1, self.max_steps),
+            ("The budget of updates", 1, self.max_updates),
+            ("The steps between evaluations", 0, self.eval_every),
+            ("The number of evaluation episodes", 1, self.eval_episodes),
+            ("The seconds between checkpoints", 0, self.checkpoint_seconds),
+            ("The seed", 0, self.seed),
+        ):
             if value is not None and value < least:
-                raise ValueError(f"{field} must be at least {least}, not {value}.")
-        if self.eval_episodes < 1:
-            raise ValueError(f"eval_episodes must be at least 1, not {self.eval_episodes}.")
+                raise ValueError(f"{name} must be at least {least}, not {value}.")
 
     def make_agent(self) -> Agent:
         """Makes the agent."""

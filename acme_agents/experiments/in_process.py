@@ -1,9 +1,10 @@
 """Actor, replay server and learner in this process, taking turns: the same agent code, the same numbers each time."""
 
+import dataclasses
 import os
 import pathlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -40,74 +41,99 @@ def run(
       stop: set to end the run early.
       on_status: called after every chunk and evaluation.
     """
-    environment = experiment.make_environment("actor")
+    experiment = dataclasses.replace(experiment, num_actors=1)
     server = reverb.Server(
         program.make_tables(experiment), checkpointer=tables.make_checkpointer(program.replay_directory(run_dir))
     )
     client = reverb.Client(f"localhost:{server.port}")
-    learner_run = workers.LearnerRun(experiment, run_dir, client, wandb=wandb)
-    coordinator = learner_run.coordinator
-    start = coordinator.actor_steps
-    if start:
+    try:
+        learner_run = workers.LearnerRun(experiment, run_dir, client, wandb=wandb)
+        _Turns(experiment, learner_run, client, stop, on_status).run()
+    finally:
+        server.stop()
+
+
+class _Turns:
+    """One actor and the learner, each acting on what the other has just done."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        learner_run: workers.LearnerRun,
+        client: reverb.Client,
+        stop: threading.Event,
+        on_status: Callable[[Status], None],
+    ):
+        start = learner_run.coordinator.actor_steps
         environment = experiment.make_environment("actor", 0, start)
-    actor, writer = workers.make_actor(experiment, environment, client, 0, start, stop)
-    evaluator = workers.Evaluator(experiment) if experiment.eval_every else None
-    loop = EnvironmentLoop(environment, actor)
-    life = os.urandom(6).hex()
-    steps = num_episodes = 0
-    granted: float = 0
+        self._actor, self._writer = workers.make_actor(experiment, environment, client, 0, start, stop)
+        self._loop = EnvironmentLoop(environment, self._actor)
+        self._evaluator = workers.Evaluator(experiment) if experiment.eval_every else None
+        self._learner_run = learner_run
+        self._coordinator = learner_run.coordinator
+        self._stop = stop
+        self._on_status = on_status
+        self._life = os.urandom(6).hex()
+        self._steps = self._num_episodes = self._num_chunks = 0
+        self._granted: float = 0
 
-    def sync(episodes: list[Episode], *, closed: bool = False) -> None:
-        nonlocal granted
-        report = ActorReport(_NAME, life, steps, num_episodes, episodes, closed, learner_run.learner.steps)
-        orders = coordinator.actor_sync(report)
-        granted = float("inf") if orders.allowance is None else steps + orders.allowance
+    def run(self) -> None:
+        self._sync()
+        self._learn()
+        while self._coordinator.phase is Phase.TRAINING:
+            if self._stop.is_set():
+                self._coordinator.stop()
+            elif self._learner_run.is_over():
+                self._learner_run.finish_training()
+            elif self._steps >= self._granted:
+                self._learn()
+                self._sync(closed=True)
+            else:
+                self._act()
+        self._learner_run.save()
+        if self._coordinator.phase is Phase.EVALUATING:
+            self._evaluate()
+            if self._stop.is_set():
+                self._coordinator.stop()
+            self._learner_run.save()
+        self._on_status(self._coordinator.status())
+        self._learner_run.close()
+        self._writer.close()
 
-    def learn() -> None:
-        writer.flush()
-        while learner_run.step():
-            if stop.is_set():
-                break
-        actor.params = jax.tree.map(jnp.copy, learner_run.learner.params())
+    def _act(self) -> None:
+        """Takes one step; after one that completed a chunk, the learner has its turn."""
+        episode = self._loop.step()
+        self._steps += 1
+        if episode is not None:
+            self._num_episodes += 1
+            self._sync([episode])
+        if self._writer.num_chunks != self._num_chunks or self._steps >= self._granted:
+            self._num_chunks = self._writer.num_chunks
+            self._sync()
+            self._learn()
+            self._evaluate()
 
-    def evaluate() -> None:
-        orders = coordinator.evaluator_sync()
-        if evaluator is not None and orders.evaluation is not None and orders.snapshot is not None:
-            on_status(coordinator.status()._replace(phase="evaluating"))
-            episodes = evaluator.evaluate(orders.evaluation, variables.unpack(orders.snapshot), stop)
+    def _sync(self, episodes: Sequence[Episode] = (), *, closed: bool = False) -> None:
+        version = self._learner_run.learner.steps
+        orders = self._coordinator.actor_sync(
+            ActorReport(_NAME, self._life, self._steps, self._num_episodes, list(episodes), closed, version)
+        )
+        self._granted = float("inf") if orders.allowance is None else self._steps + orders.allowance
+
+    def _learn(self) -> None:
+        self._writer.flush()
+        while self._learner_run.step() and not self._stop.is_set():
+            pass
+        # A copy: the learner's next update takes the buffers.
+        self._actor.params = jax.tree.map(jnp.copy, self._learner_run.learner.params())
+
+    def _evaluate(self) -> None:
+        """Runs the evaluation that is due, if one is."""
+        orders = self._coordinator.evaluator_sync()
+        if self._evaluator is not None and orders.evaluation is not None and orders.snapshot is not None:
+            self._on_status(self._coordinator.status()._replace(phase="evaluating"))
+            params = variables.unpack(orders.snapshot)
+            episodes = self._evaluator.evaluate(orders.evaluation, params, self._stop)
             if episodes is not None:
-                coordinator.evaluation_report(orders.evaluation, episodes)
-        on_status(coordinator.status())
-
-    sync([])
-    learn()
-    num_chunks = 0
-    while coordinator.phase is Phase.TRAINING:
-        if stop.is_set():
-            coordinator.stop()
-        elif learner_run.is_over():
-            learner_run.finish_training()
-        elif steps >= granted:
-            learn()
-            sync([], closed=True)
-        else:
-            episode = loop.step()
-            steps += 1
-            if episode is not None:
-                num_episodes += 1
-                sync([episode])
-            if writer.num_chunks != num_chunks or steps >= granted:
-                num_chunks = writer.num_chunks
-                sync([])
-                learn()
-                evaluate()
-    learner_run.save()
-    if coordinator.phase is Phase.EVALUATING:
-        evaluate()
-        if stop.is_set():
-            coordinator.stop()
-        learner_run.save()
-    on_status(coordinator.status())
-    learner_run.close()
-    writer.close()
-    server.stop()
+                self._coordinator.evaluation_report(orders.evaluation, episodes)
+        self._on_status(self._coordinator.status())

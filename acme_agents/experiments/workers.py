@@ -4,6 +4,7 @@ Each is made by a Launchpad node and runs until its orders or its process's stop
 time-out, so that a dead peer never keeps a worker from stopping.
 """
 
+import dataclasses
 import logging
 import os
 import pathlib
@@ -63,7 +64,7 @@ class LearnerRun:
         spec = environments.spec(experiment.make_environment("evaluator"))
         self.learner = Learner(agent, spec, client, experiment.seed)
         self._publisher = variables.Publisher()
-        logger = RunLogger(run_dir, wandb=wandb)
+        logger = RunLogger(run_dir, wandb=wandb, config=dataclasses.asdict(experiment))
         self.coordinator = Coordinator(experiment.budget(), self._publisher, logger, agent.replay(spec).max_size)
         self._logger = logger
         found = checkpoint.load(self._directory, self.learner.save().training)

@@ -3,6 +3,15 @@
 import dataclasses
 from typing import Literal
 
+# The least value of each field that has one.
+_LEAST = dict.fromkeys(
+    (
+        *("policy_layers", "critic_layers", "num_components", "num_return_samples", "num_actions", "n_step"),
+        *("target_update_period", "batch_size", "min_replay_size", "max_replay_size"),
+    ),
+    1,
+) | {"num_atoms": 2, "samples_per_insert": 1e-6, "learning_rate": 0.0, "max_gradient_norm": 0.0}
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -78,3 +87,18 @@ class Config:
     """Transitions that replay keeps [P]."""
     samples_per_insert: float = 64.0
     """Transitions sampled per transition inserted [B]; [P] has 32."""
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            least = _LEAST.get(name)
+            if least is not None and min(value if isinstance(value, tuple) else (value,), default=0) < least:
+                raise ValueError(f"{name} must be at least {least}, not {value!r}.")
+        if not 0.0 <= self.discount <= 1.0:
+            raise ValueError(f"discount must lie in [0, 1], not {self.discount!r}.")
+        if not self.vmin < self.vmax:
+            raise ValueError(f"vmin must be below vmax, and they are {self.vmin!r} and {self.vmax!r}.")
+        if self.min_replay_size > self.max_replay_size:
+            raise ValueError(
+                f"min_replay_size is {self.min_replay_size:,} and max_replay_size {self.max_replay_size:,}: training "
+                "would never begin."
+            )

@@ -43,8 +43,13 @@ def make_networks(config: Config, spec: EnvironmentSpec) -> Networks:
     """Makes the networks for an environment with continuous actions.
 
     Raises:
-      ValueError: the environment's actions are discrete.
+      ValueError: the environment's actions are discrete, or its reward is a vector.
     """
+    if spec.reward.shape:
+        raise ValueError(
+            f"MPO needs one reward, and this environment has a vector of {spec.reward.shape[0]}: choose an environment "
+            "with a scalar reward."
+        )
     if spec.action.num_values is not None:
         raise ValueError(
             f"MPO needs continuous actions, and this environment has {spec.action.num_values} discrete ones: "

@@ -39,7 +39,7 @@ def check_memory(steps: Step, replay: ReplaySpec) -> str:
         fits = int(replay.max_size * free / (in_learner + in_server))
         raise ValueError(
             f"A replay of {replay.max_size:,} transitions needs {_gib(in_learner + in_server)} of memory, and "
-            f"{_gib(free)} are free: keep fewer, at most about {fits:,}."
+            f"{_gib(free)} are free: keep fewer, at most about {fits:,} (--config.max-replay-size)."
         )
     return (
         f"replay of {replay.max_size:,} transitions: {_gib(in_learner)} in the learner, at most {_gib(in_server)} in "
@@ -48,4 +48,4 @@ def check_memory(steps: Step, replay: ReplaySpec) -> str:
 
 
 def _gib(num_bytes: int) -> str:
-    return f"{num_bytes / 2**30:.2f} GiB"
+    return f"{num_bytes / 2**30:,.1f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:,.1f} MiB"

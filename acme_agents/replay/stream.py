@@ -76,6 +76,8 @@ class ChunkStream:
             return []
         self._connected = True
         chunks = [chunk for chunk in map(self._chunk, samples) if not self._was_delivered(chunk)]
+        # A writer that reconnects sends what was held up in any order.
+        chunks.sort(key=lambda chunk: int(chunk.time_ns))
         for chunk in chunks:
             self._mark_delivered(chunk)
         return chunks

@@ -4,11 +4,12 @@ A file is written beside its final name, flushed to the disk and renamed. The ar
 file on loading, and the one before it is loaded instead.
 """
 
+import contextlib
+import io
 import json
 import logging
 import os
 import pathlib
-import zipfile
 from typing import Any
 
 import jax
@@ -41,16 +42,19 @@ def save(directory: pathlib.Path, step: int, tree: Any, meta: dict[str, Any]) ->
     partial = path.with_suffix(".partial")
     arrays = {f"{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
     arrays[_META] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+    archive = io.BytesIO()  # A full disk then meets a plain write; an archive would try once more when it is collected.
+    np.savez(archive, **arrays)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
-            np.savez(file, **arrays)
+            file.write(archive.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
         _sync_directory(directory)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         before = steps(directory)
         intact = f"the one at update {before[-1]} is intact" if before else "there is none before it"
         raise CheckpointError(
@@ -59,12 +63,24 @@ def save(directory: pathlib.Path, step: int, tree: Any, meta: dict[str, Any]) ->
         ) from error
     for old in steps(directory)[:-_KEEP]:
         (directory / f"{old:012d}.npz").unlink(missing_ok=True)
+    for left_by_a_kill in directory.glob("*.partial"):
+        left_by_a_kill.unlink(missing_ok=True)
     return path
 
 
 def steps(directory: pathlib.Path) -> list[int]:
     """The update counts of the checkpoints there are, oldest first."""
     return sorted(int(path.stem) for path in directory.glob("*.npz") if path.stem.isdigit())
+
+
+def read_meta(directory: pathlib.Path) -> dict[str, Any] | None:
+    """The dictionary of the newest whole checkpoint; None where there is no checkpoint.
+
+    Raises:
+      CheckpointError: none of the checkpoints can be read.
+    """
+    found = _newest(directory)
+    return None if found is None else found[2]
 
 
 def load(directory: pathlib.Path, template: Any) -> tuple[Any, dict[str, Any]] | None:
@@ -80,25 +96,32 @@ def load(directory: pathlib.Path, template: Any) -> tuple[Any, dict[str, Any]] |
     Raises:
       CheckpointError: none of the checkpoints can be read, or they are not of this template.
     """
+    found = _newest(directory)
+    if found is None:
+        return None
+    path, values, meta = found
+    leaves, structure = jax.tree.flatten(template)
+    shapes = [(leaf.shape, np.dtype(leaf.dtype)) for leaf in leaves]
+    if [(value.shape, value.dtype) for value in values] != shapes:
+        raise CheckpointError(
+            f"the checkpoint {path} is of another agent, environment or network: resume with the configuration that "
+            "made it."
+        )
+    return jax.tree.unflatten(structure, values), meta
+
+
+def _newest(directory: pathlib.Path) -> tuple[pathlib.Path, list[np.ndarray], dict[str, Any]] | None:
+    """The newest whole checkpoint: its path, leaves and dictionary."""
     found = steps(directory)
     for step in reversed(found):
         path = directory / f"{step:012d}.npz"
         try:
             with np.load(path, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            meta = json.loads(arrays.pop(_META).tobytes())
+            return path, [arrays[f"{i}"] for i in range(len(arrays))], meta
+        except Exception as error:  # One wrong bit can make an archive raise nearly anything.
             logging.warning("The checkpoint %s is damaged (%s); trying the one before it.", path, error)
-            continue
-        meta = json.loads(arrays.pop(_META).tobytes())
-        leaves, structure = jax.tree.flatten(template)
-        values = [arrays[f"{i}"] for i in range(len(arrays))]
-        shapes = [(leaf.shape, np.dtype(leaf.dtype)) for leaf in leaves]
-        if [(value.shape, value.dtype) for value in values] != shapes:
-            raise CheckpointError(
-                f"the checkpoint {path} is of another agent, environment or network: resume with the configuration "
-                "that made it."
-            )
-        return jax.tree.unflatten(structure, values), meta
     if found:
         raise CheckpointError(f"every checkpoint in {directory} is damaged: begin again in another run directory.")
     return None

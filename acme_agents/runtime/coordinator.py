@@ -106,6 +106,8 @@ class Coordinator:
         self._next_evaluation = budget.eval_every
         self._final_evaluation: int | None = None  # its number, once it is due
         self._pending_evaluation: tuple[int, Snapshot, dict[str, float]] | None = None
+        self._ordered_evaluation = 0  # number of the newest evaluation ordered, and of its parameters
+        self._ordered_version: int | None = None
         self._evaluation_return: float | None = None
         self._learner_steps = 0
         self._replay_size = 0
@@ -238,6 +240,11 @@ class Coordinator:
                 self._phase = Phase.FINISHED
                 return
             self._phase = Phase.EVALUATING
+            newest = self._publisher.newer_than(None)
+            if newest is not None and newest.version == self._ordered_version:  # It is under way, or done.
+                self._final_evaluation = self._ordered_evaluation
+                if self._pending_evaluation is None:
+                    self._phase = Phase.FINISHED
             self._schedule_evaluation()
 
     def save(self) -> dict[str, Any]:
@@ -295,6 +302,7 @@ class Coordinator:
         number = self._evaluations + 1
         self._next_evaluation = self.actor_steps - self.actor_steps % self._budget.eval_every + self._budget.eval_every
         self._pending_evaluation = (number, snapshot, self._counts())
+        self._ordered_evaluation, self._ordered_version = number, snapshot.version
         if final:
             self._final_evaluation = number
 

@@ -80,11 +80,13 @@ class Learner(acme.core.Learner):
         Returns:
           How many updates were done; 0 when there is nothing to do.
         """
-        if self._rate.may_insert():
+        if self._rate.may_insert() or not self._store.size:
             self._insert(self._stream.poll())
         num_updates = min(
             self._rate.updates_allowed(), MAX_UPDATES, MAX_UPDATES if max_updates is None else max_updates
         )
+        if not self._store.size:  # Updates may be owed after a resume on a replay server that has nothing.
+            num_updates = 0
         if num_updates:
             self._state, self._metrics = self._update(
                 self._state, self._store.state, self._sample_key, np.int32(self._steps), np.int32(num_updates)

@@ -1,0 +1,221 @@
+"""What the benchmarks share: interleaved repeats, tables that say how they were made, and helper processes."""
+
+import argparse
+import contextlib
+import datetime
+import json
+import multiprocessing
+import os
+import pathlib
+import platform
+import shlex
+import shutil
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+import psutil
+
+# Set before anything imports JAX, MuJoCo or TensorFlow; processes started from here inherit them.
+os.environ.setdefault("MUJOCO_GL", "disable")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+_PACKAGES = ("jax", "dm-acme", "dm-reverb", "dm-control")
+
+
+def parser(docstring: str | None) -> argparse.ArgumentParser:
+    """A command line that shows a module's docstring as its help, with the option that every benchmark has."""
+    result = argparse.ArgumentParser(description=docstring, formatter_class=argparse.RawDescriptionHelpFormatter)
+    result.add_argument("--output", type=pathlib.Path, help="also write the table to FILE.md or FILE.json")
+    return result
+
+
+def one_thread() -> None:
+    """Makes this process compute as actor processes do: on the CPU with one thread. Call it before JAX is imported."""
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def interleave(contestants: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:
+    """Measures all contestants in turn, `repeats` times over, each round beginning with another one.
+
+    A machine that slows down for a while then slows all of them; the ratio of two is taken within a round.
+
+    Returns:
+      contestant -> [repeats] measurements.
+    """
+    names = list(contestants)
+    results: dict[str, list[float]] = {name: [] for name in names}
+    for i in range(repeats):
+        for name in names[i % len(names) :] + names[: i % len(names)]:
+            results[name].append(contestants[name]())
+    return results
+
+
+def median_ratio(numerator: Sequence[float], denominator: Sequence[float]) -> float:
+    """The median over rounds of the ratio within a round."""
+    return statistics.median(a / b for a, b in zip(numerator, denominator, strict=True))
+
+
+class Report:
+    """A table of figures, and notes under it; printed, and written where `--output` says."""
+
+    def __init__(self, title: str, columns: Sequence[str]):
+        """Starts an empty table."""
+        self._title = title
+        self._columns = list(columns)
+        self._rows: list[list[str]] = []
+        self._notes: list[str] = []
+        self._load_before = os.getloadavg()[0]
+
+    def row(self, *cells: Any) -> None:
+        """Adds a row, one cell for each column; numbers are shown to three digits."""
+        if len(cells) != len(self._columns):
+            raise ValueError(f"A row has {len(self._columns)} cells, got {len(cells)}.")
+        self._rows.append([_format(cell) for cell in cells])
+
+    def note(self, text: str) -> None:
+        """Adds a line under the table."""
+        self._notes.append(text)
+
+    def finish(self, output: pathlib.Path | None) -> None:
+        """Prints the table, and writes it to a .md or .json file."""
+        print(self.markdown())
+        if output is None:
+            return
+        output.parent.mkdir(parents=True, exist_ok=True)
+        if output.suffix == ".json":
+            rows = [dict(zip(self._columns, row)) for row in self._rows]
+            content = {
+                "title": self._title,
+                **_provenance(),
+                "load_before": self._load_before,
+                "rows": rows,
+                "notes": self._notes,
+            }
+            output.write_text(json.dumps(content, indent=2) + "\n")
+        else:
+            output.write_text(self.markdown())
+
+    def markdown(self) -> str:
+        """The whole report."""
+        widths = [max(map(len, column)) for column in zip(self._columns, *self._rows)]
+        lines = [f"# {self._title}", ""]
+        lines += ["| " + " | ".join(c.ljust(w) for c, w in zip(self._columns, widths)) + " |"]
+        lines += ["|" + "|".join("-" * (w + 2) for w in widths) + "|"]
+        lines += ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths)) + " |" for row in self._rows]
+        lines += ["", *(f"{note}\n" for note in self._notes)]
+        provenance = _provenance()
+        lines += [
+            f"`{provenance['command']}`, {provenance['machine']}, {provenance['packages']}, {provenance['date']}."
+        ]
+        if self._load_before > 0.5:
+            lines += ["", f"**The machine was not idle when this began: a load average of {self._load_before:.1f}.**"]
+        return "\n".join(lines) + "\n"
+
+
+def _provenance() -> dict[str, str]:
+    command = shlex.join(["python", os.path.relpath(sys.argv[0]), *sys.argv[1:]])
+    memory, python = psutil.virtual_memory().total / 2**30, platform.python_version()
+    return {
+        "command": command,
+        "machine": f"{os.cpu_count()} cores ({platform.machine()}), {memory:.0f} GiB, Python {python}",
+        "packages": ", ".join(f"{name} {metadata.version(name)}" for name in _PACKAGES),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def _format(cell: Any) -> str:
+    if isinstance(cell, float):
+        return f"{cell:,.0f}" if abs(cell) >= 1000 else f"{cell:.3g}"
+    return f"{cell:,}" if isinstance(cell, int) else str(cell)
+
+
+class Child:
+    """A process of its own that runs `function(connection, *args)`, and ends with the context."""
+
+    def __init__(self, function: Callable[..., None], *args: Any):
+        """Starts the process."""
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=function, args=(theirs, *args), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def send(self, message: Any) -> None:
+        """Sends it a message."""
+        self._connection.send(message)
+
+    def receive(self, timeout: float = 120.0) -> Any:
+        """Returns its next message.
+
+        Raises:
+          TimeoutError: none came in `timeout` seconds.
+          EOFError: the process has died.
+        """
+        if not self._connection.poll(timeout):
+            raise TimeoutError(f"A helper process did not answer in {timeout} seconds.")
+        return self._connection.recv()
+
+    def cpu_seconds(self) -> float:
+        """CPU time of all its threads so far, user and system."""
+        times = psutil.Process(self._process.pid).cpu_times()
+        return times.user + times.system
+
+    def __enter__(self) -> "Child":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.terminate()
+        self._process.join(5)
+        if self._process.is_alive():
+            self._process.kill()
+
+
+@contextlib.contextmanager
+def reverb_server(make_tables: Callable[..., Any], *args: Any) -> Iterator[tuple[str, Child]]:
+    """A Reverb server in a process of its own, with the tables of `make_tables(*args)`; yields its address."""
+    with Child(_serve, make_tables, args) as child:
+        yield f"localhost:{child.receive()}", child
+
+
+def _serve(connection: Any, make_tables: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    import reverb
+
+    with tempfile.TemporaryDirectory() as directory:
+        checkpointer = reverb.checkpointers.DefaultCheckpointer(directory)
+        server = reverb.Server(make_tables(*args), checkpointer=checkpointer)
+        connection.send(server.port)
+        with contextlib.suppress(EOFError):  # raised when the parent has gone
+            connection.recv()
+        server.stop()
+
+
+def train(experiment: Any, run_dir: pathlib.Path) -> dict[str, Any]:
+    """Trains in this process, unless the run directory holds the finished run: then nothing is done.
+
+    A run that was interrupted is continued from its checkpoint.
+
+    Returns:
+      Its evaluator.csv, column by column.
+
+    Raises:
+      SystemExit: it was asked to stop.
+    """
+    from acme_agents.runtime import checkpoint, loggers
+    from launch.run import run
+
+    finished = run_dir / "finished"
+    if not finished.exists():
+        resume = bool(checkpoint.steps(run_dir / "checkpoints"))
+        if not resume and (run_dir / "config.json").exists():
+            shutil.rmtree(run_dir)
+        result = run(experiment, run_dir=run_dir, resume=resume)
+        if not result.finished:
+            raise SystemExit("Stopped; the same command goes on from here.")
+        finished.touch()
+    return loggers.read_csv(run_dir / "evaluator.csv")

@@ -1,0 +1,200 @@
+"""A Launchpad program on this machine, for real: it learns, it stops when asked, it survives kill -9, it goes on."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from acme_agents import mpo
+from acme_agents.experiments import Experiment
+from acme_agents.runtime import checkpoint, loggers
+from launch import run
+
+pytestmark = pytest.mark.slow
+
+_SMALL = ("--config.policy-layers", "32", "--config.critic-layers", "32", "--config.num-actions", "4")
+_COMMAND = (
+    *("train", "mpo", "--env", "probe:reach", "--launcher", "processes", "--actors", "2", "--eval-every", "1000"),
+    *("--eval-episodes", "2", "--steps", "1000000", "--config.min-replay-size", "200", "--checkpoint-seconds", "2"),
+    *("--config.batch-size", "16", "--config.samples-per-insert", "16", *_SMALL),
+)
+
+
+@contextlib.contextmanager
+def _started(run_dir: pathlib.Path, *options: str) -> Iterator[subprocess.Popen]:
+    """The command line's process; whatever is left of it at the end is killed."""
+    with (run_dir.parent / f"{run_dir.name}.out").open("a") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "launch.main", *_COMMAND, "--run-dir", str(run_dir), *options],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                for child in (*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)):
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        child.kill()
+                process.wait()
+
+
+def _wait(condition: Callable[[], Any], seconds: float, what: str) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.1)
+    raise AssertionError(f"{what}: not within {seconds} s")
+
+
+def _nodes(run_dir: pathlib.Path) -> dict[str, dict[str, Any]]:
+    return {f"{n['role']}-{n['index']}": n for n in json.loads((run_dir / "nodes.json").read_text())}
+
+
+def _rows(run_dir: pathlib.Path, table: str, column: str) -> np.ndarray:
+    path = run_dir / f"{table}.csv"
+    return loggers.read_csv(path).get(column, np.zeros(0)) if path.exists() else np.zeros(0)
+
+
+def _learned(run_dir: pathlib.Path, least: int) -> bool:
+    return any(_rows(run_dir, "learner", "learner_steps") >= least)
+
+
+def test_learns_a_probe(tmp_path: pathlib.Path) -> None:
+    config = mpo.Config(
+        policy_layers=(64, 64),
+        critic_layers=(64, 64),
+        num_actions=10,
+        batch_size=64,
+        learning_rate=1e-3,
+        samples_per_insert=32.0,
+        discount=0.9,
+    )
+    experiment = Experiment(
+        agent="mpo",
+        environment="probe:reach",
+        config=config,
+        num_actors=2,
+        max_steps=12_000,
+        eval_every=2_000,
+        eval_episodes=10,
+    )
+    result = run(experiment, launcher="processes", run_dir=tmp_path / "run")
+    # A random policy earns 12.6 and the best one 47.1.
+    assert result.finished and result.evaluation_return is not None and result.evaluation_return > 40.0
+    actor = loggers.read_csv(tmp_path / "run" / "actor.csv")
+    assert actor["actor_steps"][-1] <= 12_000
+    learner_steps = checkpoint.steps(tmp_path / "run" / "checkpoints")[-1]
+    # What the actors' unfinished chunks at the end held is neither inserted nor sampled.
+    inserted = 12_000 - 1_000
+    assert learner_steps == pytest.approx(inserted * 32 / 64, abs=2 * 40 * 32 / 64)
+    assert learner_steps <= inserted * 32 / 64
+    assert not (tmp_path / "run" / "nodes.json").exists()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_stops_within_ten_seconds_and_goes_on(tmp_path: pathlib.Path, signum: int) -> None:
+    run_dir = tmp_path / "run"
+    with _started(run_dir) as process:
+        _wait(lambda: _learned(run_dir, 200), 90, "first updates")
+        nodes = _nodes(run_dir)
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert {"replay-0", "learner-0", "actor-0", "actor-1", "evaluator-0"} == set(nodes)
+        began = time.monotonic()
+        process.send_signal(signum)
+        assert process.wait(timeout=15) == 0
+        assert time.monotonic() - began < 10
+    _gone, alive = psutil.wait_procs(children, timeout=3)
+    assert not alive, alive
+    for node in nodes.values():
+        if node["address"]:
+            host, port = node["address"].split(":")
+            with socket.socket() as probe:
+                assert probe.connect_ex((host, int(port))) != 0, f"{node['role']} still listens"
+    saved = checkpoint.steps(run_dir / "checkpoints")[-1]
+    assert saved >= 200
+
+    with _started(run_dir, "--resume") as process:
+        _wait(lambda: _learned(run_dir, saved + 200), 90, "updates after the resume")
+        process.send_signal(signum)
+        assert process.wait(timeout=15) == 0
+    for table, column in (("actor", "actor_steps"), ("learner", "learner_steps"), ("learner", "walltime")):
+        assert np.all(np.diff(_rows(run_dir, table, column)) >= 0), column
+
+
+@pytest.mark.parametrize("victim", ["actor-1", "learner-0", "replay-0", "evaluator-0"])
+def test_survives_kill_9(tmp_path: pathlib.Path, victim: str) -> None:
+    run_dir = tmp_path / "run"
+    with _started(run_dir) as process:
+        _wait(lambda: checkpoint.steps(run_dir / "checkpoints"), 90, "a checkpoint")
+        saved = checkpoint.steps(run_dir / "checkpoints")[-1]
+        pid = _nodes(run_dir)[victim]["pid"]
+        os.kill(pid, signal.SIGKILL)
+        _wait(lambda: _nodes(run_dir)[victim]["pid"] != pid, 30, "a restart")
+        after = _wait(
+            lambda: [s for s in checkpoint.steps(run_dir / "checkpoints") if s > saved + 1500], 120, "updates"
+        )
+        evaluations = len(_rows(run_dir, "evaluator", "actor_steps"))
+        _wait(lambda: len(_rows(run_dir, "evaluator", "actor_steps")) > evaluations, 60, "an evaluation")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=15) == 0
+    assert after
+    assert np.all(np.diff(_rows(run_dir, "actor", "actor_steps")) >= 0)
+    assert np.all(np.diff(_rows(run_dir, "learner", "learner_steps")) > 0)
+    assert f"{victim} died (exit code -9)" in (tmp_path / "run.out").read_text()
+
+
+def test_a_worker_that_keeps_dying_ends_the_run(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "dying_agent.py").write_text(
+        "from acme_agents import mpo\n"
+        "Config = mpo.Config\n"
+        "class Agent:\n"
+        "    def __init__(self, config): self.agent = mpo.make(config)\n"
+        "    def learner(self, spec): return self.agent.learner(spec)\n"
+        "    def replay(self, spec): return self.agent.replay(spec)\n"
+        "    def actor(self, spec, *, evaluation):\n"
+        "        core = self.agent.actor(spec, evaluation=evaluation)\n"
+        "        def select_action(params, observation, state):\n"
+        "            import multiprocessing\n"
+        "            if multiprocessing.current_process().name == 'actor-0': raise ArithmeticError('of no use')\n"
+        "            return core.select_action(params, observation, state)\n"
+        "        return core._replace(select_action=select_action)\n"
+        "make = Agent\n"
+    )
+    command = [sys.executable, "-m", "launch.main", *_COMMAND, "--run-dir", str(tmp_path / "run")]
+    command[command.index("mpo")] = "dying_agent"
+    root = str(pathlib.Path(__file__).parents[2])
+    ended = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True, timeout=150
+    )
+    assert ended.returncode == 1
+    assert re.search(r"error: actor-0 died \d times", ended.stderr)
+    assert "ArithmeticError: of no use" in ended.stderr
+
+
+def test_two_experiments_differ_only_in_launcher(tmp_path: pathlib.Path) -> None:
+    """The same object runs on both, to the same number of updates."""
+    config = mpo.Config(policy_layers=(16,), critic_layers=(16,), num_actions=2, batch_size=16, min_replay_size=50)
+    experiment = Experiment(
+        agent="mpo", environment="probe:sign", config=config, max_steps=None, max_updates=150, eval_every=100
+    )
+    for launcher in ("in-process", "processes"):
+        result = run(experiment, launcher=launcher, run_dir=tmp_path / launcher)  # type: ignore[arg-type]
+        assert result.finished
+        assert checkpoint.steps(tmp_path / launcher / "checkpoints")[-1] == 150
+    configs = [json.loads((tmp_path / name / "config.json").read_text()) for name in ("in-process", "processes")]
+    assert configs[0] == configs[1] == json.loads(json.dumps(dataclasses.asdict(experiment)))

@@ -1,0 +1,142 @@
+"""Run by test_rlax.py in a process of its own: prints a line of JSON per seed, {name: [our answer, rlax's answer]}.
+
+rlax cannot be imported once TensorFlow 2.8 is loaded, as other tests of the suite do.
+"""
+
+import json
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import rlax
+
+from acme_agents.core import distributions, returns, values
+from acme_agents.core.distributions import Gaussian
+from acme_agents.mpo import losses
+
+N, B, A = 6, 5, 3
+EPSILON, EPSILON_PENALTY, EPSILON_MEAN, EPSILON_STDDEV = 0.1, 0.02, 0.01, 0.003
+
+
+def mpo(rng):
+    """The whole of MPO's loss, its parts and its gradient."""
+
+    def normal(*shape):
+        return jnp.array(rng.normal(size=shape), jnp.float32)
+
+    duals = losses.Duals(normal(), normal(), normal(A), normal(A))
+    online = Gaussian(normal(B, A), jnp.exp(0.3 * normal(B, A)))
+    target = Gaussian(normal(B, A), jnp.exp(0.3 * normal(B, A)))
+    actions, q_values = 1.5 * normal(N, B, A), normal(N, B)
+
+    def ours(duals, online, epsilon_penalty):
+        return losses.mpo_loss(
+            duals,
+            online,
+            target,
+            actions,
+            q_values,
+            epsilon=EPSILON,
+            epsilon_penalty=epsilon_penalty,
+            epsilon_mean=EPSILON_MEAN,
+            epsilon_stddev=EPSILON_STDDEV,
+        )[0]
+
+    gaussian = rlax.gaussian_diagonal()
+
+    def log_probs(online):
+        return gaussian.logprob(actions, online.mean, target.stddev) + gaussian.logprob(
+            actions, target.mean, online.stddev
+        )
+
+    def temperature(log, epsilon):
+        return rlax.LagrangePenalty(alpha=log, epsilon=epsilon)
+
+    def per_dimension_kl(p, q):
+        flat = [x.reshape(-1, 1) for x in (*p, *q)]
+        return rlax.multivariate_normal_kl_divergence(*flat).reshape(B, A)
+
+    def theirs(duals, online, epsilon_penalty):
+        moved_mean, moved_stddev = Gaussian(online.mean, target.stddev), Gaussian(target.mean, online.stddev)
+        constraints = [
+            (per_dimension_kl(target, moved_mean), rlax.LagrangePenalty(duals.log_alpha_mean, EPSILON_MEAN, True)),
+            (
+                per_dimension_kl(target, moved_stddev),
+                rlax.LagrangePenalty(duals.log_alpha_stddev, EPSILON_STDDEV, True),
+            ),
+        ]
+        loss, _ = rlax.mpo_loss(
+            log_probs(online),
+            q_values,
+            temperature(duals.log_temperature, EPSILON),
+            constraints,
+            projection_operator=losses.positive,
+        )
+        if epsilon_penalty is not None:  # a second objective with its own temperature
+            cost = -jnp.linalg.norm(actions - jnp.clip(actions, -1, 1), axis=-1)
+            temperature_loss, weights, _ = rlax.mpo_compute_weights_and_temperature_loss(
+                cost, temperature(duals.log_penalty_temperature, epsilon_penalty), losses.positive
+            )
+            loss += temperature_loss - jnp.sum(jax.lax.stop_gradient(weights) * log_probs(online), axis=0)
+        return jnp.mean(loss)
+
+    for name, penalty in (("mpo_loss", None), ("mpo_loss_with_penalty", EPSILON_PENALTY)):
+        yield name, ours(duals, online, penalty), theirs(duals, online, penalty)
+        ours_grad, theirs_grad = (jax.grad(f, argnums=(0, 1))(duals, online, penalty) for f in (ours, theirs))
+        for part in (0, 1):
+            for field in ours_grad[part]._fields:
+                yield f"{name}_d_{field}", getattr(ours_grad[part], field), getattr(theirs_grad[part], field)
+
+    temperature_loss, weights, _ = rlax.mpo_compute_weights_and_temperature_loss(
+        q_values, temperature(duals.log_temperature, EPSILON), losses.positive
+    )
+    eta = losses.positive(duals.log_temperature)
+    yield "weights", losses.expectation_weights(q_values, eta), weights
+    yield "temperature_loss", losses.temperature_loss(q_values, eta, EPSILON), jnp.mean(temperature_loss)
+
+    kl = distributions.kl_divergence(target, online)
+    yield "gaussian_kl", kl, per_dimension_kl(target, online)
+    log_prob = jax.vmap(lambda a: distributions.log_prob(online, a))(actions)
+    yield "gaussian_log_prob", log_prob, gaussian.logprob(actions, online.mean, online.stddev)
+    penalty, dual = losses.constraint_losses(kl.mean(0), losses.positive(duals.log_alpha_mean), EPSILON_MEAN)
+    kl_loss, alpha_loss = rlax.compute_parametric_kl_penalty_and_dual_loss(
+        [(kl, rlax.LagrangePenalty(duals.log_alpha_mean, EPSILON_MEAN, True))], losses.positive
+    )
+    yield "constraint_penalty", penalty, jnp.mean(kl_loss)
+    yield "constraint_dual", dual, jnp.mean(alpha_loss)
+
+
+def n_step(rng, n=4, length=9, gamma=0.9):
+    """Every window of a sequence with a termination in it; rlax's last windows are shorter, as ours are by `valid`."""
+    r_t, v_t = (jnp.array(rng.normal(size=length), jnp.float32) for _ in range(2))
+    discount_t = jnp.array(rng.uniform(0.5, 1, size=length), jnp.float32).at[int(rng.integers(length))].set(0.0)
+    theirs = rlax.n_step_bootstrapped_returns(r_t, gamma * discount_t, v_t, n)
+    window = np.arange(length)[:, None] + np.arange(n)[None]
+    valid, window = window < length, np.minimum(window, length - 1)
+    reward, discount, m = returns.n_step(r_t[window], discount_t[window], jnp.array(valid), gamma)
+    yield "n_step", reward + discount * v_t[np.arange(length) + m - 1], theirs
+
+
+def categorical(rng, num_atoms=11):
+    """The projected target, read off the gradient of our loss."""
+    atoms = jnp.linspace(-3.0, 2.0, num_atoms)
+    r_t, discount_t = (jnp.array(x, jnp.float32) for x in (2 * rng.normal(size=B), rng.uniform(size=B)))
+    logits_t = jnp.array(2 * rng.normal(size=(N, B, num_atoms)), jnp.float32)
+    logits_tm1 = jnp.zeros((B, num_atoms))
+    gradient = jax.grad(lambda x: values.categorical_loss(atoms, x, r_t, discount_t, logits_t).sum())(logits_tm1)
+    project = jax.vmap(rlax.categorical_l2_project, (0, 0, None))
+    moved = r_t[:, None] + discount_t[:, None] * atoms[None]
+    probabilities = jax.nn.softmax(logits_t).mean(0)
+    yield "categorical", 1 / num_atoms - gradient, project(moved, probabilities, atoms)
+
+
+def main(seed):
+    rng = np.random.default_rng(seed)
+    answers = [answer for problem in (mpo, n_step, categorical) for answer in problem(rng)]
+    print(json.dumps({name: [np.asarray(x).tolist() for x in pair] for name, *pair in answers}))
+
+
+if __name__ == "__main__":
+    for seed in sys.argv[1:]:
+        main(int(seed))

@@ -1,0 +1,43 @@
+"""Our losses and returns agree with rlax's, values and gradients, on random numbers."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+GRADIENTS = {"log_temperature", "log_penalty_temperature", "log_alpha_mean", "log_alpha_stddev", "mean", "stddev"}
+NAMES = {
+    *("weights", "temperature_loss", "gaussian_kl", "gaussian_log_prob", "constraint_penalty", "constraint_dual"),
+    *("n_step", "categorical", "mpo_loss", "mpo_loss_with_penalty"),
+    *(f"{loss}_d_{gradient}" for loss in ("mpo_loss", "mpo_loss_with_penalty") for gradient in GRADIENTS),
+}
+
+
+@pytest.fixture(scope="module")
+def answers(repository):
+    """[seed] {name: (ours, rlax's)}."""
+    result = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("rlax_answers.py")), "0", "1", "2"],
+        cwd=repository,
+        env=os.environ | {"JAX_NUMPY_RANK_PROMOTION": "allow", "PYTHONPATH": str(repository)},  # rlax promotes ranks
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_agrees_with_rlax(seed, answers):
+    assert set(answers[seed]) == NAMES
+    for name, (ours, theirs) in answers[seed].items():
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5, err_msg=name)
+        if name != "mpo_loss_d_log_penalty_temperature":  # without the penalty there is none
+            assert np.any(np.abs(theirs) > 1e-4), name

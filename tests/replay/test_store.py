@@ -1,0 +1,161 @@
+"""The store's transitions against a plain reading of the episodes; what it holds, and where."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from scipy import stats
+
+from acme_agents.core.interfaces import NStep
+from acme_agents.core.types import ArraySpec
+from acme_agents.replay import store
+from tests.replay import toys
+
+_jitted = jax.jit(store.sample, static_argnums=(2, 3))
+
+
+def _sample(held, size, experience, seed=0):
+    return jax.tree.map(np.asarray, _jitted(held.state, jax.random.PRNGKey(seed), size, experience))
+
+
+def _check(batch, expected):
+    """Every transition of the batch is one of those expected, number by number; returns their names."""
+    names = [tuple(o) for o in batch.observation]
+    actions, rewards, discounts, next_observations = zip(*(expected[name] for name in names))
+    np.testing.assert_array_equal(batch.action, np.stack(actions))
+    np.testing.assert_allclose(batch.reward, rewards, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(batch.discount, discounts, rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(batch.next_observation, np.stack(next_observations))
+    return names
+
+
+def _transitions(written, experience):
+    expected = {}
+    for e in written:
+        expected |= toys.transitions(e, experience.n, experience.discount)
+    return expected
+
+
+@pytest.mark.parametrize("n", [1, 3, 5, 40])
+def test_samples_are_the_n_step_transitions_of_the_episodes_and_all_of_them(n):
+    spec = dataclasses.replace(toys.REPLAY, experience=NStep(n, 0.9), max_size=3000)
+    written = toys.episodes(30, 100)
+    expected = _transitions(written, spec.experience)
+    with toys.serve(spec) as replay:
+        found = replay.cut(written)
+    held = store.Store(toys.STEPS, spec)
+    assert held.insert(found) == held.size == len(expected)
+    batch = _sample(held, 30 * len(expected), spec.experience)
+    assert set(_check(batch, expected)) == set(expected)
+
+
+def test_a_truncation_bootstraps_from_the_final_observation_and_a_termination_does_not(replay):
+    """Rewards 1, 2, discounts 1 and the last one's; n = 3, gamma = 0.9."""
+    held = store.Store(toys.STEPS, toys.REPLAY)
+    for number, final in enumerate([0.0, 1.0]):
+        e = toys.episode(number, 2)._replace(
+            rewards=np.array([1, 2], np.float32), discounts=np.array([1, final], np.float32)
+        )
+        held.insert(replay.cut([e]))
+    batch = _sample(held, 64, toys.REPLAY.experience)
+    by_name = {tuple(o): i for i, o in enumerate(batch.observation)}
+    found = {
+        name: (batch.reward[i], batch.discount[i], *batch.next_observation[i]) for name, i in sorted(by_name.items())
+    }
+    assert found == {
+        (0, 0): (pytest.approx(1 + 0.9 * 2), 0, 0, 2),
+        (0, 1): (2, 0, 0, 2),
+        (1, 0): (pytest.approx(1 + 0.9 * 2), pytest.approx(0.81), 1, 2),
+        (1, 1): (2, pytest.approx(0.9), 1, 2),
+    }
+
+
+def test_samples_are_uniform(replay):
+    written = toys.episodes(12, 60)
+    held = store.Store(toys.STEPS, toys.REPLAY)
+    held.insert(replay.cut(written))
+    assert 200 < held.size
+    batch = _sample(held, 500 * held.size, toys.REPLAY.experience)
+    _, counts = np.unique(batch.observation, axis=0, return_counts=True)
+    assert len(counts) == held.size
+    assert stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_after_wrapping_it_holds_exactly_the_newest_whole_chunks():
+    spec = dataclasses.replace(toys.REPLAY, max_size=200)
+    written = toys.episodes(90, 90)
+    expected = _transitions(written, spec.experience)
+    with toys.serve(spec) as replay:
+        found = replay.cut(written)
+    held = store.Store(toys.STEPS, spec)
+    assert len(expected) > 15 * spec.max_size
+    rows = held.state.steps.last.shape[0]
+    inserted, sizes, evicted_for_rows = [], iter([*range(1, 21)] * 2), 0
+    while len(inserted) < len(found):
+        new = found[len(inserted) :][: next(sizes)]
+        assert held.insert(new) == sum(int(chunk.num_starts) for chunk in new)
+        inserted += new
+        newest, num_rows = [], 0  # going back as long as there is room
+        for chunk in reversed(inserted):
+            num_rows += int(chunk.num_steps)
+            names = [tuple(o) for o in chunk.steps.observation[: chunk.num_starts]]
+            if len(newest) + len(names) > spec.max_size or num_rows > rows:
+                evicted_for_rows += num_rows > rows
+                break
+            newest += names
+        assert held.size == len(newest) <= spec.max_size
+        batch = _sample(held, 4000, spec.experience, seed=len(inserted))  # e^-20: the chance to miss one of 200
+        assert set(_check(batch, expected)) == set(newest)
+
+
+def test_full_chunks_fill_it_to_the_last_transition(replay):
+    spec = dataclasses.replace(toys.REPLAY, max_size=320)
+    held = store.Store(toys.STEPS, spec)
+    held.insert(replay.cut([toys.episode(i, 160, final_discount=1.0) for i in range(3)]))
+    assert held.size == 320
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8, 20])
+def test_how_chunks_are_grouped_makes_no_difference(batch):
+    spec = dataclasses.replace(toys.REPLAY, max_size=500)
+    with toys.serve(spec) as replay:
+        found = replay.cut(toys.episodes(40, 90))
+    together, grouped = store.Store(toys.STEPS, spec), store.Store(toys.STEPS, spec)
+    together.insert(found)
+    for i in range(0, len(found), batch):
+        grouped.insert(found[i : i + batch])
+    assert together.size == grouped.size
+    expected, got = (_sample(held, 256, spec.experience) for held in (together, grouped))
+    jax.tree.map(np.testing.assert_array_equal, expected, got)
+
+
+def test_no_row_of_a_chunk_that_comes_and_goes_in_one_insertion_is_written(replay, monkeypatch):
+    """Two values for one place in one scatter would leave to the device which of them it keeps."""
+    spec = dataclasses.replace(toys.REPLAY, max_size=64)
+    places = []
+    scatter = store._scatter
+
+    def record(state, steps, rows, starts, *rest):
+        places.append((rows[rows < state.steps.last.shape[0]], starts[starts < state.starts.shape[0]]))
+        return scatter(state, steps, rows, starts, *rest)
+
+    monkeypatch.setattr(store, "_scatter", record)
+    held = store.Store(toys.STEPS, spec)
+    held.insert(replay.cut([toys.episode(0, 320)]))
+    for kind in range(2):
+        assert all(len(np.unique(place[kind])) == place[kind].size for place in places)
+
+
+def test_its_memory_is_what_num_bytes_says():
+    steps = toys.STEPS._replace(observation={"picture": ArraySpec((4, 4), "uint8"), "x": ArraySpec((3,))})
+    held = store.Store(steps, toys.REPLAY)
+    allocated = sum(x.nbytes for x in jax.tree.leaves((held.state.steps, held.state.starts)))
+    assert store.num_bytes(steps, toys.REPLAY) == allocated
+
+
+def test_insertion_happens_in_place(replay):
+    held = store.Store(toys.STEPS, toys.REPLAY)
+    before = [x.unsafe_buffer_pointer() for x in jax.tree.leaves((held.state.steps, held.state.starts))]
+    held.insert(replay.cut([toys.episode(0, 100)]))
+    assert [x.unsafe_buffer_pointer() for x in jax.tree.leaves((held.state.steps, held.state.starts))] == before

@@ -1,0 +1,187 @@
+"""Trajectory in, chunks out, through a real server."""
+
+import dataclasses
+import threading
+import time
+
+import dm_env
+import numpy as np
+import pytest
+
+from acme_agents.core.interfaces import NStep
+from acme_agents.core.types import ArraySpec
+from acme_agents.replay import chunks, tables
+from tests.replay import toys
+
+NUMBER = 7  # of the episode written
+
+
+def _rows(chunk):
+    """The (episode, t) of a chunk's rows, its padding left out."""
+    return chunk.steps.observation[: chunk.num_steps].astype(int).tolist()
+
+
+def _numbered(first, end):
+    return [[NUMBER, t] for t in range(first, end)]
+
+
+def test_a_long_episode_is_cut_every_32_steps_and_neighbours_share_n_rows(replay):
+    e = toys.episode(NUMBER, 100, final_discount=1.0)
+    found = replay.cut([e])
+    assert [_rows(chunk) for chunk in found] == [
+        _numbered(0, 35), _numbered(32, 67), _numbered(64, 99), _numbered(96, 101)
+    ]  # fmt: skip
+    assert [int(chunk.num_starts) for chunk in found] == [32, 32, 32, 4]
+    assert len({int(chunk.writer) for chunk in found}) == 1
+    assert np.all(np.diff([int(chunk.time_ns) for chunk in found]) > 0)
+    np.testing.assert_array_equal(found[1].steps.action, e.actions[32:67])
+    np.testing.assert_array_equal(found[1].steps.reward, e.rewards[32:67])
+    np.testing.assert_array_equal(found[1].steps.discount, e.discounts[32:67])
+    assert not any(found[i].steps.last[: found[i].num_steps].any() for i in range(3))
+    assert replay.size(tables.REPLAY) == 4
+
+
+def test_an_episode_shorter_than_n_is_one_chunk(replay):
+    e = toys.episode(NUMBER, 2)
+    (chunk,) = replay.cut([e])
+    assert (_rows(chunk), chunk.num_starts) == (_numbered(0, 3), 2)
+    assert chunk.steps.last[:3].tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("discount", [0.0, 1.0])
+def test_the_last_step_keeps_its_discount_and_the_final_observation_has_an_empty_row(replay, discount):
+    e = toys.episode(NUMBER, 40, final_discount=discount)
+    _, chunk = replay.cut([e])
+    assert (_rows(chunk), chunk.num_starts) == (_numbered(32, 41), 8)
+    assert chunk.steps.discount[7] == discount
+    assert chunk.steps.reward[7] == e.rewards[39]
+    assert (chunk.steps.last[7], chunk.steps.last[8]) == (False, True)
+    assert (chunk.steps.action[8], chunk.steps.reward[8], chunk.steps.discount[8]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("n", [1, 3, 40])
+def test_every_step_begins_one_transition_and_its_window_is_whole_for_every_length(n):
+    with toys.serve(dataclasses.replace(toys.REPLAY, experience=NStep(n, 0.9))) as replay:
+        writer, stream = replay.writer(), replay.stream()
+        for length in range(1, 81):
+            toys.write(writer, toys.episode(length, length))
+            writer.flush()
+            starts = []
+            for chunk in stream.poll():
+                rows = chunk.steps.observation[: chunk.num_steps, 1]
+                assert set(chunk.steps.observation[: chunk.num_steps, 0]) == {length}
+                assert rows[0] % chunks.PERIOD == 0
+                np.testing.assert_array_equal(rows, np.arange(rows[0], rows[0] + len(rows)))
+                np.testing.assert_array_equal(chunk.steps.last[: chunk.num_steps], rows == length)
+                for start in rows[: chunk.num_starts]:
+                    starts.append(start)
+                    assert min(start + n, length) in rows
+            assert starts == list(range(length))
+        writer.close()
+
+
+def test_extras_are_stored_beside_their_step_and_zero_beside_the_final_observation():
+    steps = toys.STEPS._replace(extras={"log_prob": ArraySpec(()), "state": (ArraySpec((2,), "int32"),)})
+    with toys.serve(steps=steps) as replay:
+        writer, stream = replay.writer(), replay.stream()
+        e = toys.episode(NUMBER, 3)
+        writer.observe_first(dm_env.restart(e.observations[0]))
+        for t in range(3):
+            make = dm_env.termination if t == 2 else dm_env.transition
+            extras = {"log_prob": np.float32(-t), "state": (np.array([t, t + 1], np.int32),)}
+            writer.observe(e.actions[t], make(e.rewards[t], observation=e.observations[t + 1]), extras)
+        writer.flush()
+        (chunk,) = stream.poll()
+        writer.close()
+    assert chunk.steps.extras["log_prob"][:4].tolist() == [0, -1, -2, 0]
+    assert chunk.steps.extras["state"][0][:4].tolist() == [[0, 1], [1, 2], [2, 3], [0, 0]]
+
+
+def test_observations_may_be_nested():
+    steps = toys.STEPS._replace(observation={"noise": ArraySpec((3,)), "state": {"picture": ArraySpec((2,), "uint8")}})
+    first, second = (
+        {"noise": np.full(3, t, np.float32), "state": {"picture": np.full(2, t, np.uint8)}} for t in (1, 2)
+    )
+    with toys.serve(steps=steps) as replay:
+        writer, stream = replay.writer(), replay.stream()
+        writer.observe_first(dm_env.restart(first))
+        writer.observe(np.zeros(1, np.float32), dm_env.termination(np.float32(1), second))
+        writer.flush()
+        (chunk,) = stream.poll()
+        writer.close()
+    assert chunk.steps.observation["noise"][:2].tolist() == [[1, 1, 1], [2, 2, 2]]
+    assert chunk.steps.observation["state"]["picture"].dtype == np.uint8
+    assert chunk.steps.observation["state"]["picture"][:2].tolist() == [[1, 1], [2, 2]]
+
+
+@pytest.mark.parametrize(
+    ("observation", "message"),
+    [
+        (np.zeros(2), r"^an observation is float64 \[2\], and the environment's spec says float32 \[2\]: make "),
+        (np.zeros(3, np.float32), r"^an observation is float32 \[3\], and the environment's spec says float32 \[2\]"),
+        ({"a": np.zeros(2, np.float32)}, r"^the observation's structure is .*'a'.*, and the environment's spec says "),
+    ],
+)
+def test_an_observation_unlike_its_spec_is_refused(replay, observation, message):
+    writer = replay.writer()
+    with pytest.raises(ValueError, match=message):
+        writer.observe_first(dm_env.restart(observation))
+    writer.close()
+
+
+def test_what_an_unfinished_episode_had_not_written_is_dropped(replay):
+    writer, stream = replay.writer(), replay.stream()
+    toys.write(writer, toys.episode(1, 90), num_steps=50)  # 35 rows went out as a chunk of 32 transitions.
+    toys.write(writer, toys.episode(NUMBER, 2))
+    writer.flush()
+    first, second = stream.poll()
+    writer.close()
+    assert (first.steps.observation[:35, 0].tolist(), first.num_starts) == ([1] * 35, 32)
+    assert (_rows(second), second.num_starts) == (_numbered(0, 3), 2)
+
+
+def _write_in_thread(writer, num_chunks):
+    """A thread that writes one episode of so many full chunks."""
+    length = num_chunks * chunks.PERIOD
+    thread = threading.Thread(target=toys.write, args=(writer, toys.episode(NUMBER, length)), daemon=True)
+    thread.start()
+    return thread
+
+
+def _wait_until_blocked(replay, thread):
+    deadline = time.monotonic() + 20
+    while replay.size(tables.STREAM) < 16:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    thread.join(1.2)  # Longer than the writer goes without looking at its stop event, twice.
+    assert thread.is_alive()
+
+
+def test_a_full_stream_holds_the_writer_until_it_is_read(replay):
+    writer, stream = replay.writer(), replay.stream()
+    thread = _write_in_thread(writer, 60)
+    _wait_until_blocked(replay, thread)
+    assert replay.size(tables.STREAM) == 16
+    assert writer.num_chunks <= 16 + 4 + 1  # four that need not be confirmed, and the one that waits
+    found = []
+    deadline = time.monotonic() + 20
+    while len(found) < 60 and time.monotonic() < deadline:
+        found += stream.poll()
+    thread.join(5)
+    assert not thread.is_alive()
+    writer.close()
+    assert [chunk.steps.observation[0, 1] for chunk in found] == list(range(0, 60 * 32, 32))
+
+
+def test_a_held_writer_returns_when_it_is_to_stop(replay):
+    stop = threading.Event()
+    writer = replay.writer(stop=stop)
+    thread = _write_in_thread(writer, 60)
+    _wait_until_blocked(replay, thread)
+    stop.set()
+    began = time.monotonic()
+    thread.join(3)
+    assert not thread.is_alive()
+    writer.flush()
+    writer.close()
+    assert time.monotonic() - began < 3

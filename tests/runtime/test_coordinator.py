@@ -1,0 +1,319 @@
+"""Counts that nothing makes wrong, a budget that nobody oversteps, and the order of a run's end."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+
+from acme_agents.runtime import variables
+from acme_agents.runtime.coordinator import ActorReport, Budget, Coordinator, Phase
+from acme_agents.runtime.loggers import RunLogger, read_csv
+from acme_agents.runtime.loop import Episode
+
+
+class Run:
+    """A coordinator and what is around it."""
+
+    def __init__(self, run_dir, *, max_steps=None, max_updates=None, eval_every=0, num_actors=1):
+        self.run_dir = run_dir
+        self.publisher = variables.Publisher()
+        self.logger = RunLogger(run_dir)
+        self.coordinator = Coordinator(
+            Budget(max_steps, max_updates, eval_every, num_actors), self.publisher, self.logger, replay_capacity=100
+        )
+        self.publisher.publish(0, {})
+
+    def sync(self, steps, *, name="actor/0", life="a", num_episodes=0, episodes=(), closed=False, version=None):
+        report = ActorReport(name, life, steps, num_episodes, list(episodes), closed, version)
+        return self.coordinator.actor_sync(report)
+
+    def table(self, name):
+        return read_csv(self.run_dir / f"{name}.csv")
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    runs = []
+
+    def make(**kwargs):
+        runs.append(Run(tmp_path / str(len(runs)), **kwargs))
+        runs[-1].logger.restore({})
+        return runs[-1]
+
+    yield make
+    for run in runs:
+        run.logger.close()
+
+
+def test_a_report_that_is_repeated_counts_once(make_run):
+    run = make_run()
+    episodes = [Episode(1.0, 5), Episode(3.0, 5)]
+    for _ in range(3):
+        assert run.sync(10, num_episodes=2, episodes=episodes).run_steps == 10
+    run.sync(16, num_episodes=3, episodes=[*episodes, Episode(5.0, 6)])  # The answer to the first had not come.
+    assert run.coordinator.actor_steps == 16
+    status = run.coordinator.status()
+    assert (status.actor_steps, status.episodes, status.episode_return) == (16, 3, 3.0)
+    assert run.table("actor")["episode_return"].tolist() == [1, 3, 5]
+    assert run.table("actor")["actor_steps"].tolist() == [10, 10, 16]
+
+
+def test_an_older_report_that_comes_late_takes_nothing_back(make_run):
+    run = make_run()
+    run.sync(20, num_episodes=2, episodes=[Episode(1.0, 5), Episode(2.0, 5)])
+    run.sync(10, num_episodes=1, episodes=[Episode(1.0, 5)])
+    assert (run.coordinator.actor_steps, run.coordinator.status().episodes) == (20, 2)
+    assert run.table("actor")["episode_return"].tolist() == [1, 2]
+
+
+def test_what_a_dead_life_did_stays_counted(make_run):
+    run = make_run(num_actors=2)
+    run.sync(10, life="a", num_episodes=1, episodes=[Episode(1.0, 5)])
+    run.sync(7, name="actor/1", life="x")
+    run.sync(4, life="b", num_episodes=1, episodes=[Episode(2.0, 4)])
+    assert run.coordinator.actor_steps == 21
+    assert run.coordinator.status().episodes == 2
+
+
+def test_the_status_averages_the_last_ten_episodes(make_run):
+    run = make_run()
+    run.sync(30, num_episodes=15, episodes=[Episode(float(i), 2) for i in range(15)])
+    assert run.coordinator.status().episode_return == np.mean(range(5, 15))
+
+
+def test_parameters_go_to_those_who_lack_them(make_run):
+    run = make_run()
+    assert run.sync(0).snapshot.version == 0
+    assert run.sync(0, version=0).snapshot is None
+    run.publisher.publish(32, {})
+    assert run.sync(0, version=0).snapshot.version == 32
+
+
+class Actor:
+    """An actor as workers have it: reports, grants taken, steps done; its messages may be lost or late."""
+
+    def __init__(self, run, name, rng):
+        self.run, self.name, self.rng = run, name, rng
+        self.lost = 0  # steps of lives that died without reporting them
+        self.begin()
+
+    def begin(self):
+        self.life = f"{self.name}/{self.rng.random()}"
+        self.steps = self.granted = self.reported = 0
+        self.late, self.closed, self.over = None, False, False
+
+    def act(self):
+        if self.steps < self.granted:
+            self.steps += min(self.rng.choice([1, 10, 100]), self.granted - self.steps)
+
+    def report(self):
+        if self.rng.random() < 0.1:
+            self.late = self.steps  # to be delivered at some later time, its answer dropped
+        if self.late is not None and self.rng.random() < 0.5:
+            self.run.sync(self.late, name=self.name, life=self.life)
+            self.reported, self.late = max(self.reported, self.late), None
+        closed = self.over and self.steps >= self.granted
+        orders = self.run.sync(self.steps, name=self.name, life=self.life, closed=closed)
+        self.reported = self.steps
+        if self.rng.random() < 0.1:
+            return  # The answer was lost.
+        self.granted = self.steps + orders.allowance
+        self.over = orders.finished
+        self.closed = closed
+
+    def die(self):
+        self.lost += self.steps - self.reported
+        self.begin()
+
+
+def _simulate(run, seed, deaths):
+    rng = random.Random(seed)
+    actors = [Actor(run, f"actor/{i}", rng) for i in range(3)]
+    for _ in range(200_000):
+        if all(actor.closed for actor in actors):
+            break
+        actor = rng.choice(actors)
+        if actor.closed:
+            continue
+        chance = rng.random()
+        if chance < deaths:
+            actor.die()
+        elif chance < 0.5:
+            actor.report()
+        else:
+            actor.act()
+        assert run.coordinator.actor_steps <= run.coordinator._budget.max_steps
+    assert all(actor.closed for actor in actors)
+    assert run.coordinator.steps_used_up()
+    return actors
+
+
+@pytest.mark.parametrize("max_steps", [1, 50, 7777])
+@pytest.mark.parametrize("seed", range(8))
+def test_the_step_budget_is_used_up_and_never_overstepped_whatever_the_order(make_run, max_steps, seed):
+    run = make_run(max_steps=max_steps, num_actors=3)
+    actors = _simulate(run, seed, deaths=0)
+    assert sum(actor.steps for actor in actors) == run.coordinator.actor_steps == max_steps
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_the_step_budget_is_not_overstepped_where_actors_die(make_run, seed):
+    run = make_run(max_steps=7777, num_actors=3)
+    actors = _simulate(run, seed, deaths=0.02)
+    assert sum(actor.lost for actor in actors)
+    assert run.coordinator.actor_steps <= 7777
+
+
+def test_a_dead_actors_grant_goes_to_who_replaces_it(make_run):
+    run = make_run(max_steps=100, num_actors=2)
+    first = run.sync(0, life="a").allowance
+    second = run.sync(0, name="actor/1", life="x").allowance
+    assert first == 50
+    assert 0 < second <= 50
+    run.sync(20, life="a")
+    replaced = run.sync(0, life="b").allowance
+    assert 0 < replaced <= 100 - 20 - second
+
+
+def test_without_a_step_budget_there_is_no_limit(make_run):
+    orders = make_run(max_updates=10).sync(10**6)
+    assert (orders.allowance, orders.finished) == (None, False)
+
+
+def test_updates_left(make_run):
+    run = make_run(max_updates=10)
+    left = []
+    for steps in (0, 4, 10, 12):
+        run.coordinator.learner_report(steps, 0, None)
+        left.append(run.coordinator.updates_left())
+    assert left == [10, 6, 0, 0]
+    assert make_run(max_steps=5).coordinator.updates_left() is None
+
+
+def test_evaluations_are_due_in_environment_steps_and_repeated_until_their_result_comes(make_run):
+    run = make_run(eval_every=100)
+    coordinator = run.coordinator
+    assert coordinator.evaluator_sync() == (False, None, None)
+    run.sync(99)
+    assert coordinator.evaluator_sync().evaluation is None
+    run.sync(101)
+    coordinator.learner_report(32, 50, 2.0)
+    run.publisher.publish(32, {})
+    first = coordinator.evaluator_sync()
+    assert (first.finished, first.evaluation) == (False, 1)
+    run.publisher.publish(64, {})
+    run.sync(150)
+    assert coordinator.evaluator_sync() == first  # The same parameters, whoever asks again.
+    coordinator.evaluation_report(7, [Episode(9.0, 9)])  # of no evaluation that was ordered
+    coordinator.evaluation_report(1, [Episode(1.0, 4), Episode(3.0, 6)])
+    coordinator.evaluation_report(1, [Episode(5.0, 5)])  # once more, too late
+    assert coordinator.evaluator_sync().evaluation is None
+    run.sync(430)  # The evaluator lagged: 200 and 300 are skipped.
+    assert coordinator.evaluator_sync().evaluation == 2
+    coordinator.evaluation_report(2, [Episode(0.0, 5)])
+    assert coordinator.evaluator_sync().evaluation is None
+    run.sync(500)
+    assert coordinator.evaluator_sync().evaluation == 3
+    table = run.table("evaluator")
+    columns = (
+        "actor_steps",
+        "episode_return",
+        "episode_return_std",
+        "episode_return_min",
+        "episode_length",
+        "episodes",
+    )
+    assert [table[name][0] for name in columns] == [101, 2, 1, 1, 5, 2]
+    assert table["actor_steps"].tolist() == [101, 430]
+    assert (coordinator.status().evaluations, coordinator.status().evaluation_return) == (2, 0.0)
+
+
+def test_the_end_is_a_final_evaluation_of_the_last_parameters(make_run):
+    run = make_run(max_steps=100, eval_every=1000)
+    coordinator = run.coordinator
+    run.sync(100)
+    assert not coordinator.steps_used_up()
+    assert run.sync(100, closed=True).finished
+    assert coordinator.steps_used_up()
+    run.publisher.publish(77, {})
+    coordinator.finish()
+    assert coordinator.phase is Phase.EVALUATING
+    assert run.sync(100).finished
+    orders = coordinator.evaluator_sync()
+    assert (orders.finished, orders.snapshot.version) == (False, 77)
+    coordinator.evaluation_report(orders.evaluation, [Episode(4.0, 5)])
+    assert coordinator.phase is Phase.FINISHED
+    assert coordinator.evaluator_sync().finished
+    coordinator.stop()
+    assert coordinator.phase is Phase.FINISHED
+
+
+def test_an_evaluation_under_way_is_awaited_before_the_final_one(make_run):
+    run = make_run(eval_every=10)
+    coordinator = run.coordinator
+    run.sync(10)
+    assert coordinator.evaluator_sync().evaluation == 1
+    run.publisher.publish(50, {})
+    coordinator.finish()
+    assert coordinator.evaluator_sync().snapshot.version == 0
+    coordinator.evaluation_report(1, [Episode(1.0, 1)])
+    assert coordinator.phase is Phase.EVALUATING
+    orders = coordinator.evaluator_sync()
+    assert (orders.evaluation, orders.snapshot.version) == (2, 50)
+    coordinator.evaluation_report(2, [Episode(1.0, 1)])
+    assert coordinator.phase is Phase.FINISHED
+
+
+def test_without_evaluations_finish_ends_it(make_run):
+    coordinator = make_run(max_steps=1).coordinator
+    coordinator.finish()
+    assert coordinator.phase is Phase.FINISHED
+
+
+def test_a_stop_ends_everyone_at_once(make_run):
+    run = make_run(max_steps=100, eval_every=10)
+    run.sync(10)
+    assert run.coordinator.evaluator_sync().evaluation == 1
+    run.coordinator.stop()
+    orders = run.sync(11)
+    assert (orders.finished, orders.abandon) == (True, True)
+    assert run.coordinator.evaluator_sync().finished
+    assert run.coordinator.status().phase == "stopping"
+    run.coordinator.finish()
+    assert run.coordinator.phase is Phase.STOPPING
+
+
+def test_the_phases_of_training(make_run):
+    run = make_run(max_steps=100)
+    phases = [run.coordinator.status().phase]
+    run.coordinator.learner_report(1, 50, 2.0)
+    phases.append(run.coordinator.status().phase)
+    run.sync(100, closed=True)
+    phases.append(run.coordinator.status().phase)
+    assert phases == ["filling replay", "training", "learning what is left"]
+
+
+def test_what_is_saved_continues_the_run(make_run):
+    before = make_run(max_steps=100, eval_every=20, num_actors=2)
+    before.sync(30, num_episodes=2, episodes=[Episode(1.0, 10), Episode(3.0, 20)])
+    before.sync(15, name="actor/1", life="x")
+    before.coordinator.learner_report(12, 40, 2.0)
+    number = before.coordinator.evaluator_sync().evaluation
+    before.coordinator.evaluation_report(number, [Episode(6.0, 2)])
+    counts = json.loads(json.dumps(before.coordinator.save()))
+    before.sync(50, num_episodes=3, episodes=[Episode(9.0, 20)])  # after the checkpoint
+
+    after = Run(before.run_dir, max_steps=100, eval_every=20, num_actors=2)
+    after.coordinator.restore(counts)
+    after.coordinator.learner_report(12, 40, 2.0)
+    status = after.coordinator.status()
+    assert (status.actor_steps, status.episodes, status.episode_return) == (45, 2, 2.0)
+    assert (status.evaluations, status.evaluation_return) == (1, 6.0)
+    assert status.walltime >= counts["walltime"]
+    assert after.table("actor")["episode_return"].tolist() == [1, 3]  # The row after the checkpoint is gone.
+    assert after.sync(0, life="b").allowance <= 55
+    assert after.coordinator.evaluator_sync().evaluation is None
+    after.sync(15, life="b")
+    assert after.coordinator.evaluator_sync().evaluation == 2
+    after.logger.close()

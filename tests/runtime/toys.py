@@ -1,0 +1,96 @@
+"""Tiny agents, a server for them, and data."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import environments
+from acme_agents import mpo
+from acme_agents.core.interfaces import ActorCore, LearnerCore, NStep, ReplaySpec, UpdateOutput
+from acme_agents.core.types import EnvironmentSpec
+from acme_agents.replay import chunks
+from acme_agents.runtime.learner import Learner
+from tests.replay import toys
+
+ENVIRONMENT = "probe:reach"  # episodes of 50 steps: two chunks each
+REPLAY = ReplaySpec(NStep(3, 0.99), batch_size=8, min_size=100, max_size=1000, samples_per_insert=2.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Linear:
+    """Linear TD(0) with momentum and noise, which compiles in no time; its state has floats, integers and a key."""
+
+    def learner(self, spec):
+        def init(key):
+            weights = jax.random.normal(key, spec.observation.shape)
+            return {"weights": weights, "momentum": jnp.zeros_like(weights), "count": jnp.int32(0), "key": key}
+
+        def update(state, batch):
+            key, noise_key = jax.random.split(state["key"])
+            error = batch.reward + batch.discount * (batch.next_observation @ state["weights"])
+            error -= batch.observation @ state["weights"]
+            momentum = 0.9 * state["momentum"] + jnp.mean(error[:, None] * batch.observation, axis=0)
+            weights = state["weights"] + 0.05 * momentum + 1e-3 * jax.random.normal(noise_key, momentum.shape)
+            state = {"weights": weights, "momentum": momentum, "count": state["count"] + 1, "key": key}
+            return state, UpdateOutput({"error": jnp.mean(jnp.abs(error)), "batch": jnp.mean(batch.observation)})
+
+        return LearnerCore(init, update, lambda state: {"weights": state["weights"]})
+
+    def actor(self, spec, *, evaluation):
+        def select_action(params, observation, state):
+            return jnp.tanh(params["weights"] * observation), state, ()
+
+        return ActorCore(lambda key: (), select_action)
+
+    def replay(self, spec):
+        return REPLAY
+
+
+LINEAR = Linear()
+MPO = mpo.make(
+    mpo.Config(
+        policy_layers=(16,),
+        critic_layers=(16,),
+        num_actions=4,
+        n_step=REPLAY.experience.n,
+        batch_size=REPLAY.batch_size,
+        min_replay_size=REPLAY.min_size,
+        max_replay_size=REPLAY.max_size,
+        samples_per_insert=REPLAY.samples_per_insert,
+        target_update_period=7,
+    )
+)
+SPEC: EnvironmentSpec = environments.spec(environments.make(ENVIRONMENT, 0))
+
+
+def serve(**kwargs):
+    """A replay server for both agents."""
+    return toys.serve(REPLAY, chunks.step_spec(LINEAR, SPEC), **kwargs)
+
+
+def learner(replay: toys.Replay, seed: int = 0, agent=LINEAR) -> Learner:
+    return Learner(agent, SPEC, replay.client, seed)
+
+
+def write_random(writer, num_episodes: int, seed: int = 0):
+    """Writes random episodes, the same for the same seed; yields after each step."""
+    environment, rng = environments.make(ENVIRONMENT, seed), np.random.default_rng(seed)
+    for _ in range(num_episodes):
+        timestep = environment.reset()
+        writer.observe_first(timestep)
+        while not timestep.last():
+            action = rng.uniform(-1, 1, 2).astype(np.float32)
+            timestep = environment.step(action)
+            writer.observe(action, timestep)
+            yield
+    writer.flush()
+
+
+def fill(replay: toys.Replay, num_episodes: int, seed: int = 0) -> None:
+    """Writes random episodes; at most eight, which fill the stream."""
+    writer = replay.writer()
+    for _ in write_random(writer, num_episodes, seed):
+        pass
+    writer.close()

@@ -1,0 +1,155 @@
+"""What the READMEs say is true: links, commands, trees, tables, and the agent that they write."""
+
+import dataclasses
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+import tyro
+
+from acme_agents import mpo
+from launch import main
+
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "acme_agents/mpo/README.md")
+RANDOM_RETURN, OPTIMAL_RETURN = 12.6, 47.1  # of probe:reach, from its docstring
+TINY = "--config.policy-layers 8 --config.critic-layers 8 --config.batch-size 8 --config.min-replay-size 100"
+
+
+def text(repository, document):
+    return (repository / document).read_text()
+
+
+def marked_block(readme, mark):
+    """The code block that follows the comment `<!-- MARK: ...`."""
+    (block,) = re.findall(rf"<!-- {mark}:.*?-->\n```\w+\n(.*?)```", readme, re.DOTALL)
+    return block
+
+
+def commands(repository):
+    """Every command line that a document shows in a block, its comment left out."""
+    found = []
+    for document in DOCUMENTS:
+        for block in re.findall(r"^```\w*\n(.*?)^```$", text(repository, document), re.DOTALL | re.MULTILINE):
+            found += [line for line in block.splitlines() if line.startswith("acme-agents ")]
+    return found
+
+
+def acme_agents(arguments, directory, repository):
+    """Runs the command line in a directory; returns what it printed."""
+    environment = os.environ | {"PYTHONPATH": str(repository)}
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_links_lead_somewhere(repository):
+    broken = []
+    for document in DOCUMENTS:
+        folder = (repository / document).parent
+        content = text(repository, document)
+        headings = re.findall(r"^#+ (.*)$", content, re.MULTILINE)
+        anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+        for link in re.findall(r"\]\(([^)\s]+)\)", content):
+            path, _, anchor = link.partition("#")
+            if link.startswith("https://"):
+                continue
+            if (path and not (folder / path).exists()) or (not path and anchor not in anchors):
+                broken.append(f"{document}: {link}")
+    assert not broken
+
+
+def test_commands_that_are_shown_parse(repository, tmp_path, monkeypatch):
+    (tmp_path / "my_agent.py").write_text(marked_block(text(repository, "README.md"), "agent"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    shown = commands(repository)
+    assert len(shown) >= 10
+    parsed = []
+
+    def stop_after_parsing(*args, **kwargs):
+        parsed.append(real_cli(*args, **kwargs))
+        raise Parsed
+
+    real_cli = tyro.cli
+    monkeypatch.setattr(tyro, "cli", stop_after_parsing)
+    for command in shown:
+        program, *arguments = shlex.split(command)
+        assert program == "acme-agents"
+        if arguments == ["list"]:
+            main.main(arguments)
+            parsed.append(None)
+        else:
+            with pytest.raises(Parsed):
+                main.main(arguments)
+    assert len(parsed) == len(shown)
+
+
+class Parsed(Exception):
+    """Raised in place of running a command."""
+
+
+def test_a_wrong_command_does_not_parse(monkeypatch):
+    """The test above would see it."""
+    with pytest.raises(SystemExit):
+        main.main(shlex.split("train mpo --env probe:reach --no-such-flag 1"))
+
+
+def test_table_of_defaults_is_the_configuration(repository):
+    table = text(repository, "acme_agents/mpo/README.md").partition("<!-- defaults:")[2]
+    shown = {}
+    for fields, defaults in re.findall(r"^\| (`.*?) \| (`.*?) \|", table, re.MULTILINE):
+        names, values = re.findall(r"`(.*?)`", fields), re.findall(r"`(.*?)`", defaults)
+        shown |= dict(zip(names, values, strict=True))
+    config = dataclasses.asdict(mpo.Config())
+    actual = {name: " ".join(map(str, v)) if isinstance(v, tuple) else str(v) for name, v in config.items()}
+    assert shown == actual
+
+
+@pytest.mark.slow
+def test_agent_of_the_readme_learns(repository, tmp_path):
+    (tmp_path / "my_agent.py").write_text(marked_block(text(repository, "README.md"), "agent"))
+    command = "-m launch.main train my_agent --env probe:reach --steps 5000 --eval-every 5000 --run-dir run"
+    printed = acme_agents(command.split(), tmp_path, repository)
+    final = float(re.findall(r"final evaluation return ([\d.]+)", printed)[0])
+    assert final > RANDOM_RETURN + 0.8 * (OPTIMAL_RETURN - RANDOM_RETURN)
+
+
+@pytest.mark.slow
+def test_agent_of_the_readme_learns_with_the_critic_that_it_names(repository, tmp_path):
+    agent = marked_block(text(repository, "README.md"), "agent")
+    agent, replaced = re.subn(r"^HEAD = .*#.*(values\.mixture\(.*?\)).*$", r"HEAD = \1", agent, flags=re.MULTILINE)
+    assert replaced == 1
+    (tmp_path / "my_agent.py").write_text(agent)
+    command = "-m launch.main train my_agent --env probe:reach --steps 5000 --eval-every 5000 --run-dir run"
+    printed = acme_agents(command.split(), tmp_path, repository)
+    final = float(re.findall(r"final evaluation return ([\d.]+)", printed)[0])
+    assert final > RANDOM_RETURN + 0.6 * (OPTIMAL_RETURN - RANDOM_RETURN)
+
+
+@pytest.mark.slow
+def test_script_of_the_readme_runs(repository, tmp_path):
+    (tmp_path / "script.py").write_text(marked_block(text(repository, "README.md"), "script"))
+    printed = acme_agents(["script.py"], tmp_path, repository)
+    assert "runs/reach-categorical True" in printed.splitlines()[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["in-process", "processes"])
+def test_run_directory_is_as_the_readme_draws_it(repository, tmp_path, launcher):
+    tree = marked_block(text(repository, "README.md"), "run directory").splitlines()
+    assert tree[0].startswith("runs/mpo-probe-reach-")
+    drawn = {line.split()[1] for line in tree[1:]}
+    command = f"-m launch.main train mpo --env probe:reach --steps 1000 --eval-every 500 --launcher {launcher} {TINY}"
+    acme_agents(command.split(), tmp_path, repository)
+    (run_dir,) = pathlib.Path(tmp_path / "runs").iterdir()
+    assert re.fullmatch(r"mpo-probe-reach-\d{8}-\d{6}", run_dir.name)
+    written = {path.name + "/" * path.is_dir() for path in run_dir.iterdir()}
+    assert written == drawn - {"nodes.json"}  # which is there while processes run
+    logs = {path.name for path in (run_dir / "logs").iterdir()}
+    roles = {"replay", "learner", "actor", "evaluator"}
+    assert logs == ({"in-process.log"} if launcher == "in-process" else {f"{role}-0.log" for role in roles})
