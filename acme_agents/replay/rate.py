@@ -6,8 +6,8 @@ from acme_agents.core.interfaces import ReplaySpec
 class RateControl:
     """Counts transitions in and out of the learner's store and says what may happen next.
 
-    Once `min_size` transitions are in, `sampled <= samples_per_insert (inserted - min_size)` holds always, and no
-    insertion happens while sampling lags by more than `tolerance` transitions sampled. Acme's `SampleToInsertRatio`
+    Once `min_size` transitions are in, `sampled <= samples_per_insert (inserted - min_size)` holds always, and
+    sampling lags by no more than `tolerance` transitions sampled and one chunk. Acme's `SampleToInsertRatio`
     holds the same line within an error buffer on both sides.
     """
 
@@ -27,9 +27,9 @@ class RateControl:
         """Updates that may be done now."""
         return max(0, int(self._owed() // self._replay.batch_size))
 
-    def may_insert(self) -> bool:
-        """Whether more transitions may come in now."""
-        return self._owed() <= self._tolerance
+    def room(self) -> float:
+        """Transitions that may come in now before sampling lags by more than the tolerance; 0 where it does."""
+        return max(0.0, (self._tolerance - self._owed()) / self._replay.samples_per_insert)
 
     def samples_per_insert(self) -> float | None:
         """The ratio measured so far; None before there can be one."""

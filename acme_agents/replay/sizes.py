@@ -30,8 +30,13 @@ def check_memory(steps: Step, replay: ReplaySpec) -> str:
       A line for the user.
 
     Raises:
-      ValueError: it would not fit into the memory that is free now.
+      ValueError: it would not fit into the memory that is free now, or not hold one chunk.
     """
+    if replay.max_size < chunks.PERIOD:
+        raise ValueError(
+            f"A replay of {replay.max_size} transitions is too small: it keeps whole chunks of {chunks.PERIOD}, so "
+            "give that or more (--config.max-replay-size)."
+        )
     in_learner = store.num_bytes(steps, replay)
     in_server = num_chunks(replay) * chunks.num_rows(replay) * chunks.nbytes(steps)
     free = psutil.virtual_memory().available

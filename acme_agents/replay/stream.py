@@ -47,9 +47,7 @@ class ChunkStream:
         """
         chunks: dict[int, Chunk] = {}  # by Reverb's key
         while len(chunks) < (size := self._size(tables.REPLAY)):
-            samples = self._client.sample(
-                tables.REPLAY, num_samples=min(_COLLECT_BATCH, size - len(chunks)), emit_timesteps=False
-            )
+            samples = self._client.sample(tables.REPLAY, num_samples=min(_COLLECT_BATCH, size), emit_timesteps=False)
             new = {s.info.key: self._chunk(s) for s in samples if s.info.key not in chunks}
             chunks |= new
             self._client.mutate_priorities(tables.REPLAY, dict.fromkeys(new, 0.0))
@@ -62,10 +60,10 @@ class ChunkStream:
             self._mark_delivered(chunk)
         return known, unknown
 
-    def poll(self) -> list[Chunk]:
-        """Takes what waits in the stream, without blocking; nothing while the server is away."""
+    def poll(self, max_chunks: int | None = None) -> list[Chunk]:
+        """Takes what waits in the stream, at most so many chunks, without blocking; nothing while the server is away."""
         try:
-            size = self._size(tables.STREAM)
+            size = self._size(tables.STREAM) if max_chunks is None else min(max_chunks, self._size(tables.STREAM))
             if not size:
                 return []
             samples = list(self._client.sample(tables.STREAM, num_samples=size, emit_timesteps=False))

@@ -80,8 +80,9 @@ class Learner(acme.core.Learner):
         Returns:
           How many updates were done; 0 when there is nothing to do.
         """
-        if self._rate.may_insert() or not self._store.size:
-            self._insert(self._stream.poll())
+        room = self._rate.room()
+        if room or not self._store.size:
+            self._insert(self._stream.poll(1 + int(room / chunks.PERIOD)))
         num_updates = min(
             self._rate.updates_allowed(), MAX_UPDATES, MAX_UPDATES if max_updates is None else max_updates
         )

@@ -21,21 +21,22 @@ def test_nothing_is_sampled_before_min_size_and_then_two_for_each_insertion():
     assert rate.updates_allowed() == 1
 
 
-def test_insertion_waits_while_more_than_the_tolerance_is_owed():
+def test_room_is_what_may_come_in_before_the_tolerance_is_owed():
     rate = RateControl(REPLAY, tolerance=100)
+    assert rate.room() == 40 + 50  # 100 are owed for 50 insertions more than 40
     rate.inserted = 40 + 50
-    assert rate.may_insert()
+    assert rate.room() == 0
     rate.inserted = 40 + 51
-    assert not rate.may_insert()
-    rate.sampled = 2
-    assert rate.may_insert()
+    assert rate.room() == 0
+    rate.sampled = 8
+    assert rate.room() == 3
 
 
 def test_having_sampled_too_much_allows_no_update():
     """As after the replay server lost what came since its checkpoint."""
     rate = RateControl(REPLAY, tolerance=100)
     rate.inserted, rate.sampled = 60, 400
-    assert (rate.updates_allowed(), rate.may_insert()) == (0, True)
+    assert (rate.updates_allowed(), rate.room()) == (0, (100 - 40 + 400) / 2)
 
 
 def test_the_measured_ratio():
