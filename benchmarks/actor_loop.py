@@ -157,7 +157,7 @@ def _params(experiment: Experiment) -> Any:
     """Untrained parameters, as NumPy arrays: what an actor gets from the learner."""
     spec = environments.spec(experiment.make_environment("actor"))
     learner = experiment.make_agent().learner(spec)
-    return jax.tree.map(np.asarray, learner.params(jax.jit(learner.init)(jax.random.PRNGKey(0))))
+    return learner.params(jax.jit(learner.init)(jax.random.PRNGKey(0)))
 
 
 def _acme_tables(experiment: Experiment) -> list[reverb.Table]:

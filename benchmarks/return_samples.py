@@ -1,7 +1,7 @@
-"""Samples of the return: how many the mixture critic's loss needs, placed on a lattice or drawn independently.
+"""Samples of the return: how many the mixture critic's loss needs, stratified or drawn independently.
 
 The loss is an expectation over the bootstrapped return. Acme estimates it by M = 128 independent samples for each of
-N = 20 actions; `values.mixture_loss` by few samples on a randomly shifted lattice. Three tables:
+N = 20 actions; `values.mixture_loss` by few stratified samples of every component. Three tables:
 
 1. The root-mean-square error of the estimated gradient, relative to the norm of the exact one, which is integrated
    numerically. `mixture`: with respect to the online mixtures' own parameters, each transition by itself. `network`:
@@ -10,7 +10,7 @@ N = 20 actions; `values.mixture_loss` by few samples on a randomly shifted latti
    disappears in it. MPO is trained on cartpole steps of random actions; the errors are measured at its beginning, when
    every mixture is a spike, and at its end.
 2. What that costs: milliseconds per update of MPO with 256x3 networks on HalfCheetah's sizes, interleaved.
-3. With --learn: the returns of MPO trained in this process with 2 samples on the lattice and with Acme's 128
+3. With --learn: the returns of MPO trained in this process with 2 stratified samples and with Acme's 128
    independent ones: learning should be no worse. A run takes about a minute or two with 2, and 8 or more with 128.
 
     python benchmarks/return_samples.py --output benchmarks/results/return_samples.md
@@ -39,9 +39,9 @@ from acme_agents.mpo import learning, networks
 from acme_agents.replay import chunks, store
 from acme_agents.runtime import learner as learner_lib
 
-_ESTIMATORS = [("lattice", 1), ("lattice", 2), ("lattice", 4), ("lattice", 8)]
+_ESTIMATORS = [("stratified", 1), ("stratified", 2), ("stratified", 4), ("stratified", 8)]
 _ESTIMATORS += [("iid", 1), ("iid", 8), ("iid", 32), ("iid", 128)]
-_LOSSES = {"lattice": values.mixture_loss, "iid": iid.loss}
+_LOSSES = {"stratified": values.mixture_loss, "iid": iid.loss}
 _HALF_CHEETAH = EnvironmentSpec(ArraySpec((17,)), ArraySpec((6,)))
 
 
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--minibatches", default=32, type=int, help="on which the errors are measured")
     parser.add_argument("--repeats", default=5, type=int, help="rounds of the timing")
     parser.add_argument("--learn", action="store_true", help="train, and compare returns, instead")
-    parser.add_argument("--variants", default=["lattice:2", "iid:128"], nargs="+", help="with --learn: KIND:SAMPLES")
+    parser.add_argument("--variants", default=["stratified:2", "iid:128"], nargs="+", help="with --learn: KIND:SAMPLES")
     parser.add_argument("--env", default="control:cartpole:swingup", help="with --learn: the task")
     parser.add_argument("--steps", default=20_000, type=int, help="with --learn: environment steps of each run")
     parser.add_argument("--seeds", default=3, type=int, help="with --learn: how many")
@@ -191,7 +191,7 @@ def _learn(options: Any) -> common.Report:
         for variant in options.variants:
             kind, _, num_samples = variant.partition(":")
             experiment = Experiment(
-                agent={"lattice": "mpo", "iid": "iid"}[kind],
+                agent={"stratified": "mpo", "iid": "iid"}[kind],
                 environment=options.env,
                 config=mpo_config.Config(num_return_samples=int(num_samples)),
                 seed=seed,

@@ -6,12 +6,14 @@ the final evaluation's return with the factor divided out again: mean over seeds
 
     python benchmarks/reward_scale.py --output benchmarks/results/reward_scale.md
 
-Reading it: a critic indifferent to scale has the same return in every column. Atoms in [-150, 150] are 6 apart: returns
-that all lie within a few hundredths of an atom's width are hard to tell apart, and returns beyond 150 all look alike.
-The claim (Shahriari et al. 2022) is that the mixture keeps learning where the categorical critic fails. The table says
-what was found. A run directory is kept for each run under --runs, and a run that is there already is not repeated.
+Reading it: a critic indifferent to scale has the same return in every column. The atoms are 6 apart: returns that lie
+within a few hundredths of that are hard to tell apart, and all returns beyond 150 look alike. The default task,
+probe:reach, has discounted values from about 25 to 95 (x1), and undiscounted returns of 47.1 for the optimal policy and
+12.6 for random actions. --env control:cartpole:swingup needs many more --steps: 20,000 do not tell the critics apart.
+The claim (Shahriari et al. 2022) is that the mixture keeps learning where the categorical critic fails; the table says
+what was found. Each run's directory is kept under --runs, and a run that is finished there is not repeated.
 
-The runs take turns in this process: about a minute each for 20,000 steps on an idle machine of two cores.
+The runs take turns in this process: 45 seconds each on an idle machine of two cores, so 14 minutes by default.
 """
 
 import pathlib
@@ -27,13 +29,13 @@ from acme_agents.mpo import config as mpo_config
 def main() -> None:
     """Runs the benchmark."""
     parser = common.parser(__doc__)
-    parser.add_argument("--env", default="control:cartpole:swingup", help="the task, any environment's name")
+    parser.add_argument("--env", default="probe:reach", help="the task, any environment's name")
     parser.add_argument("--factors", default=[0.01, 1.0, 100.0], nargs="+", type=float, help="of the rewards")
     parser.add_argument("--critics", default=["mixture", "categorical"], nargs="+", help="mixture, categorical, scalar")
     parser.add_argument("--seeds", default=3, type=int, help="how many")
-    parser.add_argument("--steps", default=20_000, type=int, help="environment steps of each run")
+    parser.add_argument("--steps", default=15_000, type=int, help="environment steps of each run")
     parser.add_argument("--eval-every", type=int, help="environment steps between evaluations (default: a tenth)")
-    parser.add_argument("--eval-episodes", default=10, type=int, help="episodes of each evaluation")
+    parser.add_argument("--eval-episodes", default=20, type=int, help="episodes of each evaluation")
     parser.add_argument("--runs", default=pathlib.Path("runs/reward_scale"), type=pathlib.Path, help="run directories")
     options = parser.parse_args()
 

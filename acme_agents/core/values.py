@@ -4,6 +4,7 @@ A `ValueHead` bundles the three, so that an agent's loss is written once for eve
 names: `value_tm1` is the online critic at (s_{t-1}, a_{t-1}), `value_t` the target critic at the bootstrap state.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,8 +19,7 @@ from acme_agents.core.types import Array, Key
 
 _MIN_SCALE = 1e-4  # of a mixture's components; Acme's floor
 _SOFTPLUS_OF_ZERO = 0.6931471805599453
-# The R2 sequence: multiples of these two, modulo one, fill the unit square evenly (the plastic number's powers).
-_LATTICE = (0.7548776662466927, 0.5698402909980532)
+_GOLDEN_RATIO = 0.6180339887498949  # its multiples, modulo one, fill [0, 1] evenly
 
 
 class Mixture(NamedTuple):
@@ -113,7 +113,7 @@ def mixture(num_components: int, init_scale: float, num_samples: int) -> ValueHe
     Args:
       num_components: C, Gaussians in the mixture.
       init_scale: standard deviation of each before training, in units of the return.
-      num_samples: samples of the bootstrap return for each of the N actions, in the loss.
+      num_samples: samples of the bootstrap return for each component of each of the N actions, in the loss.
     """
 
     def head(features: Array) -> Mixture:
@@ -154,12 +154,11 @@ def mixture_loss(
 ) -> Array:
     """Cross-entropy between the bootstrapped return's law and the critic's mixture, by few well-placed samples.
 
-    `-1/(N M) sum_{n,m} log Z(s, a)(r + discount z_{nm})`, with z_{nm} ~ Z'(s', a_n) (Shahriari et al. 2022).
+    `-1/N sum_n E[log Z(s, a)(r + discount z)]`, z ~ Z'(s', a_n) (Shahriari et al. 2022).
 
-    Acme draws M = 128 independent samples for each of N = 20 actions. Here the N M samples of a transition come from
-    one randomly shifted two-dimensional lattice: its first coordinate picks the component, its second the quantile
-    within it. Each sample still has exactly the law Z'(s', a_n), so the estimate is unbiased, and because together
-    they cover the unit square evenly, M of one or two gives a gradient as quiet as the minibatch can use.
+    Acme estimates it by 128 independent samples for each of N = 20 actions. Here every component of every Z'(s', a_n)
+    has M samples of its own, weighted by the component's weight, so that chance plays no part in which component is
+    drawn; and a component's samples are spread over its quantiles, see `stratified_samples`. The estimate is unbiased.
 
     Args:
       key: random key.
@@ -167,27 +166,40 @@ def mixture_loss(
       r_t: [B] float32.
       discount_t: [B] float32.
       value_t: batch shape [N, B].
-      num_samples: M, for each of the N actions.
+      num_samples: M, for each component of each of the N actions.
 
     Returns:
       [B] float32.
     """
     chex.assert_rank([r_t, discount_t], 1)
     chex.assert_shape(value_t.loc, (None, *value_tm1.loc.shape))
-    z_t = jax.lax.stop_gradient(lattice_samples(key, value_t, num_samples))  # [M, N, B]
-    target = r_t[None, None] + discount_t[None, None] * z_t
-    return -jnp.mean(mixture_log_prob(value_tm1, target), axis=(0, 1))
+    value_t = jax.lax.stop_gradient(jax.tree.map(lambda x: jnp.swapaxes(x, 1, 2), value_t))  # [N, C, B]
+    weights = jax.nn.softmax(value_t.logits, axis=1)  # [N, C, B]
+    z_t = stratified_samples(key, value_t.loc, value_t.scale, num_samples)  # [M, N, C, B]
+    target = r_t[None, None, None] + discount_t[None, None, None] * z_t
+    log_prob = jnp.mean(mixture_log_prob(value_tm1, target), axis=0)  # [N, C, B]
+    return -jnp.mean(jnp.sum(weights * log_prob, axis=1), axis=0)
 
 
-def lattice_samples(key: Key, mixture: Mixture, num_samples: int) -> Array:
-    """[M, N, B] samples of a mixture of batch shape [N, B], jointly low-discrepancy over M and N."""
-    num_actions, batch_size, _ = mixture.loc.shape
-    points = jnp.arange(num_samples * num_actions, dtype=jnp.float32).reshape(num_samples, num_actions, 1)
-    shift = jax.random.uniform(key, (2, 1, 1, batch_size))
-    component_at = (points * _LATTICE[0] + shift[0]) % 1.0  # [M, N, B]
-    quantile_at = (points * _LATTICE[1] + shift[1]) % 1.0
-    cumulative = jnp.cumsum(jax.nn.softmax(mixture.logits), axis=-1)[None, ..., :-1]  # [1, N, B, C - 1]
-    component = jnp.sum(component_at[..., None] > cumulative, axis=-1, keepdims=True)  # [M, N, B, 1]
-    loc = jnp.take_along_axis(mixture.loc[None], component, axis=-1)[..., 0]
-    scale = jnp.take_along_axis(mixture.scale[None], component, axis=-1)[..., 0]
-    return loc + scale * jax.scipy.special.ndtri(jnp.clip(quantile_at, 1e-6, 1.0 - 1e-6))
+def stratified_samples(key: Key, loc: Array, scale: Array, num_samples: int) -> Array:
+    """Samples of many Gaussians, each evenly over its own quantiles, and jointly over those of all.
+
+    A Gaussian's M samples lie at the quantiles (m + u) / M, m = 0 .. M - 1, with u uniform, and so have exactly its
+    law together. The offsets u of the N C Gaussians of one transition are a randomly shifted lattice, so they too
+    cover [0, 1] evenly.
+
+    Args:
+      key: random key.
+      loc: [N, C, B] means.
+      scale: [N, C, B] standard deviations.
+      num_samples: M.
+
+    Returns:
+      [M, N, C, B] float32.
+    """
+    *leading, batch_size = loc.shape
+    points = jnp.arange(math.prod(leading), dtype=jnp.float32).reshape(1, *leading, 1)
+    strata = jnp.arange(num_samples, dtype=jnp.float32).reshape(num_samples, 1, 1, 1)
+    offset = (points * _GOLDEN_RATIO + jax.random.uniform(key, (1, 1, 1, batch_size))) % 1.0
+    quantile = jnp.clip((strata + offset) / num_samples, 1e-6, 1.0 - 1e-6)
+    return loc[None] + scale[None] * jax.scipy.special.ndtri(quantile)

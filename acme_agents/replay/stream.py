@@ -61,7 +61,7 @@ class ChunkStream:
         return known, unknown
 
     def poll(self, max_chunks: int | None = None) -> list[Chunk]:
-        """Takes what waits in the stream, at most so many chunks, without blocking; nothing while the server is away."""
+        """Takes what waits in the stream, at most so many chunks, without blocking; none while the server is away."""
         try:
             size = self._size(tables.STREAM) if max_chunks is None else min(max_chunks, self._size(tables.STREAM))
             if not size:

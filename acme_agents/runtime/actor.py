@@ -31,18 +31,25 @@ class Actor(acme.core.Actor):
         self._num_episodes = 0
         self._state: Any = None
         self._extras: Any = ()
-        self.params: Params = None
+        self._params: Params = None
+
+    @property
+    def params(self) -> Params:
+        """The parameters that it acts with; what is set is copied to the CPU device once, not at every step."""
+        return self._params
+
+    @params.setter
+    def params(self, params: Params) -> None:
+        self._params = jax.device_put(params, self._device)
 
     def select_action(self, observation: Observation) -> np.ndarray:
         """Returns the action for one observation, without batch dimension."""
-        with jax.default_device(self._device):
-            action, self._state, self._extras = self._select_action(self.params, observation, self._state)
+        action, self._state, self._extras = self._select_action(self._params, observation, self._state)
         return np.asarray(action)
 
     def observe_first(self, timestep: dm_env.TimeStep) -> None:
         """Begins an episode with a fresh actor state."""
-        with jax.default_device(self._device):
-            self._state = self._init(self._key, self._num_episodes)
+        self._state = self._init(self._key, self._num_episodes)
         self._num_episodes += 1
         if self._writer is not None:
             self._writer.observe_first(timestep)

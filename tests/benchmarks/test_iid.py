@@ -33,13 +33,13 @@ def test_one_gaussian_against_the_closed_form(iid):
     np.testing.assert_allclose(loss, [(np.log(2 * np.pi) + 4.0 + 1.0) / 2], rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["iid", "lattice"])
+@pytest.mark.parametrize("kind", ["iid", "stratified"])
 def test_many_samples_come_to_the_integral(iid, kind):
     """Loss and gradient, for mixtures of three Gaussians, four actions and two states, one of them terminal."""
     online_key, target_key, key = jax.random.split(jax.random.PRNGKey(0), 3)
     online, target = _mixture(online_key, 2, 3), _mixture(target_key, 4, 2, 3)
     reward, discount = jnp.array([0.5, -1.0]), jnp.array([0.9, 0.0])
-    sampled = {"iid": iid.loss, "lattice": values.mixture_loss}[kind]
+    sampled = {"iid": iid.loss, "stratified": values.mixture_loss}[kind]
 
     def mean(loss):
         return jax.value_and_grad(lambda online: jnp.mean(loss(online)))(online)
