@@ -9,7 +9,8 @@ setup: ## make .venv from the lock files (Linux x86-64; finds or downloads Pytho
 	@scripts/setup.sh
 
 DEMO_DIR := runs/demo-$(shell date +%Y%m%d-%H%M%S)
-DEMO_FLAGS ?= --env control:cartpole:swingup --launcher processes --actors 2
+DEMO_FLAGS ?= --env control:cartpole:swingup --launcher processes --actors 2 --steps 100000 --eval-every 5000 \
+  --eval-episodes 5
 
 demo: setup ## train MPO on cartpole with two actor processes, then plot its learning curve
 	.venv/bin/acme-agents train mpo --run-dir $(DEMO_DIR) $(DEMO_FLAGS)

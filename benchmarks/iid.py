@@ -1,7 +1,8 @@
 """MPO with the mixture critic's loss as Acme has it, by independent samples of the return: a reference to measure by.
 
 Acme draws M = 128 returns independently for each of N = 20 actions, where `acme_agents.core.values.mixture_loss` places
-few, placed over the quantiles of every component. As a module it offers what an agent does, so that `Experiment(agent="iid")` trains it.
+few over the quantiles of every component. As a module it offers what an agent does, so that `Experiment(agent="iid")`
+trains it.
 """
 
 import dataclasses

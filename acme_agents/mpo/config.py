@@ -39,8 +39,8 @@ class Config:
     init_scale: float = 1e-3
     """Standard deviation of each Gaussian of the untrained critic, in units of the return [M]."""
     num_return_samples: int = 2
-    """Samples of the bootstrap return for each sampled action. Acme draws 128 independent ones; these are placed on a
-    randomly shifted lattice, and two give the same gradient signal (benchmarks/return_samples.py)."""
+    """Samples of the bootstrap return for each component of each sampled action's mixture. They are stratified, and two
+    err no more than the 128 independent ones that Acme draws for each action (benchmarks/return_samples.py)."""
 
     vmin: float = -150.0
     """Lowest atom of the categorical critic, in units of the return [D]."""

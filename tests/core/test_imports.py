@@ -7,7 +7,7 @@ import sys
 import pytest
 
 RUNTIME = ["tensorflow", "reverb", "launchpad", "acme", "courier", "gymnasium", "dm_control", "ray"]
-CORE_MAY_IMPORT = {"jax", "haiku", "optax", "chex", "numpyro", "numpy", *sys.stdlib_module_names}
+CORE_MAY_IMPORT = {"jax", "haiku", "optax", "chex", "numpy", *sys.stdlib_module_names}
 PURE_FILES = ["__init__", "config", "networks", "losses", "learning", "acting", "agent"]
 CPU_SECONDS = 2.0
 
