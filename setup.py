@@ -19,6 +19,7 @@ RUNTIME = [
     "tensorflow-cpu==2.8.4",
     "protobuf==3.19.6",
     "numpy<2",
+    "absl-py>=1.4",
     "dm-env>=1.6",
     "dm-control==1.0.50",
     "gymnasium[classic-control,mujoco]==1.4.0",

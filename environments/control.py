@@ -14,6 +14,7 @@ from typing import Any
 
 import dm_env
 import numpy as np
+from absl import logging
 
 from environments import naming, rendering
 
@@ -48,7 +49,12 @@ def make(name: str, seed: int, *, render: bool = False) -> Control:
     task_kwargs: dict[str, Any] = {"random": seed}
     if domain in _TIME_LIMITS:
         task_kwargs["time_limit"] = _TIME_LIMITS[domain]
-    environment = suite.load(domain, task, task_kwargs)
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)  # The suite's own models use attributes that MuJoCo calls deprecated.
+    try:
+        environment = suite.load(domain, task, task_kwargs)
+    finally:
+        logging.set_verbosity(verbosity)
     if not backend:
         _forbid_contexts(environment.physics)
     return Control(environment, unrenderable=None if backend else rendering.NO_GL if render else rendering.NOT_ASKED)

@@ -18,11 +18,11 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from multiprocessing import forkserver, resource_tracker
 from typing import Any
 
 from acme_agents.experiments import Experiment
-from acme_agents.runtime import checkpoint
 from acme_agents.runtime.display import Display
 
 _POLL_SECONDS = 0.25
@@ -160,7 +160,7 @@ class _Supervisor:
             if worker.exitcode in (None, 0):
                 continue
             if worker.exitcode == _USER_ERROR:
-                raise ValueError(self._log(node)[-1].removeprefix("error: "))
+                raise ValueError(f"{self._log(node)[-1].removeprefix('error: ')} [{self._log_path(node)}]")
             if node not in self._restart_at:
                 lived = time.monotonic() - self._started_at[node]
                 restarts = self._restarts[node] = 1 if lived > _STABLE_SECONDS else self._restarts.get(node, 0) + 1
@@ -180,9 +180,12 @@ class _Supervisor:
                 del self._restart_at[node]
                 self._start(node)
 
+    def _log_path(self, node: Node) -> pathlib.Path:
+        return self._run_dir / "logs" / f"{node.name}.log"
+
     def _log(self, node: Node) -> list[str]:
         try:
-            text = (self._run_dir / "logs" / f"{node.name}.log").read_text(errors="replace")
+            text = self._log_path(node).read_text(errors="replace")
         except FileNotFoundError:
             text = (
                 "(There is none: it died before it could begin. A script that runs an experiment as processes must do "
@@ -239,7 +242,11 @@ def _work(
                 address.bind(_FixedAddress(addresses[role, index]))
     try:
         program.groups[node.role][node.index].function()
-    except (checkpoint.CheckpointError, OSError) as error:  # The disk is full, or damaged: a restart would not help.
+    except (
+        ValueError,
+        OSError,
+    ) as error:  # A broken environment, a full disk: a restart would not help.
+        traceback.print_exc()
         print("error:", " ".join(str(error).split()), file=sys.stderr, flush=True)
         os._exit(_USER_ERROR)
 

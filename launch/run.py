@@ -7,6 +7,7 @@ import pathlib
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
@@ -125,7 +126,7 @@ def _stop_on_signals() -> Iterator[threading.Event]:
 
 @contextlib.contextmanager
 def _native_logs_to(path: pathlib.Path) -> Iterator[None]:
-    """Sends what C++ libraries print on standard error to a file; Python's own stays where it is."""
+    """Sends what C++ libraries print on standard error, and the trace of an exception, to a file."""
     sys.stderr.flush()
     native = os.dup(2)
     stderr = sys.stderr
@@ -138,6 +139,9 @@ def _native_logs_to(path: pathlib.Path) -> Iterator[None]:
             logging.debug("Standard error has no descriptor; it is left as it is.")
         try:
             yield
+        except Exception:  # The user gets its sentence; where it came from is for the log.
+            traceback.print_exc(file=log)
+            raise
         finally:
             sys.stderr = stderr
             os.dup2(native, 2)

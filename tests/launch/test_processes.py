@@ -198,3 +198,26 @@ def test_two_experiments_differ_only_in_launcher(tmp_path: pathlib.Path) -> None
         assert checkpoint.steps(tmp_path / launcher / "checkpoints")[-1] == 150
     configs = [json.loads((tmp_path / name / "config.json").read_text()) for name in ("in-process", "processes")]
     assert configs[0] == configs[1] == json.loads(json.dumps(dataclasses.asdict(experiment)))
+
+
+def test_an_environment_that_breaks_its_spec_ends_the_run_with_a_sentence(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "lying_env.py").write_text(
+        "import gymnasium, numpy as np\n"
+        "class Lying(gymnasium.Env):\n"
+        "    observation_space = gymnasium.spaces.Box(-1, 1, (3,))\n"
+        "    action_space = gymnasium.spaces.Box(-1, 1, (1,))\n"
+        "    def reset(self, *, seed=None, options=None): return np.zeros(4, np.float32), {}\n"
+        "    def step(self, action): return np.zeros(4, np.float32), 0.0, True, False, {}\n"
+        "gymnasium.register(id='Lying-v0', entry_point=Lying, disable_env_checker=True)\n"
+    )
+    root = str(pathlib.Path(__file__).parents[2])
+    for launcher in ("in-process", "processes"):
+        command = [sys.executable, "-m", "launch.main", *_COMMAND, "--run-dir", launcher]
+        command[command.index("probe:reach")] = "gym:lying_env:Lying-v0"
+        command[command.index("processes")] = launcher
+        ended = subprocess.run(
+            command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True, timeout=120
+        )
+        assert ended.returncode == 2, ended.stderr
+        assert ended.stderr.count("\n") == 1 and ended.stderr.startswith("error: "), ended.stderr
+        assert "float32 [4]" in ended.stderr and "float32 [3]" in ended.stderr

@@ -265,6 +265,22 @@ def test_an_evaluation_under_way_is_awaited_before_the_final_one(make_run):
     assert coordinator.phase is Phase.FINISHED
 
 
+def test_the_last_parameters_are_evaluated_once(make_run):
+    """Where the newest evaluation, done or under way, is of the last parameters, it is the final one."""
+    done, under_way = make_run(eval_every=10), make_run(eval_every=10)
+    for run in (done, under_way):
+        run.sync(10)
+        assert run.coordinator.evaluator_sync().evaluation == 1
+    done.coordinator.evaluation_report(1, [Episode(1.0, 1)])
+    done.coordinator.finish()
+    assert done.coordinator.phase is Phase.FINISHED
+    under_way.coordinator.finish()
+    assert under_way.coordinator.phase is Phase.EVALUATING
+    under_way.coordinator.evaluation_report(1, [Episode(1.0, 1)])
+    assert under_way.coordinator.phase is Phase.FINISHED
+    assert len(done.table("evaluator")["episodes"]) == len(under_way.table("evaluator")["episodes"]) == 1
+
+
 def test_without_evaluations_finish_ends_it(make_run):
     coordinator = make_run(max_steps=1).coordinator
     coordinator.finish()
