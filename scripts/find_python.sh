@@ -31,8 +31,12 @@ if sys.implementation.name == "cpython" and "%d.%d" % sys.version_info[:2] == sy
 
 while IFS= read -r candidate; do try "$candidate"; done < <(type -aP "python$version")
 
-if command -v pyenv >/dev/null 2>&1; then try "$(pyenv prefix "$version" 2>/dev/null)/bin/python"; fi
-for candidate in "${PYENV_ROOT:-${HOME:-}/.pyenv}/versions/$version".*/bin/python; do try "$candidate"; done
+pyenv=$(type -P pyenv)
+if [ -n "$pyenv" ]; then try "$("$pyenv" prefix "$version" 2>/dev/null)/bin/python"; fi
+# pyenv knows its versions by PYENV_ROOT alone, which a fresh shell may lack: they also lie beside pyenv itself.
+for root in "${PYENV_ROOT:-}" "${HOME:-}/.pyenv" "${pyenv:+$(dirname "$(readlink -f "$pyenv")")/..}"; do
+  for candidate in "$root/versions/$version".*/bin/python; do try "$candidate"; done
+done
 
 # From / so that uv does not answer with this project's own .venv.
 uv=$("$here/find_uv.sh" 2>/dev/null)
