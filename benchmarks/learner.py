@@ -36,7 +36,8 @@ import reverb
 import environments
 from acme_agents.core.interfaces import Agent, LearnerCore
 from acme_agents.core.types import EnvironmentSpec, Transition
-from acme_agents.experiments import Experiment, program, workers
+from acme_agents.experiments import Experiment, program
+from acme_agents.experiments.learner_run import LearnerRun
 from acme_agents.mpo import config as mpo_config
 from acme_agents.replay import chunks, store, writer
 from acme_agents.runtime import learner as learner_lib
@@ -94,7 +95,7 @@ def _contestants(critic: str, replay_size: int, seconds: float) -> Iterator[dict
         address, _ = stack.enter_context(common.reverb_server(program.make_tables, experiment))
         stack.enter_context(common.Child(_write, address, experiment))
         run_dir = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        run = workers.LearnerRun(experiment, run_dir, reverb.Client(address))
+        run = LearnerRun(experiment, run_dir, reverb.Client(address))
         while run.learner.steps < 10 * learner_lib.MAX_UPDATES:  # Fills replay, compiles, and settles.
             run.step()
         contestants["end2end"] = functools.partial(_end_to_end, run, seconds)
@@ -171,7 +172,7 @@ def _gathering(agent: Agent, spec: EnvironmentSpec, held: store.Store, seconds: 
     return lambda: _milliseconds(step, seconds)
 
 
-def _end_to_end(run: workers.LearnerRun, seconds: float) -> float:
+def _end_to_end(run: LearnerRun, seconds: float) -> float:
     def step() -> int:
         num_updates = run.step()
         if not num_updates:  # The writer is behind: what a learner process does then.

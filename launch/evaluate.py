@@ -11,7 +11,6 @@ import numpy as np
 import environments
 from acme_agents.experiments import Experiment
 from acme_agents.runtime import checkpoint
-from launch import run_dir as run_dir_lib
 
 _VIDEO_SUFFIXES = (".mp4", ".gif")
 _FRAMES_PER_SECOND = 50
@@ -42,7 +41,7 @@ def evaluate(
     experiment = dataclasses.replace(Experiment.from_run_dir(run_dir), seed=seed)
     params = load_params(experiment, run_dir)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from acme_agents.experiments.workers import Evaluator  # Imports TensorFlow.
+    from acme_agents.experiments.acting import Evaluator  # Imports TensorFlow.
 
     evaluator = Evaluator(experiment, render=video is not None)
     if video is None:
@@ -62,7 +61,7 @@ def load_params(experiment: Experiment, run_dir: pathlib.Path) -> Any:
     spec = environments.spec(experiment.make_environment("evaluator"))
     core = experiment.make_agent().learner(spec)
     template = jax.eval_shape(core.init, jax.ShapeDtypeStruct((2,), "uint32"))
-    found = checkpoint.load(run_dir / run_dir_lib.CHECKPOINTS, template)
+    found = checkpoint.load(run_dir / checkpoint.DIRECTORY, template)
     if found is None:
         raise ValueError(f"{run_dir} has no checkpoint yet: let it train for longer.")
     return core.params(found[0])

@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from acme_agents.experiments import Experiment
 from acme_agents.runtime import checkpoint
 
-CHECKPOINTS = "checkpoints"
-
 
 def default(experiment: Experiment) -> pathlib.Path:
     """runs/<agent>-<environment>-<time>."""
@@ -69,7 +67,7 @@ def _continued(run_dir: pathlib.Path, experiment: Experiment) -> None:
     ]
     for name, old, new in differences:
         raise ValueError(f"{run_dir} is a run with {name} {old!r}, not {new!r}: leave that, or begin another run.")
-    counts = checkpoint.read_meta(run_dir / CHECKPOINTS)
+    counts = checkpoint.read_meta(run_dir / checkpoint.DIRECTORY)
     if counts is None:
         raise ValueError(f"{run_dir} has no checkpoint to resume from: begin again in another --run-dir.")
     for what, done, budget in (

@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import reverb
 
-from acme_agents.experiments import program, workers
+from acme_agents.experiments import acting, program
 from acme_agents.experiments.experiment import Experiment
+from acme_agents.experiments.learner_run import LearnerRun
 from acme_agents.replay import tables
 from acme_agents.runtime import variables
 from acme_agents.runtime.coordinator import ActorReport, Phase
@@ -47,7 +48,7 @@ def run(
     )
     client = reverb.Client(f"localhost:{server.port}")
     try:
-        learner_run = workers.LearnerRun(experiment, run_dir, client, wandb=wandb)
+        learner_run = LearnerRun(experiment, run_dir, client, wandb=wandb)
         _Turns(experiment, learner_run, client, stop, on_status).run()
     finally:
         server.stop()
@@ -59,16 +60,16 @@ class _Turns:
     def __init__(
         self,
         experiment: Experiment,
-        learner_run: workers.LearnerRun,
+        learner_run: LearnerRun,
         client: reverb.Client,
         stop: threading.Event,
         on_status: Callable[[Status], None],
     ):
         start = learner_run.coordinator.actor_steps
         environment = experiment.make_environment("actor", 0, start)
-        self._actor, self._writer = workers.make_actor(experiment, environment, client, 0, start, stop)
+        self._actor, self._writer = acting.make_actor(experiment, environment, client, 0, start, stop)
         self._loop = EnvironmentLoop(environment, self._actor)
-        self._evaluator = workers.Evaluator(experiment) if experiment.eval_every else None
+        self._evaluator = acting.Evaluator(experiment) if experiment.eval_every else None
         self._learner_run = learner_run
         self._coordinator = learner_run.coordinator
         self._stop = stop

@@ -10,6 +10,7 @@ import environments
 from acme_agents.experiments import workers
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.replay import tables
+from acme_agents.runtime import checkpoint
 
 
 def make_program(experiment: Experiment, run_dir: pathlib.Path, *, wandb: bool = False) -> lp.Program:
@@ -41,7 +42,7 @@ def make_program(experiment: Experiment, run_dir: pathlib.Path, *, wandb: bool =
 
 def replay_directory(run_dir: pathlib.Path) -> pathlib.Path:
     """Where the replay server's checkpoint is."""
-    return run_dir / workers.CHECKPOINTS / "replay"
+    return run_dir / checkpoint.DIRECTORY / "replay"
 
 
 def make_tables(experiment: Experiment) -> list[reverb.Table]:

@@ -4,133 +4,27 @@ Each is made by a Launchpad node and runs until its orders or its process's stop
 time-out, so that a dead peer never keeps a worker from stopping.
 """
 
-import dataclasses
 import logging
 import os
 import pathlib
 import threading
-import time
 from typing import Any
 
 import courier
-import dm_env
-import jax
 import launchpad
 import reverb
 
-import environments
+from acme_agents.experiments import acting
 from acme_agents.experiments.experiment import Experiment
-from acme_agents.replay import chunks
-from acme_agents.replay.writer import ChunkWriter
-from acme_agents.runtime import actor as actor_lib
-from acme_agents.runtime import checkpoint, variables
-from acme_agents.runtime.coordinator import (
-    ActorOrders,
-    ActorReport,
-    Coordinator,
-    EvaluatorOrders,
-    Phase,
-)
-from acme_agents.runtime.learner import Learner, LearnerState
-from acme_agents.runtime.loggers import RunLogger
+from acme_agents.experiments.learner_run import LearnerRun, answers
+from acme_agents.runtime import variables
+from acme_agents.runtime.coordinator import ActorOrders, ActorReport, EvaluatorOrders, Phase
 from acme_agents.runtime.loop import EnvironmentLoop, Episode
 
 _SYNC_SECONDS = 0.5  # between an actor's reports, and between the evaluator's questions
 _IDLE_SECONDS = 0.002  # that the learner sleeps when there is nothing to do
-_LOG_PERIOD = 200  # updates between rows of learner.csv
-_PUBLISH_PERIOD = 32  # updates between snapshots of the parameters
 _CALL_SECONDS = 10.0  # that a peer has to answer; Launchpad's own clients wait for ever
 _CLOSING_SECONDS = 30.0  # that an actor waits for its last report to be taken
-
-CHECKPOINTS = "checkpoints"
-
-
-class LearnerRun:
-    """A learner with its coordinator, log and checkpoints: the part that one process and many have in common."""
-
-    def __init__(self, experiment: Experiment, run_dir: pathlib.Path, client: reverb.Client, *, wandb: bool = False):
-        """Makes the learner, and continues from the newest checkpoint if there is one.
-
-        Args:
-          experiment: what to run.
-          run_dir: its directory.
-          client: of the replay server; what its durable table holds is collected.
-          wandb: whether to log to W&B.
-        """
-        self._experiment = experiment
-        self._directory = run_dir / CHECKPOINTS
-        self._client = client
-        agent = experiment.make_agent()
-        spec = environments.spec(experiment.make_environment("evaluator"))
-        self.learner = Learner(agent, spec, client, experiment.seed)
-        self._publisher = variables.Publisher()
-        logger = RunLogger(run_dir, wandb=wandb, config=dataclasses.asdict(experiment))
-        self.coordinator = Coordinator(experiment.budget(), self._publisher, logger, agent.replay(spec).max_size)
-        self._logger = logger
-        found = checkpoint.load(self._directory, self.learner.save().training)
-        if found is None:
-            logger.restore({})
-        else:
-            training, meta = found
-            self.learner.restore(LearnerState(training, meta["learner"]))
-            self.coordinator.restore(meta["coordinator"])
-        self.learner.collect()
-        self._saved_at = time.monotonic()
-        self._logged = self._published = self.learner.steps
-        self._report()
-        self._publish()
-
-    def step(self) -> int:
-        """Lets the learner step, and publishes, logs and checkpoints what is due; returns the updates done."""
-        before = self.learner.steps
-        num_updates = self.learner.step(self.coordinator.updates_left())
-        self._report()
-        if self.learner.steps // _PUBLISH_PERIOD > self._published // _PUBLISH_PERIOD:
-            self._publish()
-        if self.learner.steps // _LOG_PERIOD > before // _LOG_PERIOD:
-            self.coordinator.learner_log(**self.learner.metrics())
-        if time.monotonic() - self._saved_at > self._experiment.checkpoint_seconds:
-            self.save()
-        return num_updates
-
-    def is_over(self) -> bool:
-        """Whether the budget is used up; asked when there was nothing to do, so that no data is left behind."""
-        return self.coordinator.updates_left() == 0 or self.coordinator.steps_used_up()
-
-    def finish_training(self) -> None:
-        """Publishes the last parameters, and has them evaluated."""
-        self._publish()
-        self.coordinator.finish()
-
-    def save(self) -> None:
-        """Writes a checkpoint: the replay server's tables first, which then hold at least what the learner has seen.
-
-        Raises:
-          CheckpointError: the disk did not take it.
-        """
-        try:
-            self._client.checkpoint()
-        except Exception as error:  # Reverb raises what its status code says.
-            raise checkpoint.CheckpointError(
-                f"the replay server cannot write its checkpoint ({str(error).splitlines()[0]}); the one before it is "
-                "intact: free some space, then continue with --resume."
-            ) from error
-        state = self.learner.save()
-        meta = {"learner": state.counts, "coordinator": self.coordinator.save()}
-        checkpoint.save(self._directory, self.learner.steps, state.training, meta)
-        self._saved_at = time.monotonic()
-
-    def close(self) -> None:
-        """Closes the log."""
-        self._logger.close()
-
-    def _publish(self) -> None:
-        self._publisher.publish(self.learner.steps, self.learner.params())
-        self._published = self.learner.steps
-
-    def _report(self) -> None:
-        rate = self.learner.rate
-        self.coordinator.learner_report(self.learner.steps, self.learner.replay_size, rate.samples_per_insert())
 
 
 class LearnerWorker:
@@ -139,7 +33,8 @@ class LearnerWorker:
     def __init__(self, experiment: Experiment, run_dir: pathlib.Path, wandb: bool, client: reverb.Client):
         """Makes the learner; waits until the replay server answers."""
         self._stop = launchpad.stop_event()
-        _wait_for_server(client, self._stop)
+        while not answers(client) and not self._stop.is_set():
+            self._stop.wait(_IDLE_SECONDS)
         self._run = LearnerRun(experiment, run_dir, client, wandb=wandb)
         coordinator = self._run.coordinator
         self.actor_sync = coordinator.actor_sync
@@ -194,7 +89,9 @@ class ActorWorker:
             return
         experiment = self._experiment
         environment = experiment.make_environment("actor", self._index, link.start_step)
-        actor, writer = make_actor(experiment, environment, self._client, self._index, link.start_step, link.abandoned)
+        actor, writer = acting.make_actor(
+            experiment, environment, self._client, self._index, link.start_step, link.abandoned
+        )
         actor.params = params
         loop = EnvironmentLoop(environment, actor)
         while link.may_step():
@@ -203,30 +100,6 @@ class ActorWorker:
             link.count(loop.step())
         writer.flush()
         link.close()
-
-
-def make_actor(
-    experiment: Experiment,
-    environment: dm_env.Environment,
-    client: reverb.Client,
-    index: int,
-    start: int,
-    stop: threading.Event,
-) -> tuple[actor_lib.Actor, ChunkWriter]:
-    """Makes an exploring actor and the writer of its steps.
-
-    Args:
-      experiment: what to run.
-      environment: the one that the actor will act in.
-      client: of the replay server.
-      index: of the actor.
-      start: environment steps of the run when this actor begins.
-      stop: set to make the writer's blocked calls return.
-    """
-    agent, spec = experiment.make_agent(), environments.spec(environment)
-    writer = ChunkWriter(client, chunks.step_spec(agent, spec), agent.replay(spec), stop=stop)
-    key = jax.random.PRNGKey(experiment.worker_seed("actor", index, start))
-    return actor_lib.Actor(agent.actor(spec, evaluation=False), key, writer), writer
 
 
 class EvaluatorWorker:
@@ -249,58 +122,10 @@ class EvaluatorWorker:
                 return
             if orders.evaluation is None or orders.snapshot is None:
                 continue
-            evaluator = evaluator or Evaluator(self._experiment)
+            evaluator = evaluator or acting.Evaluator(self._experiment)
             episodes = evaluator.evaluate(orders.evaluation, variables.unpack(orders.snapshot), self._stop)
             if episodes is not None:
                 _call(self._coordinator.evaluation_report, orders.evaluation, episodes)
-
-
-class Evaluator:
-    """Runs the episodes of an evaluation; the same number and parameters give the same episodes."""
-
-    def __init__(self, experiment: Experiment, *, render: bool = False):
-        """Makes the actor; `render` says whether frames will be asked for."""
-        self._experiment = experiment
-        self._render = render
-        spec = environments.spec(experiment.make_environment("evaluator"))
-        core = experiment.make_agent().actor(spec, evaluation=True)
-        key = jax.random.PRNGKey(experiment.worker_seed("evaluator"))
-        self._actor = actor_lib.Actor(core, key)
-
-    def evaluate(
-        self,
-        number: int,
-        params: Any,
-        stop: threading.Event | None = None,
-        *,
-        num_episodes: int | None = None,
-        on_step: Any = None,
-    ) -> list[Episode] | None:
-        """Runs an evaluation's episodes.
-
-        Args:
-          number: of the evaluation; its environment's seed is made from it.
-          params: the actor's.
-          stop: ends it early.
-          num_episodes: if not as many as the experiment says.
-          on_step: called with the environment after every step.
-
-        Returns:
-          The episodes; None if it was ended early.
-        """
-        self._actor.params = params
-        environment = self._experiment.make_environment("evaluator", number, render=self._render)
-        loop = EnvironmentLoop(environment, self._actor)
-        episodes: list[Episode] = []
-        while len(episodes) < (num_episodes or self._experiment.eval_episodes):
-            if stop is not None and stop.is_set():
-                return None
-            episode = loop.step()
-            if on_step is not None:
-                on_step(environment)
-            if episode is not None:
-                episodes.append(episode)
-        return episodes
 
 
 class _ActorLink:
@@ -417,13 +242,3 @@ def _call(method: Any, *args: Any) -> Any:
     except Exception as error:  # Courier raises what the status code says, and what the peer raised.
         logging.warning("The learner's process did not answer: %s", str(error).splitlines()[0] if str(error) else error)
         return None
-
-
-def _wait_for_server(client: reverb.Client, stop: threading.Event) -> None:
-    """Returns once the replay server answers or the process is to stop."""
-    while not stop.is_set():
-        try:
-            client.server_info(timeout=1)
-            return
-        except Exception:  # Reverb raises what its status code says.
-            stop.wait(0.05)

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
+DIRECTORY = "checkpoints"  # within a run directory
 _KEEP = 2  # newest checkpoints that are kept
 _META = "meta.json"
 

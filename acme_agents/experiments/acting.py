@@ -1,0 +1,88 @@
+"""Who acts in a run: the actors that explore, and the evaluator that does not."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import dm_env
+import jax
+import reverb
+
+import environments
+from acme_agents.experiments.experiment import Experiment
+from acme_agents.replay import chunks
+from acme_agents.replay.writer import ChunkWriter
+from acme_agents.runtime.actor import Actor
+from acme_agents.runtime.loop import EnvironmentLoop, Episode
+
+
+def make_actor(
+    experiment: Experiment,
+    environment: dm_env.Environment,
+    client: reverb.Client,
+    index: int,
+    start: int,
+    stop: threading.Event,
+) -> tuple[Actor, ChunkWriter]:
+    """Makes an exploring actor and the writer of its steps.
+
+    Args:
+      experiment: what to run.
+      environment: the one that the actor will act in.
+      client: of the replay server.
+      index: of the actor.
+      start: environment steps of the run when this actor begins.
+      stop: set to make the writer's blocked calls return.
+    """
+    agent, spec = experiment.make_agent(), environments.spec(environment)
+    writer = ChunkWriter(client, chunks.step_spec(agent, spec), agent.replay(spec), stop=stop)
+    key = jax.random.PRNGKey(experiment.worker_seed("actor", index, start))
+    return Actor(agent.actor(spec, evaluation=False), key, writer), writer
+
+
+class Evaluator:
+    """Runs the episodes of an evaluation; the same number and parameters give the same episodes."""
+
+    def __init__(self, experiment: Experiment, *, render: bool = False):
+        """Makes the actor; `render` says whether frames will be asked for."""
+        self._experiment = experiment
+        self._render = render
+        spec = environments.spec(experiment.make_environment("evaluator"))
+        core = experiment.make_agent().actor(spec, evaluation=True)
+        key = jax.random.PRNGKey(experiment.worker_seed("evaluator"))
+        self._actor = Actor(core, key)
+
+    def evaluate(
+        self,
+        number: int,
+        params: Any,
+        stop: threading.Event | None = None,
+        *,
+        num_episodes: int | None = None,
+        on_step: Callable[[dm_env.Environment], None] | None = None,
+    ) -> list[Episode] | None:
+        """Runs an evaluation's episodes.
+
+        Args:
+          number: of the evaluation; its environment's seed is made from it.
+          params: the actor's.
+          stop: ends it early.
+          num_episodes: if not as many as the experiment says.
+          on_step: called with the environment after every step.
+
+        Returns:
+          The episodes; None if it was ended early.
+        """
+        self._actor.params = params
+        environment = self._experiment.make_environment("evaluator", number, render=self._render)
+        loop = EnvironmentLoop(environment, self._actor)
+        episodes: list[Episode] = []
+        while len(episodes) < (num_episodes or self._experiment.eval_episodes):
+            if stop is not None and stop.is_set():
+                return None
+            episode = loop.step()
+            if on_step is not None:
+                on_step(environment)
+            if episode is not None:
+                episodes.append(episode)
+        return episodes

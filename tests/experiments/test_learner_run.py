@@ -1,0 +1,63 @@
+"""A learner's checkpoint and the replay server's, when one of them cannot be written."""
+
+import pathlib
+import subprocess
+
+import pytest
+import reverb
+
+from acme_agents import mpo
+from acme_agents.experiments import Experiment, program
+from acme_agents.experiments.learner_run import LearnerRun
+from acme_agents.replay import tables
+from acme_agents.runtime import checkpoint
+from acme_agents.runtime.checkpoint import CheckpointError
+
+_EXPERIMENT = Experiment(
+    agent="mpo",
+    environment="probe:sign",
+    config=mpo.Config(policy_layers=(4,), critic_layers=(4,), max_replay_size=2000),
+    eval_every=0,
+)
+
+
+def _server(run_dir: pathlib.Path) -> reverb.Server:
+    checkpointer = tables.make_checkpointer(program.replay_directory(run_dir))
+    return reverb.Server(program.make_tables(_EXPERIMENT), checkpointer=checkpointer)
+
+
+def test_a_replay_server_that_is_away_does_not_keep_the_learner_from_saving(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = _server(tmp_path)
+    run = LearnerRun(_EXPERIMENT, tmp_path, reverb.Client(f"localhost:{server.port}"))
+    server.stop()
+    run.save()
+    run.close()
+    assert checkpoint.steps(tmp_path / checkpoint.DIRECTORY) == [0]
+    assert "The replay server is away" in caplog.text
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_both_checkpoints(tmp_path: pathlib.Path) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root can mount a small disk")
+    try:
+        server = _server(tmp_path)
+        run = LearnerRun(_EXPERIMENT, tmp_path, reverb.Client(f"localhost:{server.port}"))
+        run.save()
+        filler = tmp_path / "filler"
+        with pytest.raises(OSError, match="No space left"):
+            filler.write_bytes(b"x" * 2**20)
+        with pytest.raises(CheckpointError, match=r"No space left on device.*intact: free some space.*--resume"):
+            run.save()
+        filler.unlink()
+        server.stop()
+        server = _server(tmp_path)  # It finds the checkpoint before.
+        again = LearnerRun(_EXPERIMENT, tmp_path, reverb.Client(f"localhost:{server.port}"))
+        again.save()
+        again.close()
+        run.close()
+        server.stop()
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
