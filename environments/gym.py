@@ -50,13 +50,16 @@ def make(name: str, seed: int, *, render: bool = False) -> Gym:
     """Makes `ID`, or `MODULE:ID` after importing MODULE; its first reset is seeded with `seed`.
 
     Raises:
-      ValueError: if its observation or action space cannot be made canonical.
-      gymnasium.error.DependencyNotInstalled: if it needs a package that is not installed.
+      ValueError: if it cannot be made, as where it needs a package that is not installed, or its observation or action
+        space cannot be made canonical.
     """
     backend = rendering.enable() if render else None
     mode = "rgb_array" if render else None
     # The checker warns about an environment's first steps, and slows all of them.
-    environment = gymnasium.make(name, render_mode=mode, disable_env_checker=True)
+    try:
+        environment = gymnasium.make(name, render_mode=mode, disable_env_checker=True)
+    except Exception as error:  # An environment's constructor can raise anything.
+        raise ValueError(f"Gymnasium cannot make {name!r}: {error}") from error
     needs_gl = "mujoco" in type(environment.unwrapped).__module__
     no_gl = rendering.NO_GL if needs_gl and not backend else None
     return Gym(environment, seed, unrenderable=no_gl if render else rendering.NOT_ASKED)

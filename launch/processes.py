@@ -6,7 +6,6 @@ address it had, and its peers reconnect.
 """
 
 import contextlib
-import ctypes
 import dataclasses
 import json
 import logging
@@ -33,7 +32,6 @@ _STABLE_SECONDS = 600.0  # a worker that lived so long has its restarts forgiven
 _BACKOFF_SECONDS = 1.0  # before a worker's first restart; doubles with each
 _USER_ERROR = 2  # exit code of a worker whose log ends with a sentence for the user
 _LOG_TAIL = 15  # lines of a log that are shown when a worker keeps dying
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +123,11 @@ class _Supervisor:
                     self._display.message("stopping: writing a checkpoint")
                     stop_by = time.monotonic() + _STOP_SECONDS
                     self._workers[learner].terminate()
-                if time.monotonic() > stop_by or not self._workers[learner].is_alive():
+                if not self._workers[learner].is_alive():
+                    self._raise_user_error(learner)
+                    return
+                if time.monotonic() > stop_by:
+                    self._display.message("the learner did not end in time: its newest checkpoint is an earlier one")
                     return
             else:
                 self._restart_dead()
@@ -159,8 +161,7 @@ class _Supervisor:
         for node, worker in list(self._workers.items()):
             if worker.exitcode in (None, 0):
                 continue
-            if worker.exitcode == _USER_ERROR:
-                raise ValueError(f"{self._log(node)[-1].removeprefix('error: ')} [{self._log_path(node)}]")
+            self._raise_user_error(node)
             if node not in self._restart_at:
                 lived = time.monotonic() - self._started_at[node]
                 restarts = self._restarts[node] = 1 if lived > _STABLE_SECONDS else self._restarts.get(node, 0) + 1
@@ -179,6 +180,11 @@ class _Supervisor:
             elif time.monotonic() >= self._restart_at[node]:
                 del self._restart_at[node]
                 self._start(node)
+
+    def _raise_user_error(self, node: Node) -> None:
+        """Raises ValueError if the worker ended with a sentence for the user."""
+        if self._workers[node].exitcode == _USER_ERROR:
+            raise ValueError(f"{self._log(node)[-1].removeprefix('error: ')} [{self._log_path(node)}]")
 
     def _log_path(self, node: Node) -> pathlib.Path:
         return self._run_dir / "logs" / f"{node.name}.log"
@@ -207,8 +213,6 @@ def _work(
     node: Node, experiment: Experiment, run_dir: pathlib.Path, addresses: dict[tuple[str, int], str], wandb: bool
 ) -> None:
     """A worker process: makes the program, binds its addresses and runs one of its nodes."""
-    # If the launcher is killed, its fork server ends, and so does this process, the learner with a checkpoint.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     log = os.open(run_dir / "logs" / f"{node.name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for descriptor in (1, 2):
         os.dup2(log, descriptor)
@@ -231,6 +235,7 @@ def _work(
     flags.FLAGS(sys.argv[:1])
     worker_manager.WorkerManager(register_in_thread=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the launcher too, which ends us in order.
+    threading.Thread(target=_end_with_the_launcher, name="launcher", daemon=True).start()
 
     program = program_lib.make_program(experiment, run_dir, wandb=wandb)
     for role, nodes in program.groups.items():
@@ -249,6 +254,14 @@ def _work(
         traceback.print_exc()
         print("error:", " ".join(str(error).split()), file=sys.stderr, flush=True)
         os._exit(_USER_ERROR)
+
+
+def _end_with_the_launcher() -> None:
+    """Asks this process to end, the learner with a checkpoint, when the launcher has been killed."""
+    launcher = multiprocessing.parent_process()
+    assert launcher is not None
+    launcher.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class _FixedAddress:

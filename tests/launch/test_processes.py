@@ -158,6 +158,18 @@ def test_survives_kill_9(tmp_path: pathlib.Path, victim: str) -> None:
     assert f"{victim} died (exit code -9)" in (tmp_path / "run.out").read_text()
 
 
+def test_a_killed_launcher_leaves_a_checkpoint_and_no_process(tmp_path: pathlib.Path) -> None:
+    run_dir = tmp_path / "run"
+    with _started(run_dir, "--checkpoint-seconds", "1000") as process:
+        _wait(lambda: _learned(run_dir, 200), 90, "first updates")
+        workers = [psutil.Process(node["pid"]) for node in _nodes(run_dir).values()]
+        process.kill()
+        process.wait()
+        _gone, alive = psutil.wait_procs(workers, timeout=15)
+        assert not [worker for worker in alive if worker.status() != psutil.STATUS_ZOMBIE]
+    assert checkpoint.steps(run_dir / "checkpoints")[-1] >= 200
+
+
 def test_a_worker_that_keeps_dying_ends_the_run(tmp_path: pathlib.Path) -> None:
     (tmp_path / "dying_agent.py").write_text(
         "from acme_agents import mpo\n"
@@ -205,6 +217,7 @@ def test_an_environment_that_breaks_its_spec_ends_the_run_with_a_sentence(tmp_pa
         "import gymnasium, numpy as np\n"
         "class Lying(gymnasium.Env):\n"
         "    observation_space = gymnasium.spaces.Box(-1, 1, (3,))\n"
+        "    def __init__(self, render_mode=None): pass\n"
         "    action_space = gymnasium.spaces.Box(-1, 1, (1,))\n"
         "    def reset(self, *, seed=None, options=None): return np.zeros(4, np.float32), {}\n"
         "    def step(self, action): return np.zeros(4, np.float32), 0.0, True, False, {}\n"
