@@ -31,19 +31,20 @@ class ChunkStream:
         self._structure = jax.tree.structure(structure)
         self._delivered = dict(delivered or {})
         self._connected = True
+        self._collected: list[Chunk] = []  # from the durable table, not yet delivered
 
     def delivered(self) -> dict[int, int]:
         """The newest chunk's time for each writer, in nanoseconds."""
         return dict(self._delivered)
 
-    def collect(self) -> tuple[list[Chunk], list[Chunk]]:
+    def collect(self) -> list[Chunk]:
         """Reads the whole durable table, in the order in which it was written.
 
         Every chunk seen gets priority 0, so that the rest is sampled from what is missing; at the end all get 1 again.
         Where an earlier reader died in between, its zeros are found by chance, all priorities being equal then.
 
         Returns:
-          The chunks that had been delivered before, and those that had not and now count as delivered.
+          The chunks that had been delivered before; `poll` delivers the others first.
         """
         chunks: dict[int, Chunk] = {}  # by Reverb's key
         while len(chunks) < (size := self._size(tables.REPLAY)):
@@ -52,16 +53,20 @@ class ChunkStream:
             chunks |= new
             self._client.mutate_priorities(tables.REPLAY, dict.fromkeys(new, 0.0))
         self._client.mutate_priorities(tables.REPLAY, dict.fromkeys(chunks, 1.0))
-        known: list[Chunk] = []
-        unknown: list[Chunk] = []
-        for chunk in sorted(chunks.values(), key=lambda chunk: int(chunk.time_ns)):
-            (known if self._was_delivered(chunk) else unknown).append(chunk)
-        for chunk in unknown:
-            self._mark_delivered(chunk)
-        return known, unknown
+        in_order = sorted(chunks.values(), key=lambda chunk: int(chunk.time_ns))
+        self._collected = [chunk for chunk in in_order if not self._was_delivered(chunk)]
+        return [chunk for chunk in in_order if self._was_delivered(chunk)]
 
     def poll(self, max_chunks: int | None = None) -> list[Chunk]:
         """Takes what waits in the stream, at most so many chunks, without blocking; none while the server is away."""
+        if self._collected:
+            chunks, self._collected = (
+                self._collected[:max_chunks],
+                self._collected[max_chunks or len(self._collected) :],
+            )
+            for chunk in chunks:
+                self._mark_delivered(chunk)
+            return chunks
         try:
             size = self._size(tables.STREAM) if max_chunks is None else min(max_chunks, self._size(tables.STREAM))
             if not size:

@@ -103,10 +103,11 @@ class Learner(acme.core.Learner):
         self._update(state, self._store.state._replace(size=jnp.int32(1)), self._sample_key, np.int32(0), np.int32(1))
 
     def collect(self) -> None:
-        """Fills the store from the replay server's durable table: once, before the first step."""
-        known, unknown = self._stream.collect()
-        self._store.insert(known)  # They were counted when they first came.
-        self._insert(unknown)
+        """Fills the store with what it held, from the replay server's durable table: once, before the first step.
+
+        What is new to the learner there comes in with the steps that follow, as the ratio allows.
+        """
+        self._store.insert(self._stream.collect())  # They were counted when they first came.
 
     def metrics(self) -> dict[str, float]:
         """The metrics of the newest updates, each averaged over one call into JAX."""
