@@ -72,7 +72,7 @@ class Learner(acme.core.Learner):
         return self._store.size
 
     def step(self, max_updates: int | None = None) -> int:
-        """Takes in what waits, if that may come in, and does at most `MAX_UPDATES` updates.
+        """Takes in what waits, as far as it may come in, and does at most `MAX_UPDATES` updates.
 
         Args:
           max_updates: fewer than that; None for no further limit.
@@ -80,9 +80,7 @@ class Learner(acme.core.Learner):
         Returns:
           How many updates were done; 0 when there is nothing to do.
         """
-        room = self._rate.room()
-        if room or not self._store.size:
-            self._insert(self._stream.poll(1 + int(room / chunks.PERIOD)))
+        self._take_in()
         num_updates = min(
             self._rate.updates_allowed(), MAX_UPDATES, MAX_UPDATES if max_updates is None else max_updates
         )
@@ -140,8 +138,13 @@ class Learner(acme.core.Learner):
         delivered = {int(writer): time for writer, time in counts["delivered"].items()}
         self._stream = ChunkStream(self._client, self._structure, delivered)
 
-    def _insert(self, new: Sequence[chunks.Chunk]) -> None:
-        self._rate.inserted += self._store.insert(new)
+    def _take_in(self) -> None:
+        """Inserts what waits and may come in, until it allows an update."""
+        while (room := self._rate.room()) or not self._store.size:
+            new = self._stream.poll(1 + int(room / chunks.PERIOD))
+            self._rate.inserted += self._store.insert(new)
+            if not new or self._rate.updates_allowed():
+                return
 
 
 def make_update(core: LearnerCore, replay: ReplaySpec) -> Any:
