@@ -23,7 +23,7 @@ from acme_agents.runtime.loop import EnvironmentLoop, Episode
 
 _SYNC_SECONDS = 0.5  # between an actor's reports, and between the evaluator's questions
 _IDLE_SECONDS = 0.002  # that the learner sleeps when there is nothing to do
-_CALL_SECONDS = 10.0  # that a peer has to answer; Launchpad's own clients wait for ever
+_CALL_SECONDS = 3.0  # that a peer has to answer; Launchpad's own clients wait for ever
 _CLOSING_SECONDS = 30.0  # that an actor waits for its last report to be taken
 
 
@@ -203,6 +203,10 @@ class _ActorLink:
                 self.over.set()
                 self.abandoned.set()
             closed = self._closed
+            if self._stop.is_set() and not closed:  # The last report comes when the actor has stopped, and at once.
+                self._wake.wait(_SYNC_SECONDS)
+                self._wake.clear()
+                continue
             with self._lock:
                 report = ActorReport(
                     self._name, self._life, self._steps, self._num_episodes, list(self._episodes), closed, self._version

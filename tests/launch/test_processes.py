@@ -165,7 +165,7 @@ def test_a_killed_launcher_leaves_a_checkpoint_and_no_process(tmp_path: pathlib.
         workers = [psutil.Process(node["pid"]) for node in _nodes(run_dir).values()]
         process.kill()
         process.wait()
-        _gone, alive = psutil.wait_procs(workers, timeout=15)
+        _gone, alive = psutil.wait_procs(workers, timeout=25)
         assert not [worker for worker in alive if worker.status() != psutil.STATUS_ZOMBIE]
     assert checkpoint.steps(run_dir / "checkpoints")[-1] >= 200
 
