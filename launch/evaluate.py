@@ -58,7 +58,7 @@ def load_params(experiment: Experiment, run_dir: pathlib.Path) -> Any:
     Raises:
       ValueError: the run has no checkpoint, or none that can be read.
     """
-    spec = environments.spec(experiment.make_environment("evaluator"))
+    spec = experiment.environment_spec()
     core = experiment.make_agent().learner(spec)
     template = jax.eval_shape(core.init, jax.ShapeDtypeStruct((2,), "uint32"))
     found = checkpoint.load(run_dir / checkpoint.DIRECTORY, template)

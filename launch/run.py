@@ -94,7 +94,7 @@ def check(experiment: Experiment) -> str:
     """
     environments.check(experiment.environment)
     agent = experiment.make_agent()
-    spec = environments.spec(experiment.make_environment("evaluator"))
+    spec = experiment.environment_spec()
     replay = agent.replay(spec)
     if experiment.max_steps is not None and experiment.max_steps <= replay.min_size:
         raise ValueError(

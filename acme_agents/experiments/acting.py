@@ -47,7 +47,7 @@ class Evaluator:
         """Makes the actor; `render` says whether frames will be asked for."""
         self._experiment = experiment
         self._render = render
-        spec = environments.spec(experiment.make_environment("evaluator"))
+        spec = experiment.environment_spec()
         core = experiment.make_agent().actor(spec, evaluation=True)
         key = jax.random.PRNGKey(experiment.worker_seed("evaluator"))
         self._actor = Actor(core, key)

@@ -12,6 +12,7 @@ import numpy as np
 
 import environments
 from acme_agents.core.interfaces import Agent
+from acme_agents.core.types import EnvironmentSpec
 from acme_agents.experiments import agents
 from acme_agents.runtime.coordinator import Budget
 
@@ -76,6 +77,10 @@ class Experiment:
           render: whether frames will be asked for.
         """
         return environments.make(self.environment, self.worker_seed(role, index, start), render=render)
+
+    def environment_spec(self) -> EnvironmentSpec:
+        """What the agent must know of the environment; makes one to find out."""
+        return environments.spec(self.make_environment("evaluator"))
 
     def worker_seed(self, role: str, index: int = 0, start: int = 0) -> int:
         """A seed of a worker's own, below 2^32; see `make_environment`."""

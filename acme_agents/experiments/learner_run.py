@@ -7,7 +7,6 @@ import time
 
 import reverb
 
-import environments
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.runtime import checkpoint, variables
 from acme_agents.runtime.coordinator import Coordinator
@@ -34,7 +33,7 @@ class LearnerRun:
         self._directory = run_dir / checkpoint.DIRECTORY
         self._client = client
         agent = experiment.make_agent()
-        spec = environments.spec(experiment.make_environment("evaluator"))
+        spec = experiment.environment_spec()
         self.learner = Learner(agent, spec, client, experiment.seed)
         self._publisher = variables.Publisher()
         logger = RunLogger(run_dir, wandb=wandb, config=dataclasses.asdict(experiment))

@@ -6,7 +6,6 @@ import pathlib
 import launchpad as lp
 import reverb
 
-import environments
 from acme_agents.experiments import workers
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.replay import tables
@@ -47,5 +46,5 @@ def replay_directory(run_dir: pathlib.Path) -> pathlib.Path:
 
 def make_tables(experiment: Experiment) -> list[reverb.Table]:
     """The tables of the experiment's replay server."""
-    spec = environments.spec(experiment.make_environment("evaluator"))
+    spec = experiment.environment_spec()
     return tables.make_tables(experiment.make_agent().replay(spec))
