@@ -24,6 +24,7 @@ RUNTIME = [
     "dm-control==1.0.50",
     "gymnasium[classic-control,mujoco]==1.4.0",
     "rliable==1.2.0",
+    "minari[hdf5]==0.5.3",
     "tyro>=1.0.17",
     "rich>=13",
     "tensorboardX>=2.6",

@@ -83,7 +83,7 @@ def _contestants(critic: str, replay_size: int, seconds: float) -> Iterator[dict
     experiment = Experiment("mpo", _ENVIRONMENT, config, max_steps=None, max_updates=10**9, checkpoint_seconds=1e9)
     agent, spec = experiment.make_agent(), environments.spec(experiment.make_environment("actor"))
     held = filled_store(agent, spec, replay_size)
-    batch = store.sample(held.state, jax.random.PRNGKey(0), config.batch_size, agent.replay(spec).experience)
+    batch = store.sample_uniform(held.state, jax.random.PRNGKey(0), config.batch_size, agent.replay(spec).experience)
     contestants = {
         "bare": measure_updates(agent.learner(spec), make_bare_update(agent.learner(spec)), batch, seconds),
         "gather": _gathering(agent, spec, held, seconds),
@@ -163,7 +163,7 @@ def _gathering(agent: Agent, spec: EnvironmentSpec, held: store.Store, seconds: 
 
     def step() -> int:
         nonlocal state, steps
-        state, metrics = update(state, held.state, key, np.int32(steps), np.int32(learner_lib.MAX_UPDATES))
+        state, metrics = update(state, {"replay": held.state}, key, np.int32(steps), np.int32(learner_lib.MAX_UPDATES))
         jax.block_until_ready(metrics)
         steps += learner_lib.MAX_UPDATES
         return learner_lib.MAX_UPDATES

@@ -237,7 +237,7 @@ def _batch_times(repeats: int) -> tuple[float, float]:
     agent, spec = _EXPERIMENT.make_agent(), environments.spec(_EXPERIMENT.make_environment("actor"))
     held = filled_store(agent, spec, num_transitions)
     experience = agent.replay(spec).experience
-    sample = jax.jit(lambda state, key: store.sample(state, key, _BATCH, experience))
+    sample = jax.jit(lambda state, key: store.sample_uniform(state, key, _BATCH, experience))
     with contextlib.ExitStack() as stack:
         address, _ = stack.enter_context(common.reverb_server(_uniform_table, _EXPERIMENT))
         child = stack.enter_context(common.Child(_write_acme, address))

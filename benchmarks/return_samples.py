@@ -90,13 +90,13 @@ def _errors(num_updates: int, num_minibatches: int) -> tuple[dict[tuple[str, int
     state = jax.jit(core.init)(jax.random.PRNGKey(0))
     if num_updates:
         update = learner_lib.make_update(core, replay)
-        state, _ = update(state, held.state, jax.random.PRNGKey(1), np.int32(0), np.int32(num_updates))
+        state, _ = update(state, {"replay": held.state}, jax.random.PRNGKey(1), np.int32(0), np.int32(num_updates))
 
     @jax.jit
     def draw(key: Any) -> tuple[Transition, Mixture]:
         """A minibatch, and the target's mixtures at its bootstrap states."""
         batch_key, action_key = jax.random.split(key)
-        batch = store.sample(held.state, batch_key, config.batch_size, replay.experience)
+        batch = store.sample_uniform(held.state, batch_key, config.batch_size, replay.experience)
         policy = nets.policy(state.target_policy, batch.next_observation)
         actions = distributions.sample(action_key, policy, config.num_actions)
         return batch, jax.vmap(nets.critic, (None, None, 0))(state.target_critic, batch.next_observation, actions)
@@ -169,7 +169,7 @@ def _times(repeats: int) -> dict[tuple[str, int], float]:
     agent = Experiment("mpo", "control:cheetah:run", config).make_agent()
     replay = agent.replay(_HALF_CHEETAH)
     held = filled_store(agent, _HALF_CHEETAH, 5_000)
-    batch = store.sample(held.state, jax.random.PRNGKey(0), config.batch_size, replay.experience)
+    batch = store.sample_uniform(held.state, jax.random.PRNGKey(0), config.batch_size, replay.experience)
     contestants = {}
     for kind, num_samples in _ESTIMATORS:
         variant = mpo_config.Config(num_return_samples=num_samples)

@@ -1,7 +1,7 @@
 """The one interface: an agent is a few pure functions, and everything that runs them is shared."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from acme_agents.core.types import (
@@ -65,6 +65,10 @@ class NStep:
     discount: float
 
 
+REPLAY = "replay"  # what the actors see
+DATASET = "dataset"  # what was recorded before
+
+
 @dataclasses.dataclass(frozen=True)
 class ReplaySpec:
     """What an agent wants of its replay; data, not code.
@@ -75,6 +79,8 @@ class ReplaySpec:
       min_size: transitions in replay before the first update.
       max_size: transitions that replay keeps; the oldest go first.
       samples_per_insert: transitions sampled per transition inserted, held once `min_size` is reached.
+      sources: where each transition of a batch is drawn from, by chance: the name of a source and its share. What the
+        launch says (a dataset or none, actors or none) replaces what the agent says.
     """
 
     experience: NStep
@@ -82,6 +88,7 @@ class ReplaySpec:
     min_size: int
     max_size: int
     samples_per_insert: float
+    sources: Mapping[str, float] = dataclasses.field(default_factory=lambda: {REPLAY: 1.0})
 
 
 class Agent(Protocol):

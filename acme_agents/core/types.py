@@ -54,10 +54,19 @@ class Step(NamedTuple):
 
     observation: Observation  # [*O] o_t
     action: Any  # [*A] a_t
-    reward: Any  # [] float32, r_{t+1}: what a_t earned
+    reward: Any  # [] or [K] float32, r_{t+1}: what a_t earned
     discount: Any  # [] float32, the environment's: 0 if a_t ended the episode for good, 1 otherwise
     last: Any  # [] bool, whether o_t is an episode's final observation
     extras: Extras = ()
+
+
+class Trajectory(NamedTuple):
+    """One episode of T steps, as datasets hold it: NumPy arrays."""
+
+    observation: Observation  # [T + 1, *O], the final observation included
+    action: Any  # [T, *A]
+    reward: Any  # [T] or [T, K] float32
+    discount: Any  # [T] float32, the environment's: its last is 0 if the episode ended for good, 1 if it was cut short
 
 
 class Transition(NamedTuple):
@@ -70,7 +79,9 @@ class Transition(NamedTuple):
 
     observation: Observation  # [B, *O] o_t
     action: Array  # [B, *A] a_t
-    reward: Array  # [B] float32
+    reward: Array  # [B] or [B, K] float32
     discount: Array  # [B] float32
     next_observation: Observation  # [B, *O] o_{t+m}
+    next_action: Array  # [B, *A] a_{t+m}, as it was taken; zero where there is none
+    next_last: Array  # [B] bool, whether o_{t+m} is an episode's final observation, where no action was taken
     extras: Extras = ()  # [B, *E], of time t

@@ -6,7 +6,7 @@ names: `value_tm1` is the online critic at (s_{t-1}, a_{t-1}), `value_t` the tar
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import chex
 import haiku as hk
@@ -43,6 +43,27 @@ class ValueHead(NamedTuple):
     head: Callable[[Array], Any]
     mean: Callable[[Any], Array]
     loss: Callable[[Key, Any, Array, Array, Any], Array]
+
+
+class HeadConfig(Protocol):
+    """The fields of an agent's configuration that choose its critic."""
+
+    critic: Literal["mixture", "categorical", "scalar"]
+    num_components: int
+    init_scale: float
+    num_return_samples: int
+    vmin: float
+    vmax: float
+    num_atoms: int
+
+
+def make_head(config: HeadConfig) -> ValueHead:
+    """The critic's kind, as configured."""
+    if config.critic == "mixture":
+        return mixture(config.num_components, config.init_scale, config.num_return_samples)
+    if config.critic == "categorical":
+        return categorical(config.vmin, config.vmax, config.num_atoms)
+    return scalar()
 
 
 def scalar() -> ValueHead:

@@ -30,15 +30,6 @@ class Networks(NamedTuple):
     value_head: values.ValueHead
 
 
-def make_value_head(config: Config) -> values.ValueHead:
-    """The critic's kind, as configured."""
-    if config.critic == "mixture":
-        return values.mixture(config.num_components, config.init_scale, config.num_return_samples)
-    if config.critic == "categorical":
-        return values.categorical(config.vmin, config.vmax, config.num_atoms)
-    return values.scalar()
-
-
 def make_networks(config: Config, spec: EnvironmentSpec) -> Networks:
     """Makes the networks for an environment with continuous actions.
 
@@ -56,7 +47,7 @@ def make_networks(config: Config, spec: EnvironmentSpec) -> Networks:
             "choose an environment with a continuous action space."
         )
     (num_dimensions,) = spec.action.shape
-    value_head = make_value_head(config)
+    value_head = values.make_head(config)
 
     def policy(observation: Observation) -> Gaussian:
         features = torsos.layer_norm_mlp(torsos.encode(observation, spec), config.policy_layers)

@@ -2,7 +2,7 @@
 
 import collections
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -11,7 +11,7 @@ import numpy as np
 
 from acme_agents.core import returns
 from acme_agents.core.interfaces import NStep, ReplaySpec
-from acme_agents.core.types import Array, Key, Step, Transition
+from acme_agents.core.types import Array, Key, Step, Trajectory, Transition
 from acme_agents.replay import chunks
 from acme_agents.replay.chunks import Chunk
 
@@ -96,7 +96,61 @@ def num_bytes(steps: Step, replay: ReplaySpec) -> int:
     return _num_rows(replay) * chunks.nbytes(steps) + 4 * replay.max_size
 
 
-def sample(state: StoreState, key: Key, batch_size: int, experience: NStep) -> Transition:
+def from_trajectories(steps: Step, trajectories: Sequence[Trajectory]) -> StoreState:
+    """A store that holds every transition of some episodes, for good.
+
+    Args:
+      steps: `chunks.step_spec` of the agent and the environment; extras, which a dataset does not have, are zero.
+      trajectories: at least one, as the spec says.
+    """
+    lengths = np.array([len(trajectory.discount) for trajectory in trajectories])
+    last_rows = np.cumsum(lengths + 1) - 1
+    num_rows, num_starts = int(np.sum(lengths + 1)), int(np.sum(lengths))
+    rows = chunks.zeros(steps, num_rows)
+    rows.last[last_rows] = True
+    starts = np.flatnonzero(~rows.last).astype(np.int32)
+    for field in ("action", "reward", "discount"):
+        getattr(rows, field)[starts] = np.concatenate([getattr(trajectory, field) for trajectory in trajectories])
+    observations = jax.tree.map(lambda *x: np.concatenate(x), *(t.observation for t in trajectories))
+    return StoreState(
+        steps=jax.tree.map(jnp.asarray, rows._replace(observation=observations)),
+        starts=jnp.asarray(starts),
+        oldest=jnp.int32(0),
+        size=jnp.int32(num_starts),
+    )
+
+
+def sample(held: Mapping[str, StoreState], key: Key, replay: ReplaySpec) -> Transition:
+    """A batch of transitions, each from a source drawn by its share. Pure; call it under jit.
+
+    Args:
+      held: a store for each of the replay's sources, holding at least one transition.
+      key: random key.
+      replay: batch size, experience and sources.
+
+    Returns:
+      Transitions, batch-major, uniformly and with replacement from all that a source holds.
+    """
+    batch_size, experience = replay.batch_size, replay.experience
+    (first, _), *others = shares = list(replay.sources.items())
+    if not others:
+        return sample_uniform(held[first], key, batch_size, experience)
+    source_key, *keys = jax.random.split(key, 1 + len(shares))
+    logits = jnp.log(jnp.array([share for _, share in shares], jnp.float32))
+    chosen = jax.random.categorical(source_key, logits, shape=(batch_size,))  # [B]
+    batch = sample_uniform(held[first], keys[0], batch_size, experience)
+    for i, (name, _) in enumerate(others, start=1):
+        other = sample_uniform(held[name], keys[i], batch_size, experience)
+        batch = jax.tree.map(functools.partial(_where, chosen == i), other, batch)
+    return batch
+
+
+def _where(chosen: Array, x: Array, y: Array) -> Array:
+    """`x` [B, ...] where `chosen` [B], `y` elsewhere."""
+    return jnp.where(chosen.reshape(-1, *[1] * (x.ndim - 1)), x, y)
+
+
+def sample_uniform(state: StoreState, key: Key, batch_size: int, experience: NStep) -> Transition:
     """A batch of transitions, uniformly and with replacement from all that are held. Pure; call it under jit.
 
     Args:
@@ -124,6 +178,8 @@ def sample(state: StoreState, key: Key, batch_size: int, experience: NStep) -> T
         reward=reward,
         discount=discount,
         next_observation=jax.tree.map(lambda x: x[next_row], state.steps.observation),
+        next_action=state.steps.action[next_row],
+        next_last=state.steps.last[next_row],
         extras=jax.tree.map(lambda x: x[row], state.steps.extras),
     )
 

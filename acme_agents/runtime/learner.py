@@ -1,7 +1,7 @@
 """An agent's `LearnerCore` as an `acme.core.Learner`, fed from a replay server through a store of its own."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import acme
@@ -9,12 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from acme_agents.core.interfaces import Agent, LearnerCore, ReplaySpec, TrainingState
+from acme_agents.core.interfaces import REPLAY, Agent, LearnerCore, ReplaySpec, TrainingState
 from acme_agents.core.types import Array, EnvironmentSpec, Key, Params
 from acme_agents.replay import chunks, store
 from acme_agents.replay.rate import RateControl
 from acme_agents.replay.store import StoreState
 from acme_agents.replay.stream import ChunkStream
+
+Held = Mapping[str, StoreState]  # a store for each source
 
 MAX_UPDATES = 16  # updates that one call into JAX does at most
 
@@ -88,7 +90,7 @@ class Learner(acme.core.Learner):
             num_updates = 0
         if num_updates:
             self._state, self._metrics = self._update(
-                self._state, self._store.state, self._sample_key, np.int32(self._steps), np.int32(num_updates)
+                self._state, self._held(), self._sample_key, np.int32(self._steps), np.int32(num_updates)
             )
             jax.block_until_ready(self._metrics)
             self._steps += num_updates
@@ -98,7 +100,8 @@ class Learner(acme.core.Learner):
     def compile(self) -> None:
         """Compiles the update now rather than when the first is done, by one whose result is dropped."""
         state = jax.tree.map(jnp.copy, self._state)
-        self._update(state, self._store.state._replace(size=jnp.int32(1)), self._sample_key, np.int32(0), np.int32(1))
+        held = {name: source._replace(size=jnp.int32(1)) for name, source in self._held().items()}
+        self._update(state, held, self._sample_key, np.int32(0), np.int32(1))
 
     def collect(self) -> None:
         """Fills the store with what it held, from the replay server's durable table: once, before the first step.
@@ -138,6 +141,10 @@ class Learner(acme.core.Learner):
         delivered = {int(writer): time for writer, time in counts["delivered"].items()}
         self._stream = ChunkStream(self._client, self._structure, delivered)
 
+    def _held(self) -> dict[str, StoreState]:
+        """What batches are drawn from."""
+        return {REPLAY: self._store.state}
+
     def _take_in(self) -> None:
         """Inserts what waits and may come in, until it allows an update."""
         while (room := self._rate.room()) or not self._store.size:
@@ -151,18 +158,18 @@ def make_update(core: LearnerCore, replay: ReplaySpec) -> Any:
     """Makes the jitted function that does a number of updates on batches drawn from the store.
 
     Returns:
-      `(training_state, store_state, key, first_step, num_updates >= 1) -> (training_state, mean metrics)`; the
+      `(training_state, {source: store_state}, key, first_step, num_updates >= 1) -> (training_state, mean metrics)`; the
       training state that goes in is donated.
     """
 
-    def one(state: TrainingState, held: StoreState, key: Key, step: Array) -> tuple[TrainingState, dict[str, Array]]:
-        batch = store.sample(held, jax.random.fold_in(key, step), replay.batch_size, replay.experience)
+    def one(state: TrainingState, held: Held, key: Key, step: Array) -> tuple[TrainingState, dict[str, Array]]:
+        batch = store.sample(held, jax.random.fold_in(key, step), replay)
         state, output = core.update(state, batch)
         return state, output.metrics
 
     @functools.partial(jax.jit, donate_argnums=0)
     def update(
-        state: TrainingState, held: StoreState, key: Key, first_step: Array, num_updates: Array
+        state: TrainingState, held: Held, key: Key, first_step: Array, num_updates: Array
     ) -> tuple[TrainingState, dict[str, Array]]:
         metrics = jax.tree.map(
             lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(one, state, held, key, first_step)[1]

@@ -42,6 +42,8 @@ def _batch(spec, size=4, seed=0, discount=0.9):
         reward=value(ArraySpec(())),
         discount=jnp.full(size, discount),
         next_observation=jax.tree.map(value, spec.observation),
+        next_action=value(spec.action),
+        next_last=jnp.zeros(size, bool),
     )
 
 
@@ -101,6 +103,8 @@ def _bandit(size=64):
         reward=1.0 - jnp.square(action - 0.3 * observation),
         discount=jnp.zeros(size),
         next_observation=observation[:, None],
+        next_action=jnp.zeros((size, 1)),
+        next_last=jnp.ones(size, bool),
     )
 
 

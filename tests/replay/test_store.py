@@ -12,7 +12,7 @@ from acme_agents.core.types import ArraySpec
 from acme_agents.replay import store
 from tests.replay import toys
 
-_jitted = jax.jit(store.sample, static_argnums=(2, 3))
+_jitted = jax.jit(store.sample_uniform, static_argnums=(2, 3))
 
 
 def _sample(held, size, experience, seed=0):
