@@ -48,13 +48,20 @@ class ValueHead(NamedTuple):
 class HeadConfig(Protocol):
     """The fields of an agent's configuration that choose its critic."""
 
-    critic: Literal["mixture", "categorical", "scalar"]
-    num_components: int
-    init_scale: float
-    num_return_samples: int
-    vmin: float
-    vmax: float
-    num_atoms: int
+    @property
+    def critic(self) -> Literal["mixture", "categorical", "scalar"]: ...
+    @property
+    def num_components(self) -> int: ...
+    @property
+    def init_scale(self) -> float: ...
+    @property
+    def num_return_samples(self) -> int: ...
+    @property
+    def vmin(self) -> float: ...
+    @property
+    def vmax(self) -> float: ...
+    @property
+    def num_atoms(self) -> int: ...
 
 
 def make_head(config: HeadConfig) -> ValueHead:

@@ -158,8 +158,8 @@ def make_update(core: LearnerCore, replay: ReplaySpec) -> Any:
     """Makes the jitted function that does a number of updates on batches drawn from the store.
 
     Returns:
-      `(training_state, {source: store_state}, key, first_step, num_updates >= 1) -> (training_state, mean metrics)`; the
-      training state that goes in is donated.
+      `(training_state, {source: store_state}, key, first_step, num_updates >= 1) -> (training_state, mean metrics)`;
+      the training state that goes in is donated.
     """
 
     def one(state: TrainingState, held: Held, key: Key, step: Array) -> tuple[TrainingState, dict[str, Array]]:
