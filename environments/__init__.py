@@ -5,6 +5,8 @@
                        so that it can register the ID: `gym:ale_py:ALE/Pong-v5`
 `probe:NAME`           the project's own tiny tasks with known values: `probe:reach`
 `scaled:FACTOR:NAME`   any of these with its rewards times FACTOR, to stress an agent: `scaled:100:probe:reach`
+`energy:NAME`          any of these that has continuous actions and one reward, with the energy that actions cost as a
+                       second objective: `energy:control:walker:walk`
 
 Whatever the source, an environment made here is canonical: continuous actions lie in [-1, 1] float32, discrete ones are
 int32 from 0; rewards and discounts are float32; observations are float32 arrays, or uint8 where they are pixels, or
@@ -25,14 +27,15 @@ import numpy as np
 if TYPE_CHECKING:
     from acme_agents.core import types
 
-_SOURCES = ("control", "gym", "probe", "scaled")
+_WRAPPERS = ("scaled", "energy")
+_SOURCES = ("control", "gym", "probe", *_WRAPPERS)
 
 
 def make(name: str, seed: int, *, render: bool = False) -> dm_env.Environment:
     """Makes the environment of a name.
 
     Args:
-      name: `control:DOMAIN:TASK`, `gym:ID`, `probe:NAME` or `scaled:FACTOR:NAME`.
+      name: `control:DOMAIN:TASK`, `gym:ID`, `probe:NAME`, `scaled:FACTOR:NAME` or `energy:NAME`.
       seed: of everything random in the environment, 0 <= seed < 2^32; equal seeds and actions give equal episodes.
       render: whether `render_frame` will be called. MuJoCo then loads a GL library, and otherwise none.
 
@@ -40,7 +43,8 @@ def make(name: str, seed: int, *, render: bool = False) -> dm_env.Environment:
       A canonical environment.
 
     Raises:
-      ValueError: if there is no such environment, or its observations or actions cannot be made canonical.
+      ValueError: if there is no such environment, its observations or actions cannot be made canonical, or
+        it is not one that the wrapper before its name can wrap.
     """
     check(name)
     source, _, rest = name.partition(":")
@@ -108,10 +112,11 @@ def _module(source: str) -> Any:
 
 def _unknown_source(name: str) -> str:
     """Returns what is wrong with a name of no known source; most often the source is misspelt or forgotten."""
+    source, _, rest = name.partition(":")
     known = names() + [f"gym:{environment_id}" for environment_id in _module("gym").names()]
     without_source = {full.partition(":")[2]: full for full in known}
-    close = difflib.get_close_matches(name, known) or [
-        without_source[rest] for rest in difflib.get_close_matches(name, without_source)
-    ]
+    wrapped = [f"{wrapper}:{rest}" for wrapper in difflib.get_close_matches(source, _WRAPPERS)]
+    close = (wrapped if rest else []) or difflib.get_close_matches(name, known)
+    close = close or [without_source[bare] for bare in difflib.get_close_matches(name, without_source)]
     hint = f", did you mean {' or '.join(close)}?" if close else "."
-    return f"a name is control:DOMAIN:TASK, gym:ID or probe:NAME{hint}"
+    return f"a name is control:DOMAIN:TASK, gym:ID, probe:NAME, scaled:FACTOR:NAME or energy:NAME{hint}"

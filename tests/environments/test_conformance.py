@@ -12,9 +12,10 @@ from tests.environments import toys
 CONTROL = ["control:cheetah:run", "control:cartpole:swingup", "control:quadruped:escape", "control:lqr:lqr_2_1"]
 GYM = ["gym:Pendulum-v1", "gym:CartPole-v1", "gym:HalfCheetah-v5", "gym:FrozenLake-v1", *toys.NAMES]
 PROBES = [name for name in environments.names() if name.startswith("probe:")]
+WRAPPED = ["scaled:0.5:probe:reach", "energy:probe:reach", "energy:scaled:2:probe:sign", "scaled:2:energy:probe:sign"]
 
 
-@pytest.mark.parametrize("name", CONTROL + GYM + PROBES)
+@pytest.mark.parametrize("name", CONTROL + GYM + PROBES + WRAPPED)
 @pytest.mark.parametrize("case", [name for name in dir(test_utils.EnvironmentTestMixin) if name.startswith("test_")])
 def test_dm_env_contract(name, case):
     class Case(test_utils.EnvironmentTestMixin, absltest.TestCase):
@@ -29,7 +30,7 @@ def test_dm_env_contract(name, case):
     assert result.wasSuccessful(), "".join(text for _, text in result.failures + result.errors)
 
 
-@pytest.mark.parametrize("name", CONTROL + GYM + PROBES)
+@pytest.mark.parametrize("name", CONTROL + GYM + PROBES + WRAPPED)
 def test_specs_and_values_are_canonical(name):
     env = environments.make(name, seed=0)
     spec = environments.spec(env)

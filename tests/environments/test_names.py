@@ -34,12 +34,15 @@ def test_gym_names_are_known(name):
         ("gym:no_such_module:X-v0", "importing 'no_such_module' failed with ModuleNotFoundError: No module named"),
         (
             "cartpole:swingup",
-            "a name is control:DOMAIN:TASK, gym:ID or probe:NAME, did you mean control:cartpole:swingup",
+            "probe:NAME, scaled:FACTOR:NAME or energy:NAME, did you mean control:cartpole:swingup",
         ),
         ("contrl:cheetah:run", "did you mean control:cheetah:run"),
+        ("enrgy:control:walker:walk", "energy:NAME, did you mean energy:control:walker:walk?"),
+        ("scale:2:probe:reach", "energy:NAME, did you mean scaled:2:probe:reach?"),
+        ("energy:control:walker:wlk", "has no task 'wlk', did you mean walk?"),
         ("Pendulum-v1", "did you mean gym:Pendulum-v1"),
-        ("xyzzy", "a name is control:DOMAIN:TASK, gym:ID or probe:NAME."),
-        ("", "a name is control:DOMAIN:TASK, gym:ID or probe:NAME."),
+        ("xyzzy", "a name is control:DOMAIN:TASK, gym:ID, probe:NAME, scaled:FACTOR:NAME or energy:NAME."),
+        ("", "a name is control:DOMAIN:TASK, gym:ID, probe:NAME, scaled:FACTOR:NAME or energy:NAME."),
     ],
 )
 def test_an_unknown_name_is_told_in_one_sentence(name, sentence):

@@ -3,8 +3,6 @@
 import dm_env
 import numpy as np
 import pytest
-from absl.testing import absltest
-from dm_env import test_utils
 
 import environments
 
@@ -39,16 +37,6 @@ def test_a_reward_of_one():
     env.reset()
     timestep = env.step(np.zeros(1, np.float32))
     assert timestep.reward == 100.0 and timestep.last() and timestep.discount == 0.0
-
-
-@pytest.mark.parametrize("case", [name for name in dir(test_utils.EnvironmentTestMixin) if name.startswith("test_")])
-def test_dm_env_contract(case):
-    class Case(test_utils.EnvironmentTestMixin, absltest.TestCase):
-        def make_object_under_test(self):
-            return environments.make("scaled:0.5:probe:reach", seed=0)
-
-    result = Case(case).run()
-    assert result.wasSuccessful(), "".join(text for _, text in result.failures + result.errors)
 
 
 @pytest.mark.parametrize(
