@@ -193,6 +193,18 @@ class Tradeoff(Probe):
         return 1 - (_scalar(action) - np.array([0.5, -0.5])) ** 2
 
 
+class Concave(Tradeoff):
+    """One step, two objectives and a front that bends inwards: [exp(-(x - 1)^2), exp(-(x + 1)^2)] with x = 3/2 a.
+
+    The Pareto front is x in [-1, 1], from [1, e^-4] through [1/e, 1/e] in its middle, a = 0, to [e^-4, 1]. A sum with
+    weights w, 1 - w is best at an end, whatever w: x in [0.95, 1] for w >= 1/2, in [-1, -0.95] for w <= 1/2. The
+    smaller of the two objectives is best in the middle.
+    """
+
+    def advance(self, action: Any) -> np.ndarray:
+        return np.exp(-((1.5 * _scalar(action) - np.array([1.0, -1.0])) ** 2))
+
+
 class Reach(Probe):
     """A point in the square [-1, 1]^2 must come to its middle and stay; 50 steps, then cut short with discount 1.
 
@@ -266,7 +278,7 @@ class Dict(Sign):
 _PROBES: dict[str, type[Probe]] = {
     probe.__name__.lower(): probe
     for probe in (
-        Constant, Sign, Delayed, Truncation, Termination, Choice, Memory, Tradeoff, Reach, Slow, Pixels, Dict,
+        Constant, Sign, Delayed, Truncation, Termination, Choice, Memory, Tradeoff, Concave, Reach, Slow, Pixels, Dict,
     )
 }  # fmt: skip
 

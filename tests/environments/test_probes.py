@@ -118,6 +118,26 @@ def test_tradeoff(weight):
     np.testing.assert_allclose(rewards[best], [1 - (1 - weight) ** 2, 1 - weight**2], atol=0.011)
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.3, 0.49, 0.51, 0.7, 1.0])
+def test_concave_is_best_at_an_end_of_its_front_for_any_weighted_sum(weight):
+    env = environments.make("probe:concave", seed=0)
+    assert environments.spec(env).reward.shape == (2,)
+    actions = np.linspace(-1, 1, 601)
+    rewards = np.array([_episode(env, lambda o: np.array([a]))[-1].reward for a in actions])  # noqa: B023  [601, 2]
+    best = 1.5 * actions[np.argmax(rewards @ [weight, 1 - weight])]
+    assert 0.95 <= (best if weight > 0.5 else -best) <= 1.001
+
+
+def test_concave_has_a_middle_that_no_weighted_sum_finds():
+    env = environments.make("probe:concave", seed=0)
+    for action, reward in ((2 / 3, [1, np.exp(-4)]), (0, [np.exp(-1)] * 2), (-2 / 3, [np.exp(-4), 1])):
+        last = _episode(env, lambda o: np.array([action]))[-1]  # noqa: B023
+        np.testing.assert_allclose(last.reward, reward, rtol=1e-6)
+    actions = np.linspace(-1, 1, 601)
+    rewards = np.array([_episode(env, lambda o: np.array([a]))[-1].reward for a in actions])  # noqa: B023  [601, 2]
+    assert actions[np.argmax(rewards.min(axis=1))] == pytest.approx(0, abs=1e-9)
+
+
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [
