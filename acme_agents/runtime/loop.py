@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dm_env
+import numpy as np
 
 if TYPE_CHECKING:
     import acme  # Importing it takes TensorFlow along.
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
 class Episode(NamedTuple):
     """A complete episode."""
 
-    episode_return: float  # the undiscounted sum of rewards
+    episode_return: float  # the undiscounted sum of rewards; of a vector of them, of the first
     length: int  # in steps
+    other_returns: tuple[float, ...] = ()  # of a vector of rewards, the sums of the rest
 
 
 class EnvironmentLoop:
@@ -28,7 +30,8 @@ class EnvironmentLoop:
         self._environment = environment
         self._actor = actor
         self._timestep: dm_env.TimeStep | None = None
-        self._return: Any = 0.0
+        self._no_return = np.zeros(environment.reward_spec().shape)  # [] or [K] float64
+        self._return: Any = self._no_return
         self._length = 0
 
     def step(self) -> Episode | None:
@@ -37,17 +40,18 @@ class EnvironmentLoop:
         if timestep is None:
             timestep = self._environment.reset()
             self._actor.observe_first(timestep)
-            self._return, self._length = 0.0, 0
+            self._return, self._length = self._no_return, 0
         action = self._actor.select_action(timestep.observation)
         timestep = self._environment.step(action)
         self._actor.observe(action, timestep)
-        self._return += timestep.reward
+        self._return = self._return + timestep.reward
         self._length += 1
         if not timestep.last():
             self._timestep = timestep
             return None
         self._timestep = None
-        return Episode(float(self._return), self._length)
+        first, *others = np.atleast_1d(self._return).tolist()
+        return Episode(first, self._length, tuple(others))
 
     def run_episode(self) -> Episode:
         """Takes steps until the episode ends."""

@@ -43,6 +43,17 @@ def test_episodes_have_the_return_and_length_of_the_probe(name, expected):
     assert [loop.run_episode() for _ in range(3)] == [Episode(*expected)] * 3
 
 
+def test_a_vector_of_rewards_has_a_return_for_each_and_the_first_is_the_episodes():
+    environment = environments.make("energy:probe:reach", seed=0)
+    loop = EnvironmentLoop(environment, Recorder(np.array([0.5, 0.1], np.float32)))
+    plain = EnvironmentLoop(environments.make("probe:reach", seed=0), Recorder(np.array([0.5, 0.1], np.float32)))
+    for _ in range(2):  # The second does not go on from the sums of the first.
+        episode, expected = loop.run_episode(), plain.run_episode()
+        assert episode[:2] == expected[:2] and expected.other_returns == ()
+        assert episode.other_returns == pytest.approx((-50 * 0.13,), rel=1e-6)
+        assert [type(number) for number in (episode.episode_return, *episode.other_returns)] == [float, float]
+
+
 def test_only_the_step_that_ends_an_episode_returns_it():
     loop, _ = _loop("termination")
     found = [loop.step() for _ in range(12)]
