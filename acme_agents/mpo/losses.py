@@ -66,7 +66,7 @@ def temperature_loss(q_values: Array, temperature: Array, epsilon: float | Array
 
 
 def e_step(q_values: Array, temperature: Array, epsilon: float | Array) -> tuple[Array, Array]:
-    """One objective's E-step: its weights [N, B], and the loss of its temperature, []; arguments as of the two above."""
+    """One objective's E-step: its weights, [N, B], and its temperature's loss, []; arguments as of the two above."""
     return expectation_weights(q_values, temperature), temperature_loss(q_values, temperature, epsilon)
 
 
