@@ -1,0 +1,131 @@
+"""Pareto fronts: what trade-offs between two objectives does each method reach, over nine preferences? (specs 3)
+
+DiME, MO-MPO and linear scalarisation of the rewards, under the same configuration, each once for every preference and
+seed. The hyper-volume is the area that a front dominates above a reference point, the mean over seeds of each seed's.
+
+    python benchmarks/fronts.py --output benchmarks/results/fronts.md
+    python benchmarks/fronts.py --env energy:control:cheetah:run --output benchmarks/results/fronts_cheetah.md
+
+Reading it: on the concave front of probe:concave a linear scalarisation can reach the two ends and nothing between,
+whatever the preference, and DiME all of it (Abdolmaleki et al. 2021). energy: tasks have the task's reward and the
+negative mean square of the action; the rewards' scales are what they are, and nothing is tuned for either method.
+
+Each run's directory is kept under --runs, and a run that is finished there is not repeated.
+"""
+
+import pathlib
+import re
+
+import common
+import numpy as np
+
+from acme_agents import dime
+from acme_agents.experiments import Experiment
+
+_METHODS = {"dime": "DiME", "mo-mpo": "MO-MPO", "scalarisation": "linear scalarisation"}
+_ALPHAS = [i / 10 for i in range(1, 10)]
+_SHARED = {"policy_layers": (128, 128), "critic_layers": (128, 128), "batch_size": 128, "num_actions": 10}
+# The bandit's action is 1.5 times too small: a standard deviation of 1/3 is one of 0.5 on the scale of its optima.
+_BANDIT = {**_SHARED, "policy_init_stddev": 1 / 3, "epsilon": 1.0, "n_step": 1, "samples_per_insert": 32.0}
+_CONTROL = {**_SHARED, "samples_per_insert": 16.0}
+# Environment -> steps of a run, configuration, and the reference point: no worse return is possible.
+_ENVIRONMENTS = {
+    "probe:concave": (8_000, _BANDIT, (0.0, 0.0)),
+    "energy:control:cheetah:run": (40_000, _CONTROL, (0.0, -1000.0)),
+}
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = common.parser(__doc__)
+    parser.add_argument("--env", default="probe:concave", help=f"of two objectives: {', '.join(_ENVIRONMENTS)}")
+    parser.add_argument("--methods", default=list(_METHODS), nargs="+", choices=list(_METHODS), help="to compare")
+    parser.add_argument("--alphas", default=_ALPHAS, nargs="+", type=float, help="weights of the first objective")
+    parser.add_argument("--seeds", default=3, type=int, help="how many")
+    parser.add_argument("--steps", type=int, help="environment steps of each run")
+    parser.add_argument("--eval-episodes", default=10, type=int, help="episodes of the final evaluation")
+    parser.add_argument("--runs", default=pathlib.Path("runs/fronts"), type=pathlib.Path, help="run directories")
+    options = parser.parse_args()
+
+    default_steps, config, reference = _ENVIRONMENTS[options.env]
+    steps = options.steps or default_steps
+    points = {method: np.zeros((options.seeds, len(options.alphas), 2)) for method in options.methods}
+    for seed in range(options.seeds):  # Seeds outermost: an interrupted benchmark has some of everything.
+        for i, alpha in enumerate(options.alphas):
+            for method in options.methods:
+                experiment = Experiment(
+                    agent="dime",
+                    environment=options.env,
+                    config=dime.Config(**config, method=method, preference=(alpha, 1 - alpha)),
+                    seed=seed,
+                    max_steps=steps,
+                    eval_every=steps,
+                    eval_episodes=options.eval_episodes,
+                )
+                name = re.sub(r"[^\w.]+", "-", f"{options.env}-{method}-{alpha:.2g}-{steps}-seed{seed}")
+                evaluation = common.train(experiment, options.runs / name)
+                points[method][seed, i] = evaluation["episode_return"][-1], evaluation["episode_return_1"][-1]
+                print(f"{name}: {points[method][seed, i]}", flush=True)
+
+    report = common.Report(
+        f"Returns of the two objectives after {steps:,} steps of {options.env}",
+        ["alpha", *(_METHODS[method] for method in options.methods)],
+    )
+    for i, alpha in enumerate(options.alphas):
+        means = (points[method][:, i].mean(axis=0) for method in options.methods)
+        report.row(f"{alpha:.1f}", *(f"{first:.3g}, {second:.3g}" for first, second in means))
+    cells = []
+    for method in options.methods:
+        volumes = [hyper_volume(front, reference) for front in points[method]]
+        cells.append(f"{np.mean(volumes):.4g} ({min(volumes):.4g} .. {max(volumes):.4g})")
+    report.row("hyper-volume", *cells)
+    report.note(
+        f"Means of {options.seeds} seeds (hyper-volume: lowest .. highest), of {options.eval_episodes} episodes of the "
+        f"deterministic policy each; reference point {reference}."
+    )
+    if options.output is not None:
+        figure = options.output.with_suffix(".png")
+        figure.parent.mkdir(parents=True, exist_ok=True)
+        _plot(points, options.env, figure)
+        report.note(f"![Fronts]({figure.name})")
+    report.finish(options.output)
+
+
+def hyper_volume(points: np.ndarray, reference: tuple[float, float]) -> float:
+    """The area that points dominate, two objectives to be maximised.
+
+    Args:
+      points: [P, 2]; those that do not exceed the reference point in both objectives add nothing.
+      reference: the point above which the area is measured.
+    """
+    area, best = 0.0, reference[1]
+    for first, second in sorted(points.tolist(), reverse=True):  # From the best in the first objective down.
+        if first > reference[0] and second > best:
+            area += (first - reference[0]) * (second - best)
+            best = second
+    return area
+
+
+def _plot(points: dict[str, np.ndarray], title: str, path: pathlib.Path) -> None:
+    """Draws every run as a point, and the seeds' mean for each preference joined by a line."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(5.2, 4.2))
+    if title == "probe:concave":
+        x = np.linspace(-1, 1, 201)
+        axis.plot(np.exp(-((x - 1) ** 2)), np.exp(-((x + 1) ** 2)), color="0.7", linewidth=3, label="the true front")
+    for i, (method, found) in enumerate(points.items()):
+        mean = found.mean(axis=0)
+        axis.plot(*mean.T, "o-", color=f"C{i}", label=_METHODS[method], markersize=5)
+        axis.plot(*found.reshape(-1, 2).T, ".", color=f"C{i}", alpha=0.35, markersize=4)
+    axis.set(title=title, xlabel="return of the first objective", ylabel="return of the second")
+    axis.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    main()
