@@ -25,7 +25,7 @@ def reading(path: pathlib.Path) -> Iterator[None]:
         yield
     except (DatasetError, MemoryError):
         raise
-    except ImportError as error:  # Minari's, for its formats whose libraries are extras
+    except (ImportError, PermissionError) as error:  # the first Minari's, for formats whose libraries are extras
         raise DatasetError(f"{path} cannot be read: {error}") from error
     except Exception as error:  # One wrong bit can make a library raise nearly anything.
         what = " ".join(f"{type(error).__name__}: {error}".split())

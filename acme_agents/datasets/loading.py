@@ -82,7 +82,8 @@ def environment(path: pathlib.Path | str) -> str | None:
 def _find(path: pathlib.Path) -> tuple[Any, Any]:
     """Returns the module of the format at a path, and what its functions want."""
     for reader in _FORMATS:
-        found = reader.find(path)
+        with checks.reading(path):
+            found = reader.find(path)
         if found:
             return reader, found
     if not path.exists():

@@ -105,8 +105,7 @@ def _observation(space: Any, data: pathlib.Path) -> Callable[[Any], Any]:
         values = np.arange(space.n) + space.start
         return lambda found: (np.asarray(found)[:, None] == values).astype(np.float32)
     if isinstance(space, (spaces.Box, spaces.MultiBinary)):
-        dtype = np.uint8 if isinstance(space, spaces.Box) and space.dtype == np.uint8 else np.float32
-        return lambda found: np.asarray(found, dtype)
+        return np.asarray  # The check makes all but pixels float32.
     raise checks.DatasetError(
         f"{data} has observations in the space {space}, and only Box, Discrete, MultiBinary and Dict of these are read."
     )

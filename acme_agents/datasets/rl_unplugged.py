@@ -120,10 +120,10 @@ def _trajectory(
         if not num_rows or len(values) % num_rows:
             raise checks.DatasetError(f"{where} has {len(values)} numbers of {key} for {num_rows} discounts.")
         rows[key] = values.reshape(num_rows, -1)
-    reward = rows["reward"][earned]
+    action, reward = rows["action"][:-1], rows["reward"][earned]
     return types.Trajectory(
         observation=_observation({key.removeprefix(_PREFIX): rows[key] for key in names}, spec.observation, where),
-        action=np.clip(rows["action"][:-1], -1, 1),
+        action=np.where(np.isfinite(action), np.clip(action, -1, 1), action),  # The check refuses infinities.
         reward=reward[:, 0] if reward.shape[1] == 1 else reward,
         discount=rows["discount"][earned][:, 0],
     )

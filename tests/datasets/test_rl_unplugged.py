@@ -218,6 +218,7 @@ def test_actions_are_clipped_as_the_task_clips_them(tmp_path):
             {"reward": np.array([0, 1, np.inf, 0])},
             r"episode 1 has rewards that are NaN or infinite: rewards\[1\] is inf",
         ),
+        ({"action": np.array([0, np.inf, 0, 0])}, r"episode 1 has actions that are NaN or infinite: .*\[1, 0\] is inf"),
         ({"observation/position": b"pixels"}, "observation/position of other than floats"),
         ({"observation/position": np.zeros((4, 4))}, r"observations of float32 \[6\], and .* float32 \[5\]"),
         ({"action": np.zeros((4, 2))}, r"actions of float32 \[2\], and the environment's spec says float32 \[1\]"),
