@@ -1,4 +1,5 @@
-"""Imports point one way: launch -> experiments -> runtime, replay -> agents -> core, and environments -> core."""
+"""Imports point one way: launch -> experiments -> runtime, replay -> agents -> core, and environments,
+datasets -> core."""
 
 import graphlib
 from collections import defaultdict
@@ -10,10 +11,11 @@ AGENT = "an agent"
 SHARED_MAY_IMPORT = {
     "core": set(),
     "environments": {"core"},
+    "datasets": {"core"},
     "replay": {"core"},
     "runtime": {"core", "replay", "environments"},
-    "experiments": {"core", "replay", "runtime", "environments", AGENT},
-    "launch": {"core", "replay", "runtime", "environments", "experiments", AGENT},
+    "experiments": {"core", "replay", "runtime", "environments", "datasets", AGENT},
+    "launch": {"core", "replay", "runtime", "environments", "datasets", "experiments", AGENT},
 }
 AGENT_MAY_IMPORT = {"core", AGENT}  # one agent may build on another
 

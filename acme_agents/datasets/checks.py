@@ -1,0 +1,113 @@
+"""What an episode must be before anything learns from it: of the environment's spec, finite, in range."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from acme_agents.core import types
+
+_CLIPPED = 1e-4  # how far outside [-1, 1] an action may lie: rounding, not another scale
+
+
+class DatasetError(ValueError):
+    """A dataset that cannot be read, used or written; its message is one sentence for the user."""
+
+
+@contextlib.contextmanager
+def reading(path: pathlib.Path) -> Iterator[None]:
+    """Says of whatever a damaged file makes its library raise that the file is damaged."""
+    try:
+        yield
+    except (DatasetError, MemoryError):
+        raise
+    except (ImportError, PermissionError) as error:  # the first Minari's, for formats whose libraries are extras
+        raise DatasetError(f"{path} cannot be read: {error}") from error
+    except Exception as error:  # One wrong bit can make a library raise nearly anything.
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise DatasetError(f"{path} is damaged or incomplete ({what}).") from error
+
+
+def canonical(episode: types.Trajectory, spec: types.EnvironmentSpec, where: str) -> types.Trajectory:
+    """Returns the episode in the spec's dtypes, its actions clipped to [-1, 1].
+
+    Args:
+      episode: T steps, in any dtypes that convert to the spec's: every integer or float to float32, integers to int32;
+        uint8 is pixels, and stays so.
+      spec: the environment's.
+      where: what a message calls the episode: "data.hdf5, episode 3".
+
+    Raises:
+      DatasetError: it has no steps; its structure, shapes or dtypes are not the spec's; a number is NaN or infinite; an
+        action or a discount is out of range, by more than rounding; or it goes on after a discount of 0.
+    """
+    length = np.shape(episode.reward)[0] if np.ndim(episode.reward) else 0
+    if not length:
+        raise DatasetError(f"{where} has no steps.")
+    action = _fit(episode.action, spec.action, length, where, "actions")
+    if spec.action.num_values is None:
+        _refuse(np.abs(action) > 1 + _CLIPPED, action, where, "actions", "outside [-1, 1]")
+        action = np.clip(action, -1, 1)
+    discount = _fit(episode.discount, types.ArraySpec(()), length, where, "discounts")
+    _refuse((discount < 0) | (discount > 1), discount, where, "discounts", "outside [0, 1]")
+    _refuse(discount[:-1] == 0, discount, where, "discounts", "an ending before the last step")
+    return types.Trajectory(
+        observation=_fit_tree(episode.observation, spec.observation, length + 1, where, "observations"),
+        action=action,
+        reward=_fit(episode.reward, spec.reward, length, where, "rewards"),
+        discount=discount,
+    )
+
+
+def _fit_tree(found: Any, spec: Any, length: int, where: str, name: str) -> Any:
+    """Returns a dict of the spec's arrays, or one array."""
+    if isinstance(found, Mapping) and isinstance(spec, Mapping) and set(found) == set(spec):
+        return {key: _fit_tree(found[key], spec[key], length, where, f"{name}[{key!r}]") for key in spec}
+    if isinstance(found, Mapping) or isinstance(spec, Mapping):
+        raise DatasetError(_misfit(found, spec, where, name))
+    return _fit(found, spec, length, where, name)
+
+
+def _fit(found: Any, spec: types.ArraySpec, length: int, where: str, name: str) -> np.ndarray:
+    """Returns `found` as [length, *spec.shape] of the spec's dtype."""
+    found = np.asarray(found)
+    if found.ndim == 0 or found.shape[1:] != spec.shape or not _converts(found.dtype, spec.dtype):
+        raise DatasetError(_misfit(found, spec, where, name))
+    if len(found) != length:
+        steps = length - 1 if name.startswith("observations") else length
+        raise DatasetError(f"{where} has {steps} rewards, so {length} {name} were expected, and it has {len(found)}.")
+    if spec.num_values is not None:
+        _refuse((found < 0) | (found >= spec.num_values), found, where, name, f"not 0 to {spec.num_values - 1}")
+    with np.errstate(over="ignore"):  # What is too large for float32 is infinite, and refused next.
+        array = found.astype(spec.dtype, copy=False)
+    _refuse(~np.isfinite(array), array, where, name, "NaN or infinite")
+    return array
+
+
+def _converts(found: np.dtype, to: str) -> bool:
+    if found == to:
+        return True
+    return (to == "float32" and found.kind in "fiub" and found != np.uint8) or (to == "int32" and found.kind in "iu")
+
+
+def _refuse(wrong: np.ndarray, array: np.ndarray, where: str, name: str, what: str) -> None:
+    if wrong.any():
+        place = np.argwhere(wrong)[0].tolist()
+        raise DatasetError(f"{where} has {name} that are {what}: {name}{place} is {array[tuple(place)]}.")
+
+
+def _misfit(found: Any, spec: Any, where: str, name: str) -> str:
+    return f"{where} has {name} of {_describe(found)}, and the environment's spec says {_describe(spec)}."
+
+
+def _describe(value: Any) -> str:
+    """`float32 [3]`, without the dimension of time; `{"x": float32 [3]}`; `float32 numbers`."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key!r}: {_describe(item)}" for key, item in value.items()) + "}"
+    shape = list(value.shape) if isinstance(value, types.ArraySpec) else list(np.shape(value)[1:])
+    dtype = value.dtype if isinstance(value, types.ArraySpec) else np.asarray(value).dtype
+    return f"{dtype} {shape}" if shape else f"{dtype} numbers"

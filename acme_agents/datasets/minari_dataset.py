@@ -1,0 +1,151 @@
+"""Minari's format, read: https://minari.farama.org, a directory with `data/` in it.
+
+A dataset's own spaces become canonical as in `environments.gym`: a bounded Box of floats is mapped to [-1, 1], a
+Discrete action counted from 0, a Discrete observation one-hot. Termination gives the last step discount 0; every other
+episode was cut short, whether its last step says `truncation` or not.
+
+`saving` adds two things of ours: the metadata `acme_agents_environment`, and for each episode the info `discount`
+([T + 1], as Minari's infos are; the first is the reset's), because terminations alone would make it 0 or 1. And since
+Minari writes arrays of uint8 with few dimensions as JPEG, which changes pixels, it saves them with leading dimensions
+of 1, as [1, 84, 84, 4] or [1, 1, 84, 84]; their shape comes back here.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from acme_agents.core import types
+from acme_agents.datasets import checks
+
+DATA, METADATA, EPISODES = "data", "metadata.json", "main_data.hdf5"  # Minari's names of a directory and its files
+ENVIRONMENT = "acme_agents_environment"
+_LEAST_DIMENSIONS = 4  # of uint8 arrays that Minari does not take for pictures
+
+
+def find(path: pathlib.Path) -> pathlib.Path | None:
+    """Returns the data directory of the Minari dataset at a path; it may lack some of its files."""
+    if any((path / name).exists() for name in (METADATA, EPISODES)):
+        return path
+    return path / DATA if (path / DATA).is_dir() else None
+
+
+def environment(data: pathlib.Path) -> str | None:
+    """Ours as it was saved, or `gym:ID` where the ID says it all."""
+    metadata = _metadata(data)
+    if ENVIRONMENT in metadata or "env_spec" not in metadata:
+        return metadata.get(ENVIRONMENT)
+    with checks.reading(data):
+        made = json.loads(metadata["env_spec"])
+        return None if made.get("kwargs") or made.get("additional_wrappers") else f"gym:{made['id']}"
+
+
+def read(
+    data: pathlib.Path, spec: types.EnvironmentSpec, *, whole: bool = False
+) -> Iterator[tuple[str, types.Trajectory]]:
+    """Yields each episode with its name for messages; `whole` does not matter here."""
+    metadata = _metadata(data)
+    ours = ENVIRONMENT in metadata
+    with checks.reading(data):
+        from minari.dataset import minari_storage
+
+        storage = minari_storage.MinariStorage.read(data)
+        observe, act = _observation(storage.observation_space, data), _action(storage.action_space, data)
+        _check_count(data, storage.total_episodes)
+    num_steps = 0
+    for number in range(storage.total_episodes):
+        where = f"{data}, episode {number}"
+        with checks.reading(data):
+            (episode,) = storage.get_episodes([number])
+            reward = np.asarray(episode["rewards"])
+            observation, action = observe(episode["observations"]), act(episode["actions"])
+            discount = _discount(episode, where)
+            if ours:
+                observation = _without_ones(observation, spec.observation)
+                discount = episode["infos"]["discount"][1:]
+        num_steps += len(reward)
+        yield where, types.Trajectory(observation, action, reward, discount)
+    if num_steps != storage.total_steps:
+        raise checks.DatasetError(
+            f"{data} is damaged or incomplete (its metadata counts {storage.total_steps} steps, its episodes have "
+            f"{num_steps})."
+        )
+
+
+def _metadata(data: pathlib.Path) -> dict[str, Any]:
+    path = data / METADATA
+    if not path.is_file():
+        raise checks.DatasetError(f"the Minari dataset {data} is incomplete: it has no {METADATA}.")
+    with checks.reading(path):
+        return dict(json.loads(path.read_text()))
+
+
+def _check_count(data: pathlib.Path, total_episodes: int) -> None:
+    """Minari counts after it has written: a kill between them leaves episodes that nothing would read."""
+    if (data / EPISODES).exists():
+        import h5py
+
+        with h5py.File(data / EPISODES, "r") as file:
+            if len(file) != total_episodes:
+                raise ValueError(f"its metadata counts {total_episodes} episodes, its file has {len(file)}")
+
+
+def _observation(space: Any, data: pathlib.Path) -> Callable[[Any], Any]:
+    """Returns the function from an episode's observations to canonical ones, by their space."""
+    from gymnasium import spaces
+
+    if isinstance(space, spaces.Dict):
+        parts = {key: _observation(subspace, data) for key, subspace in space.spaces.items()}
+        return lambda found: {key: convert(found[key]) for key, convert in parts.items()}
+    if isinstance(space, spaces.Discrete):
+        values = np.arange(space.n) + space.start
+        return lambda found: (np.asarray(found)[:, None] == values).astype(np.float32)
+    if isinstance(space, (spaces.Box, spaces.MultiBinary)):
+        return np.asarray  # The check makes all but pixels float32.
+    raise checks.DatasetError(
+        f"{data} has observations in the space {space}, and only Box, Discrete, MultiBinary and Dict of these are read."
+    )
+
+
+def _action(space: Any, data: pathlib.Path) -> Callable[[Any], np.ndarray]:
+    """Returns the function from an episode's actions to canonical ones: the inverse of `environments.gym`'s."""
+    from gymnasium import spaces
+
+    if isinstance(space, spaces.Discrete):
+        return lambda found: np.asarray(found) - space.start
+    if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating) and space.is_bounded():
+        low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+        scale, offset = (high - low) / 2, (high + low) / 2
+        scale[scale == 0] = 1  # Of a dimension with one value that value becomes 0.
+        return lambda found: (np.asarray(found) - offset) / scale
+    raise checks.DatasetError(
+        f"{data} has actions in the space {space}, and only Discrete and bounded Boxes of floats are read."
+    )
+
+
+def _discount(episode: Mapping[str, Any], where: str) -> np.ndarray:
+    """Returns [T] float32: 0 for a termination, which only the last step may be."""
+    terminations = np.asarray(episode["terminations"], bool)
+    ended = terminations | np.asarray(episode["truncations"], bool)
+    if ended[:-1].any():
+        raise checks.DatasetError(f"{where} goes on after step {int(np.argmax(ended))}, which ended it.")
+    return np.where(terminations, 0, 1).astype(np.float32)
+
+
+def ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns the leading dimensions with which a uint8 array of this shape is saved."""
+    return (1,) * (_LEAST_DIMENSIONS - len(shape))
+
+
+def _without_ones(observation: Any, spec: Any) -> Any:
+    """Takes the leading dimensions away where that gives the spec's shape; a check follows for where it does not."""
+    if isinstance(observation, Mapping) and isinstance(spec, Mapping):
+        return {key: _without_ones(value, spec.get(key)) for key, value in observation.items()}
+    if isinstance(observation, Mapping) or not isinstance(spec, types.ArraySpec) or observation.dtype != np.uint8:
+        return observation
+    fits = observation.shape[1:] == ones(spec.shape) + spec.shape
+    return observation.reshape(len(observation), *spec.shape) if fits else observation
