@@ -41,7 +41,7 @@ class Config:
     """Actions of the policy at each state, for the baseline [O]."""
 
     bootstrap: Literal["target", "sarsa"] = "target"
-    """Source of the next action: the target policy [O], or the data, to evaluate the policy that made it [J]."""
+    """Source of the next action: the target policy [O], or the data, to evaluate the policy that made it [E]."""
     num_bootstrap_actions: int = 1
     """Actions of the target policy at each bootstrap state [O]."""
 

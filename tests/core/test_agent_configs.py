@@ -39,10 +39,19 @@ def _fields(folder):
     return own, sorted(inherited)
 
 
-def test_every_field_is_read(folder, repository):
+def _sources(folder, repository, imports_of):
+    """The agent's files, core's, and the modules of other agents that it imports."""
+    own = sorted(folder.glob("*.py"))
+    imported = {".".join(name.split(".")[1:3]) for file in own for name in imports_of(file)}
+    package = repository / "acme_agents"
+    others = [file for file in package.glob("*/*.py") if f"{file.parent.name}.{file.stem}" in imported]
+    files = {*own, *others, *(package / "core").glob("*.py")}
+    return [file.read_text() for file in files if file.name != "config.py"]
+
+
+def test_every_field_is_read(folder, repository, imports_of):
     own, inherited = _fields(folder)
-    files = [*folder.glob("*.py"), *(repository / "acme_agents" / "core").glob("*.py")]
-    sources = [file.read_text() for file in files if file.name != "config.py"]
+    sources = _sources(folder, repository, imports_of)
     assert _unread(sources, [*own, *inherited]) == []
     assert _unread(sources, ["grad_norm_clip", "epsilon_st"]) == ["grad_norm_clip", "epsilon_st"]  # it would notice
 
