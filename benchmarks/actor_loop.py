@@ -179,7 +179,7 @@ def _acme_tables(experiment: Experiment) -> list[reverb.Table]:
 def _drain(connection: Any, address: str, experiment: Experiment) -> None:
     """A process that takes whatever comes through the stream, as a learner does between updates."""
     spec = environments.spec(experiment.make_environment("actor"))
-    structure = chunks.Chunk(chunks.zeros(chunks.step_spec(experiment.make_agent(), spec)), *[np.int64(0)] * 4)
+    structure = chunks.empty(chunks.step_spec(experiment.make_agent(), spec))
     stream = ChunkStream(reverb.Client(address), structure)
     connection.send("ready")
     while True:

@@ -115,6 +115,7 @@ def filled_store(agent: Agent, spec: EnvironmentSpec, num_transitions: int) -> s
             ),
             num_steps=np.int32(rows),
             num_starts=np.int32(chunks.PERIOD),
+            episode_step=np.int32(0),
             writer=np.int64(0),
             time_ns=np.int64(0),
         )

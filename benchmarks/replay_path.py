@@ -92,7 +92,7 @@ class _OurReader:
         spec = environments.spec(_EXPERIMENT.make_environment("actor"))
         agent = _EXPERIMENT.make_agent()
         steps = chunks.step_spec(agent, spec)
-        self._stream = ChunkStream(reverb.Client(address), chunks.Chunk(chunks.zeros(steps), *[np.int64(0)] * 4))
+        self._stream = ChunkStream(reverb.Client(address), chunks.empty(steps))
         self._store = store.Store(steps, agent.replay(spec))
 
     def read(self) -> int:

@@ -1,23 +1,25 @@
 """Evaluates the policy of a run, and films it."""
 
-import dataclasses
 import os
 import pathlib
 from typing import Any
 
-import jax
 import numpy as np
 
 import environments
-from acme_agents.experiments import Experiment
-from acme_agents.runtime import checkpoint
+from acme_agents.experiments import policies
 
 _VIDEO_SUFFIXES = (".mp4", ".gif")
 _FRAMES_PER_SECOND = 50
 
 
 def evaluate(
-    run_dir: pathlib.Path, *, episodes: int = 10, seed: int = 0, video: pathlib.Path | None = None
+    run_dir: pathlib.Path,
+    *,
+    episodes: int = 10,
+    seed: int = 0,
+    video: pathlib.Path | None = None,
+    config: Any = None,
 ) -> np.ndarray:
     """Runs the deterministic policy of a run's newest checkpoint.
 
@@ -26,9 +28,10 @@ def evaluate(
       episodes: how many to run.
       seed: of the environment and the actor; the same one gives the same episodes.
       video: .mp4 or .gif file to film every step of all episodes to.
+      config: the agent's, if not as it was in the run.
 
     Returns:
-      [episodes] float64, the episode returns.
+      [objectives, episodes] float64, the episode returns.
 
     Raises:
       ValueError: no run, no checkpoint or no episodes, or a video of another format.
@@ -38,8 +41,7 @@ def evaluate(
         raise ValueError(f"--episodes must be at least 1, not {episodes}.")
     if video is not None and video.suffix not in _VIDEO_SUFFIXES:
         raise ValueError(f"A video is written as {' or '.join(_VIDEO_SUFFIXES)}, not {video.suffix or 'a bare name'}.")
-    experiment = dataclasses.replace(Experiment.from_run_dir(run_dir), seed=seed)
-    params = load_params(experiment, run_dir)
+    experiment, params = policies.load(run_dir, seed=seed, config=config)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from acme_agents.experiments.acting import Evaluator  # Imports TensorFlow.
 
@@ -49,22 +51,7 @@ def evaluate(
     else:
         finished = _film(evaluator, params, episodes, video)
     assert finished is not None  # Nothing stops it.
-    return np.array([episode.episode_return for episode in finished])
-
-
-def load_params(experiment: Experiment, run_dir: pathlib.Path) -> Any:
-    """The parameters that actors of a run's newest checkpoint use.
-
-    Raises:
-      ValueError: the run has no checkpoint, or none that can be read.
-    """
-    spec = experiment.environment_spec()
-    core = experiment.make_agent().learner(spec)
-    template = jax.eval_shape(core.init, jax.ShapeDtypeStruct((2,), "uint32"))
-    found = checkpoint.load(run_dir / checkpoint.DIRECTORY, template)
-    if found is None:
-        raise ValueError(f"{run_dir} has no checkpoint yet: let it train for longer.")
-    return core.params(found[0])
+    return np.array([(episode.episode_return, *episode.other_returns) for episode in finished]).T
 
 
 def _film(evaluator: Any, params: Any, episodes: int, video: pathlib.Path) -> Any:

@@ -1,4 +1,4 @@
-"""The command line: `acme-agents train | evaluate | plot | list`."""
+"""The command line: `acme-agents train | evaluate | collect | plot | list`."""
 
 import contextlib
 import dataclasses
@@ -16,6 +16,7 @@ Distributed reinforcement learning in JAX.
 
   train AGENT     train an agent in an environment; `acme-agents train mpo --help` lists every option
   evaluate RUN    run the policy of a run directory, and film it with --video
+  collect RUN     write episodes of a run directory's policy as a dataset
   plot RUN...     draw the learning curves of run directories
   list            list agents and environments
 """
@@ -25,16 +26,32 @@ Distributed reinforcement learning in JAX.
 class Train:
     """Train an agent in an environment."""
 
-    env: str
-    """Environment: control:DOMAIN:TASK, gym:ID, gym:MODULE:ID or probe:NAME; `acme-agents list` has them."""
+    env: str | None = None
+    """Environment: control:DOMAIN:TASK, gym:ID, gym:MODULE:ID or probe:NAME; `acme-agents list` has them. With
+    --dataset it may be left out where the dataset says which it is from."""
     launcher: Literal["in-process", "processes"] = "in-process"
     """Where it runs: all in this process, or as Launchpad processes of this machine."""
     actors: int = 1
     """Actor processes; with --launcher in-process there is one actor."""
     steps: int | None = None
-    """Environment steps of all actors together (1,000,000 unless --updates is given)."""
+    """Environment steps of all actors together (1,000,000 unless --updates is given; with --dataset none, and all
+    learning is offline)."""
     updates: int | None = None
     """Learner updates; with --steps, whichever ends first."""
+    dataset: str | None = None
+    """Dataset to learn from: a Minari dataset, a D4RL HDF5 file or an RL Unplugged TFRecord set."""
+    offline_updates: int = 0
+    """With --dataset and --steps: updates on the dataset alone before the actors begin."""
+    dataset_share: float = 0.5
+    """With --dataset and --steps: the share of each batch that is drawn from the dataset, once the actors act."""
+    keep_good: float = 1.0
+    """Fraction of the dataset's good episodes to learn from (RL Unplugged: a third); the others are all kept."""
+    good_return: float | None = None
+    """Return from which an episode is good (default: halfway between the dataset's lowest and highest)."""
+    teacher: str | None = None
+    """Run directory whose policy teaches, for agents that learn from one."""
+    record: str | None = None
+    """Where to write the run's whole history when it ends, as a Minari dataset."""
     seed: int = 0
     """Seed of everything random."""
     run_dir: pathlib.Path | None = None
@@ -42,7 +59,7 @@ class Train:
     resume: bool = False
     """Continue the run in --run-dir from its newest checkpoint; what is not given is as it was."""
     eval_every: int = 10_000
-    """Environment steps between evaluations; 0 for none."""
+    """Environment steps between evaluations, each offline update counting as one; 0 for none."""
     eval_episodes: int = 10
     """Episodes of each evaluation."""
     checkpoint_seconds: float = 120.0
@@ -67,6 +84,26 @@ class Evaluate:
     """Seed of the environment."""
     video: pathlib.Path | None = None
     """File to film the episodes to, .mp4 or .gif; needs a GL library."""
+    config: Any = None
+    """Configuration of the agent, as it was unless given: such as the trade-off of a conditioned policy."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Collect:
+    """Write episodes of the policy of a run's newest checkpoint as a Minari dataset."""
+
+    run_dir: tyro.conf.Positional[pathlib.Path]
+    """Run directory."""
+    dataset: pathlib.Path
+    """Directory to write the dataset to."""
+    steps: int = 10_000
+    """Environment steps at least: whole episodes are written until there are so many."""
+    explore: bool = False
+    """Act as the run's actors do, rather than as its evaluator."""
+    seed: int = 0
+    """Seed of the environment."""
+    config: Any = None
+    """Configuration of the agent, as it was unless given: such as the trade-off of a conditioned policy."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command line; exits with 0, or with 1 or 2 and one sentence on standard error."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     sys.path.append(os.getcwd())  # so that a module of the user's can be named as an agent
-    commands = {"train": _train, "evaluate": _evaluate, "plot": _plot, "list": _list}
+    commands = {"train": _train, "evaluate": _evaluate, "collect": _collect, "plot": _plot, "list": _list}
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_DESCRIPTION, end="")
         sys.exit(0 if arguments else 2)
@@ -124,29 +161,14 @@ def _train(arguments: list[str]) -> None:
         )
     agent, *options = arguments
     config_type = agents.load(agent).Config
-    typed: Any = dataclasses.make_dataclass(
-        "Train", [("config", config_type, dataclasses.field(default_factory=config_type))], bases=(Train,), frozen=True
-    )
-    typed.__doc__ = Train.__doc__
+    typed = _with_config(Train, config_type())
     program = f"acme-agents train {agent}"
     train = tyro.cli(typed, prog=program, args=options)
     if train.resume and train.run_dir is not None:  # What is not given is then as it was.
         before = Experiment.from_run_dir(train.run_dir)
         if before.agent == agent:
             train = tyro.cli(typed, prog=program, args=options, default=typed(**_flags(before)))
-    steps = train.steps if train.steps is not None or train.updates is not None else Experiment.max_steps
-    experiment = Experiment(
-        agent=agent,
-        environment=train.env,
-        config=train.config,
-        seed=train.seed,
-        num_actors=train.actors,
-        max_steps=steps,
-        max_updates=train.updates,
-        eval_every=train.eval_every,
-        eval_episodes=train.eval_episodes,
-        checkpoint_seconds=train.checkpoint_seconds,
-    )
+    experiment = _experiment(agent, train)
     result = run(
         experiment,
         launcher=train.launcher,
@@ -163,19 +185,78 @@ def _train(arguments: list[str]) -> None:
         print(f"finished; run directory {result.run_dir}")
 
 
+# The fields of an experiment whose flag has another name.
+_FLAGS = {"environment": "env", "num_actors": "actors", "max_steps": "steps", "max_updates": "updates"}
+
+
+def _experiment(agent: str, train: Any) -> Any:
+    """The experiment that the flags describe."""
+    from acme_agents import datasets
+    from acme_agents.experiments import Experiment
+
+    names = [field.name for field in dataclasses.fields(Experiment) if field.name != "agent"]
+    fields = {name: getattr(train, _FLAGS.get(name, name)) for name in names}
+    if train.dataset is not None and train.env is None:
+        fields["environment"] = datasets.environment(train.dataset)
+    if fields["environment"] is None:
+        told = f" ({train.dataset} does not say which it is from)" if train.dataset is not None else ""
+        raise ValueError(f"Name an environment{told}: --env ENVIRONMENT; `acme-agents list` has them.")
+    if train.steps is None and train.dataset is not None:
+        fields["max_steps"] = 0
+    elif train.steps is None and train.updates is None:
+        fields["max_steps"] = Experiment.max_steps
+    return Experiment(agent=agent, **fields)
+
+
 def _flags(experiment: Any) -> dict[str, Any]:
     """The flags that would give an experiment, its agent aside."""
-    renamed = {"environment": "env", "num_actors": "actors", "max_steps": "steps", "max_updates": "updates"}
     fields = {field.name: getattr(experiment, field.name) for field in dataclasses.fields(experiment)}
-    return {renamed.get(name, name): value for name, value in fields.items() if name != "agent"}
+    return {_FLAGS.get(name, name): value for name, value in fields.items() if name != "agent"}
+
+
+def _with_config(options: Any, config: Any) -> Any:
+    """The options of a command, with `config` and its fields as the default of theirs."""
+    field = ("config", type(config), dataclasses.field(default_factory=lambda: config))
+    typed = dataclasses.make_dataclass(options.__name__, [field], bases=(options,), frozen=True)
+    typed.__doc__ = options.__doc__
+    return typed
+
+
+def _of_run(options: Any, arguments: list[str]) -> Any:
+    """Parses the options of a command whose first argument is a run directory, whose configuration they may change."""
+    from acme_agents.experiments import Experiment
+
+    if arguments and not arguments[0].startswith("-"):
+        options = _with_config(options, Experiment.from_run_dir(pathlib.Path(arguments[0])).config)
+    return tyro.cli(options, prog=f"acme-agents {options.__name__.lower()}", args=arguments)
 
 
 def _evaluate(arguments: list[str]) -> None:
     from launch.evaluate import evaluate
 
-    options = tyro.cli(Evaluate, prog="acme-agents evaluate", args=arguments)
-    returns = evaluate(options.run_dir, episodes=options.episodes, seed=options.seed, video=options.video)
-    print(f"episode return {returns.mean():.1f}, standard deviation {returns.std():.1f}, over {len(returns)} episodes")
+    options = _of_run(Evaluate, arguments)
+    returns = evaluate(
+        options.run_dir, episodes=options.episodes, seed=options.seed, video=options.video, config=options.config
+    )
+    for i, (mean, std) in enumerate(zip(returns.mean(axis=1), returns.std(axis=1))):
+        objective = f" of objective {i + 1}" if len(returns) > 1 else ""
+        episodes = f"over {returns.shape[1]} episodes"
+        print(f"episode return{objective} {mean:.1f}, standard deviation {std:.1f}, {episodes}")
+
+
+def _collect(arguments: list[str]) -> None:
+    from launch.collect import collect
+
+    options = _of_run(Collect, arguments)
+    returns = collect(
+        options.run_dir,
+        options.dataset,
+        steps=options.steps,
+        explore=options.explore,
+        seed=options.seed,
+        config=options.config,
+    )
+    print(f"{options.dataset}: {len(returns)} episodes, mean return {returns.mean():.1f}")
 
 
 def _plot(arguments: list[str]) -> None:

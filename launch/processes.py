@@ -72,11 +72,10 @@ def run(
       RuntimeError: a worker kept dying.
     """
     replay_port, learner_port = _ports(port)
-    nodes = [
-        Node("replay", 0, f"localhost:{replay_port}"),
-        Node("learner", 0, f"localhost:{learner_port}"),
-        *(Node("actor", index, None) for index in range(experiment.num_actors)),
-    ]
+    nodes = [Node("learner", 0, f"localhost:{learner_port}")]
+    if not experiment.is_offline:
+        nodes.insert(0, Node("replay", 0, f"localhost:{replay_port}"))
+        nodes += [Node("actor", index, None) for index in range(experiment.num_actors)]
     if experiment.eval_every:
         nodes.append(Node("evaluator", 0, None))
     supervisor = _Supervisor(experiment, run_dir, nodes, wandb, display)

@@ -65,6 +65,8 @@ def run(
     os.environ.setdefault("MUJOCO_GL", "disable")
     directory = pathlib.Path(run_dir) if run_dir is not None else run_dir_lib.default(experiment)
     memory = check(experiment)
+    if experiment.record is not None and not resume and pathlib.Path(experiment.record).exists():
+        raise ValueError(f"{experiment.record} is there already: record to another path.")
     with run_dir_lib.opened(directory, experiment, resume=resume), _stop_on_signals() as stop:
         title = f"{experiment.agent} on {experiment.environment}"
         with display_lib.make_display(title=title) as display:
@@ -87,21 +89,26 @@ def check(experiment: Experiment) -> str:
     """Checks everything that can be checked before anything is started.
 
     Returns:
-      A line on the memory that the replay takes.
+      A line on the memory that the replay takes, or on the dataset.
 
     Raises:
-      ValueError: the environment does not exist or does not suit the agent, or the replay would not fit into memory.
+      ValueError: the environment does not exist or does not suit the agent, the dataset does not exist, or the replay
+        would not fit into memory.
     """
     environments.check(experiment.environment)
     agent = experiment.make_agent()
     spec = experiment.environment_spec()
-    replay = agent.replay(spec)
+    steps, replay = chunks.step_spec(agent, spec), experiment.replay_spec(spec)
+    if experiment.dataset is not None and not pathlib.Path(experiment.dataset).exists():
+        raise ValueError(f"There is no dataset {experiment.dataset}: give the path of one that is there.")
+    if experiment.is_offline:
+        return f"learning from {experiment.dataset}"
     if experiment.max_steps is not None and experiment.max_steps <= replay.min_size:
         raise ValueError(
             f"The budget of {experiment.max_steps:,} environment steps ends before training begins, which waits for "
             f"{replay.min_size:,} transitions in replay: give more --steps."
         )
-    return sizes.check_memory(chunks.step_spec(agent, spec), replay)
+    return sizes.check_memory(steps, replay)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import importlib.util
 from types import ModuleType
 
 # A module offers `Config`, a frozen dataclass, and `make(config)`; the first line of its docstring is its description.
-AGENTS = {"bc": "acme_agents.bc", "crr": "acme_agents.crr", "mpo": "acme_agents.mpo"}
+AGENTS = {name: f"acme_agents.{name}" for name in ("bc", "crr", "dime", "mpo")}
 
 
 def load(name: str) -> ModuleType:

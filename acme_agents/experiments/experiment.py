@@ -1,7 +1,9 @@
 """What to run, as plain data: it travels to every process and is written to the run directory."""
 
 import dataclasses
+import inspect
 import json
+import math
 import pathlib
 import types
 import typing
@@ -11,7 +13,7 @@ import dm_env
 import numpy as np
 
 import environments
-from acme_agents.core.interfaces import Agent
+from acme_agents.core.interfaces import DATASET, REPLAY, Agent, ReplaySpec
 from acme_agents.core.types import EnvironmentSpec
 from acme_agents.experiments import agents
 from acme_agents.runtime.coordinator import Budget
@@ -27,6 +29,8 @@ class Experiment:
     """Name of the agent, or of a module that offers one."""
     environment: str
     """Name of the environment: control:DOMAIN:TASK, gym:ID or probe:NAME."""
+    dataset: str | None = None
+    """Dataset to learn from: a Minari dataset, a D4RL HDF5 file or an RL Unplugged TFRecord set."""
     config: Any = None
     """The agent's configuration; its defaults if left out."""
     seed: int = 0
@@ -34,11 +38,23 @@ class Experiment:
     num_actors: int = 1
     """Actors that act side by side (one in a single process)."""
     max_steps: int | None = 1_000_000
-    """Environment steps of all actors together; None for no limit."""
+    """Environment steps of all actors together; None for no limit, and 0 for no actors: all learning is offline."""
     max_updates: int | None = None
-    """Learner updates; None for no limit."""
+    """Learner updates, offline ones included; None for no limit."""
+    offline_updates: int = 0
+    """Updates on the dataset alone before the actors begin; where there are none, all updates are."""
+    dataset_share: float = 0.5
+    """Of each batch while there are actors: the chance of each transition to be drawn from the dataset."""
+    keep_good: float = 1.0
+    """Fraction of the dataset's good episodes to learn from (RL Unplugged: a third); the others are all kept."""
+    good_return: float | None = None
+    """Return from which an episode is good; None for halfway between the dataset's lowest and highest."""
+    teacher: str | None = None
+    """Run directory whose policy teaches, for agents that learn from one."""
+    record: str | None = None
+    """Where the run's whole history goes when it ends, as a Minari dataset; None for nowhere."""
     eval_every: int = 10_000
-    """Environment steps between evaluations; 0 for none."""
+    """Environment steps between evaluations, each offline update counting as one; 0 for none."""
     eval_episodes: int = 10
     """Episodes of each evaluation."""
     checkpoint_seconds: float = 120.0
@@ -51,8 +67,9 @@ class Experiment:
             raise ValueError("The run would never end: give --steps or --updates.")
         for name, least, value in (
             ("The number of actors", 1, self.num_actors),
-            ("The budget of environment steps", 1, self.max_steps),
+            ("The budget of environment steps", 0 if self.dataset else 1, self.max_steps),
             ("The budget of updates", 1, self.max_updates),
+            ("The number of offline updates", 0, self.offline_updates),
             ("The steps between evaluations", 0, self.eval_every),
             ("The number of evaluation episodes", 1, self.eval_episodes),
             ("The seconds between checkpoints", 0, self.checkpoint_seconds),
@@ -60,10 +77,43 @@ class Experiment:
         ):
             if value is not None and value < least:
                 raise ValueError(f"{name} must be at least {least}, not {value}.")
+        if self.is_offline and self.max_updates is None:
+            raise ValueError("The run would never end: without environment steps it needs --updates.")
+        if self.dataset is None and self.offline_updates:
+            raise ValueError("There is nothing to do offline updates on: give --dataset.")
+        if not 0 <= self.dataset_share < 1:
+            raise ValueError(f"The dataset's share must lie in [0, 1), not {self.dataset_share}.")
+        if self.is_offline and self.record is not None:
+            raise ValueError("There is nothing to record: nobody acts in this run.")
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether nobody acts, and all learning is from the dataset."""
+        return self.max_steps == 0
 
     def make_agent(self) -> Agent:
-        """Makes the agent."""
-        return agents.load(self.agent).make(self.config)
+        """Makes the agent.
+
+        Raises:
+          ValueError: there is a teacher, and the agent learns from none.
+        """
+        make = agents.load(self.agent).make
+        if self.teacher is None:
+            return make(self.config)
+        if "teacher" not in inspect.signature(make).parameters:
+            raise ValueError(f"The agent {self.agent} learns from no teacher: leave --teacher out.")
+        from acme_agents.experiments import policies  # It makes the teacher's experiment.
+
+        return make(self.config, teacher=policies.teacher(pathlib.Path(self.teacher)))
+
+    def replay_spec(self, spec: EnvironmentSpec) -> ReplaySpec:
+        """The agent's replay, its sources those that this experiment has."""
+        replay = self.make_agent().replay(spec)
+        if self.dataset is None:
+            return replay
+        sources = {DATASET: 1.0} if self.is_offline else {DATASET: self.dataset_share, REPLAY: 1 - self.dataset_share}
+        sources = {name: share for name, share in sources.items() if share}
+        return dataclasses.replace(replay, sources=sources)
 
     def make_environment(
         self, role: str, index: int = 0, start: int = 0, *, render: bool = False
@@ -88,7 +138,9 @@ class Experiment:
 
     def budget(self) -> Budget:
         """When the run ends and when it is evaluated."""
-        return Budget(self.max_steps, self.max_updates, self.eval_every, self.num_actors)
+        offline_updates = math.inf if self.is_offline else self.offline_updates
+        num_actors = 0 if self.is_offline else self.num_actors
+        return Budget(self.max_steps, self.max_updates, self.eval_every, num_actors, offline_updates)
 
     def to_json(self) -> str:
         """The experiment as `config.json` has it."""

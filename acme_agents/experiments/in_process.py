@@ -43,18 +43,72 @@ def run(
       on_status: called after every chunk and evaluation.
     """
     experiment = dataclasses.replace(experiment, num_actors=1)
+    if experiment.is_offline:
+        _Turns(experiment, LearnerRun(experiment, run_dir, None, wandb=wandb), stop, on_status).run()
+        return
     server = reverb.Server(
         program.make_tables(experiment), checkpointer=tables.make_checkpointer(program.replay_directory(run_dir))
     )
     client = reverb.Client(f"localhost:{server.port}")
     try:
         learner_run = LearnerRun(experiment, run_dir, client, wandb=wandb)
-        _Turns(experiment, learner_run, client, stop, on_status).run()
+        _ActingTurns(experiment, learner_run, client, stop, on_status).run()
     finally:
         server.stop()
 
 
 class _Turns:
+    """The learner and the evaluator, where nobody acts."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        learner_run: LearnerRun,
+        stop: threading.Event,
+        on_status: Callable[[Status], None],
+    ):
+        self._evaluator = acting.Evaluator(experiment) if experiment.eval_every else None
+        self._learner_run = learner_run
+        self._coordinator = learner_run.coordinator
+        self._stop = stop
+        self._on_status = on_status
+
+    def run(self) -> None:
+        """Runs to the end, or until it is stopped; leaves a checkpoint."""
+        while self._coordinator.phase is Phase.TRAINING:
+            if self._stop.is_set():
+                self._coordinator.stop()
+            elif self._learner_run.is_over():
+                self._learner_run.finish_training()
+            else:
+                self._turn()
+        self._learner_run.save()
+        if self._coordinator.phase is Phase.EVALUATING:
+            self._evaluate()
+            if self._stop.is_set():
+                self._coordinator.stop()
+            self._learner_run.save()
+        self._on_status(self._coordinator.status())
+        self._learner_run.close()
+
+    def _turn(self) -> None:
+        """Learns a little offline."""
+        self._learner_run.step()
+        self._evaluate()
+
+    def _evaluate(self) -> None:
+        """Runs the evaluation that is due, if one is."""
+        orders = self._coordinator.evaluator_sync()
+        if self._evaluator is not None and orders.evaluation is not None and orders.snapshot is not None:
+            self._on_status(self._coordinator.status()._replace(phase="evaluating"))
+            params = variables.unpack(orders.snapshot)
+            episodes = self._evaluator.evaluate(orders.evaluation, params, self._stop)
+            if episodes is not None:
+                self._coordinator.evaluation_report(orders.evaluation, episodes)
+        self._on_status(self._coordinator.status())
+
+
+class _ActingTurns(_Turns):
     """One actor and the learner, each acting on what the other has just done."""
 
     def __init__(
@@ -65,41 +119,33 @@ class _Turns:
         stop: threading.Event,
         on_status: Callable[[Status], None],
     ):
+        super().__init__(experiment, learner_run, stop, on_status)
         start = learner_run.coordinator.actor_steps
         environment = experiment.make_environment("actor", 0, start)
         self._actor, self._writer = acting.make_actor(experiment, environment, client, 0, start, stop)
         self._loop = EnvironmentLoop(environment, self._actor)
-        self._evaluator = acting.Evaluator(experiment) if experiment.eval_every else None
-        self._learner_run = learner_run
-        self._coordinator = learner_run.coordinator
-        self._stop = stop
-        self._on_status = on_status
+        self._began = False
         self._life = os.urandom(6).hex()
         self._steps = self._num_episodes = self._num_chunks = 0
         self._granted: float = 0
 
     def run(self) -> None:
-        self._sync()
-        self._learn()
-        while self._coordinator.phase is Phase.TRAINING:
-            if self._stop.is_set():
-                self._coordinator.stop()
-            elif self._learner_run.is_over():
-                self._learner_run.finish_training()
-            elif self._steps >= self._granted:
-                self._learn()
-                self._sync(closed=True)
-            else:
-                self._act()
-        self._learner_run.save()
-        if self._coordinator.phase is Phase.EVALUATING:
-            self._evaluate()
-            if self._stop.is_set():
-                self._coordinator.stop()
-            self._learner_run.save()
-        self._on_status(self._coordinator.status())
-        self._learner_run.close()
+        super().run()
         self._writer.close()
+
+    def _turn(self) -> None:
+        """Learns offline while there is that to do; then lets the actor take a step, and the learner follow."""
+        if self._coordinator.is_offline:
+            super()._turn()
+        elif not self._began:
+            self._began = True
+            self._sync()
+            self._learn()
+        elif self._steps >= self._granted:
+            self._learn()
+            self._sync(closed=True)
+        else:
+            self._act()
 
     def _act(self) -> None:
         """Takes one step; after one that completed a chunk, the learner has its turn."""
@@ -127,14 +173,3 @@ class _Turns:
             pass
         # A copy: the learner's next update takes the buffers.
         self._actor.params = jax.tree.map(jnp.copy, self._learner_run.learner.params())
-
-    def _evaluate(self) -> None:
-        """Runs the evaluation that is due, if one is."""
-        orders = self._coordinator.evaluator_sync()
-        if self._evaluator is not None and orders.evaluation is not None and orders.snapshot is not None:
-            self._on_status(self._coordinator.status()._replace(phase="evaluating"))
-            params = variables.unpack(orders.snapshot)
-            episodes = self._evaluator.evaluate(orders.evaluation, params, self._stop)
-            if episodes is not None:
-                self._coordinator.evaluation_report(orders.evaluation, episodes)
-        self._on_status(self._coordinator.status())

@@ -7,10 +7,16 @@ import time
 
 import reverb
 
+from acme_agents import datasets
+from acme_agents.core.types import EnvironmentSpec, Step
 from acme_agents.experiments.experiment import Experiment
+from acme_agents.experiments.recording import Recorder
+from acme_agents.replay import chunks, store
+from acme_agents.replay.intake import Intake
+from acme_agents.replay.store import StoreState
 from acme_agents.runtime import checkpoint, variables
 from acme_agents.runtime.coordinator import Coordinator
-from acme_agents.runtime.learner import Learner, LearnerState
+from acme_agents.runtime.learner import MAX_UPDATES, Learner, LearnerState
 from acme_agents.runtime.loggers import RunLogger
 
 _LOG_PERIOD = 200  # updates between rows of learner.csv
@@ -20,24 +26,45 @@ _PUBLISH_PERIOD = 32  # updates between snapshots of the parameters
 class LearnerRun:
     """A learner with its coordinator, log and checkpoints."""
 
-    def __init__(self, experiment: Experiment, run_dir: pathlib.Path, client: reverb.Client, *, wandb: bool = False):
+    def __init__(
+        self, experiment: Experiment, run_dir: pathlib.Path, client: reverb.Client | None, *, wandb: bool = False
+    ):
         """Makes the learner, and continues from the newest checkpoint if there is one.
 
         Args:
           experiment: what to run.
           run_dir: its directory.
-          client: of the replay server; what its durable table holds is collected.
+          client: of the replay server, whose durable table's chunks are collected; None where nobody acts.
           wandb: whether to log to W&B.
+
+        Raises:
+          DatasetError: the experiment's dataset cannot be learned from.
         """
         self._experiment = experiment
         self._directory = run_dir / checkpoint.DIRECTORY
         self._client = client
         agent = experiment.make_agent()
         spec = experiment.environment_spec()
-        self.learner = Learner(agent, spec, client, experiment.seed)
+        replay, steps, budget = experiment.replay_spec(spec), chunks.step_spec(agent, spec), experiment.budget()
+        self._recorder = Recorder(experiment, run_dir) if experiment.record is not None else None
+        dataset = _load(experiment, spec, steps) if experiment.dataset is not None else None
+        intake = None
+        if client is not None:
+            tolerance = float(MAX_UPDATES * replay.batch_size)
+            on_new = self._recorder.add if self._recorder is not None else lambda new: None
+            intake = Intake(steps, replay, client, tolerance=tolerance, on_new=on_new)
+        self.learner = Learner(
+            agent.learner(spec),
+            replay,
+            experiment.seed,
+            intake=intake,
+            dataset=dataset,
+            offline_updates=budget.offline_updates,
+        )
         self._publisher = variables.Publisher()
         logger = RunLogger(run_dir, wandb=wandb, config=dataclasses.asdict(experiment))
-        self.coordinator = Coordinator(experiment.budget(), self._publisher, logger, agent.replay(spec).max_size)
+        capacity = self.learner.replay_size + (replay.max_size if intake is not None else 0)
+        self.coordinator = Coordinator(budget, self._publisher, logger, capacity)
         self._logger = logger
         found = checkpoint.load(self._directory, self.learner.save().training)
         if found is None:
@@ -46,7 +73,9 @@ class LearnerRun:
             training, meta = found
             self.learner.restore(LearnerState(training, meta["learner"]))
             self.coordinator.restore(meta["coordinator"])
-        self.learner.collect()
+        known = [] if intake is None else intake.collect()
+        if self._recorder is not None:
+            self._recorder.restore(0 if found is None else found[1]["recorded_pieces"], known)
         self._saved_at = time.monotonic()
         self._published = self.learner.steps
         self._report()
@@ -82,31 +111,58 @@ class LearnerRun:
         Raises:
           CheckpointError: the disk did not take it.
         """
-        try:
-            self._client.checkpoint()
-        except Exception as error:  # Reverb raises what its status code says.
-            if answers(self._client):
-                raise checkpoint.CheckpointError(
-                    f"the replay server cannot write its checkpoint ({str(error).splitlines()[0]}); the one before it "
-                    "is intact: free some space, then continue with --resume."
-                ) from error
-            logging.warning("The replay server is away; its newest checkpoint is older than the learner's.")
+        if self._client is not None:
+            _checkpoint(self._client)
         state = self.learner.save()
-        meta = {"learner": state.counts, "coordinator": self.coordinator.save()}
+        meta = {
+            "learner": state.counts,
+            "coordinator": self.coordinator.save(),
+            "recorded_pieces": 0 if self._recorder is None else self._recorder.save(),
+        }
         checkpoint.save(self._directory, self.learner.steps, state.training, meta)
         self._saved_at = time.monotonic()
 
     def close(self) -> None:
-        """Closes the log."""
+        """Closes the log, and writes the dataset if the run is recorded."""
         self._logger.close()
+        if self._recorder is not None:
+            self._recorder.close()
 
     def _publish(self) -> None:
         self._publisher.publish(self.learner.steps, self.learner.params())
         self._published = self.learner.steps
 
     def _report(self) -> None:
-        rate = self.learner.rate
-        self.coordinator.learner_report(self.learner.steps, self.learner.replay_size, rate.samples_per_insert())
+        learner = self.learner
+        self.coordinator.learner_report(learner.steps, learner.replay_size, learner.samples_per_insert)
+
+
+def _load(experiment: Experiment, spec: EnvironmentSpec, steps: Step) -> StoreState:
+    """The experiment's dataset, on the device."""
+    assert experiment.dataset is not None
+    trajectories = datasets.load(
+        experiment.dataset,
+        spec,
+        keep_good=experiment.keep_good,
+        good_return=experiment.good_return,
+        seed=experiment.seed,
+    )
+    num_steps = sum(len(trajectory.discount) for trajectory in trajectories)
+    logging.info("%s: %s episodes, %s steps.", experiment.dataset, f"{len(trajectories):,}", f"{num_steps:,}")
+    return store.from_trajectories(steps, trajectories)
+
+
+def _checkpoint(client: reverb.Client) -> None:
+    """Has the replay server write a checkpoint; only a warning while it is away."""
+    try:
+        client.checkpoint()
+    except Exception as error:  # Reverb raises what its status code says.
+        if answers(client):
+            raise checkpoint.CheckpointError(
+                f"the replay server cannot write its checkpoint ({str(error).splitlines()[0]}); the one before it "
+                "is intact: free some space, then continue with --resume."
+            ) from error
+        logging.warning("The replay server is away; its newest checkpoint is older than the learner's.")
 
 
 def answers(client: reverb.Client, timeout: int = 1) -> bool:

@@ -13,7 +13,7 @@ from acme_agents.runtime import checkpoint
 
 
 def make_program(experiment: Experiment, run_dir: pathlib.Path, *, wandb: bool = False) -> lp.Program:
-    """Makes the program: a Reverb server, the learner, the actors and, if there are evaluations, the evaluator.
+    """Makes the program: the learner; a Reverb server and the actors, unless all learning is offline; and an evaluator.
 
     Args:
       experiment: what to run.
@@ -21,18 +21,21 @@ def make_program(experiment: Experiment, run_dir: pathlib.Path, *, wandb: bool =
       wandb: whether to log to W&B.
     """
     program = lp.Program(experiment.agent)
-    with program.group("replay"):
-        replay = program.add_node(
-            lp.ReverbNode(
-                functools.partial(make_tables, experiment),
-                functools.partial(tables.make_checkpointer, replay_directory(run_dir)),
+    replay = None
+    if not experiment.is_offline:
+        with program.group("replay"):
+            replay = program.add_node(
+                lp.ReverbNode(
+                    functools.partial(make_tables, experiment),
+                    functools.partial(tables.make_checkpointer, replay_directory(run_dir)),
+                )
             )
-        )
     with program.group("learner"):
         learner = program.add_node(lp.CourierNode(workers.LearnerWorker, experiment, run_dir, wandb, replay))
-    with program.group("actor"):
-        for index in range(experiment.num_actors):
-            program.add_node(lp.PyClassNode(workers.ActorWorker, experiment, index, replay, learner))
+    if not experiment.is_offline:
+        with program.group("actor"):
+            for index in range(experiment.num_actors):
+                program.add_node(lp.PyClassNode(workers.ActorWorker, experiment, index, replay, learner))
     if experiment.eval_every:
         with program.group("evaluator"):
             program.add_node(lp.PyClassNode(workers.EvaluatorWorker, experiment, learner))

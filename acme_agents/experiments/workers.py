@@ -30,10 +30,10 @@ _CLOSING_SECONDS = 30.0  # that an actor waits for its last report to be taken
 class LearnerWorker:
     """The learner's process. Its public methods but `run` are the coordinator's, offered to the others by Courier."""
 
-    def __init__(self, experiment: Experiment, run_dir: pathlib.Path, wandb: bool, client: reverb.Client):
-        """Makes the learner; waits until the replay server answers."""
+    def __init__(self, experiment: Experiment, run_dir: pathlib.Path, wandb: bool, client: reverb.Client | None):
+        """Makes the learner; waits until the replay server, if there is one, answers."""
         self._stop = launchpad.stop_event()
-        while not answers(client) and not self._stop.is_set():
+        while client is not None and not answers(client) and not self._stop.is_set():
             self._stop.wait(_IDLE_SECONDS)
         self._run = LearnerRun(experiment, run_dir, client, wandb=wandb)
         coordinator = self._run.coordinator

@@ -51,7 +51,7 @@ def expectation_weights(q_values: Array, temperature: Array) -> Array:
     return jax.lax.stop_gradient(jax.nn.softmax(q_values / temperature, axis=0))
 
 
-def temperature_loss(q_values: Array, temperature: Array, epsilon: float) -> Array:
+def temperature_loss(q_values: Array, temperature: Array, epsilon: float | Array) -> Array:
     """The E-step's dual: `eta (epsilon + mean_b logsumexp_n(q_n / eta) - log N)`, minimised over eta.
 
     Args:
@@ -63,6 +63,16 @@ def temperature_loss(q_values: Array, temperature: Array, epsilon: float) -> Arr
     q_values = jax.lax.stop_gradient(q_values)
     log_mean_exp = jax.nn.logsumexp(q_values / temperature, axis=0) - jnp.log(q_values.shape[0])
     return temperature * (epsilon + jnp.mean(log_mean_exp))
+
+
+def e_step(q_values: Array, temperature: Array, epsilon: float | Array) -> tuple[Array, Array]:
+    """One objective's E-step: its weights, [N, B], and its temperature's loss, []; arguments as of the two above."""
+    return expectation_weights(q_values, temperature), temperature_loss(q_values, temperature, epsilon)
+
+
+def out_of_bounds(actions: Array) -> Array:
+    """The objective that keeps actions inside [-1, 1]: `-||a - clip(a, -1, 1)||_2`; [N, B, A] to [N, B]."""
+    return -jnp.linalg.norm(actions - jnp.clip(actions, -1.0, 1.0), axis=-1)
 
 
 def weighted_cross_entropy(weights: Array, actions: Array, policy: Gaussian) -> Array:
@@ -99,6 +109,56 @@ def weights_kl(weights: Array) -> Array:
     return jnp.mean(jnp.sum(weights * jnp.log(weights * weights.shape[0] + _EPSILON), axis=0))
 
 
+def m_step(
+    duals: Duals,
+    online: Gaussian,
+    target: Gaussian,
+    actions: Array,
+    weights: Array,
+    *,
+    epsilon_mean: float,
+    epsilon_stddev: float,
+) -> tuple[Array, dict[str, Array]]:
+    """Fits the policy to weighted actions inside two trust regions: the loss of the policy and of both multipliers.
+
+    The policy's mean is fitted under the target's standard deviation and its standard deviation around the target's
+    mean, each with a KL constraint of its own.
+
+    Args:
+      duals: the dual variables, of which the alphas are read.
+      online: policy that is trained, [B, A].
+      target: policy at the middle of the trust regions, [B, A].
+      actions: [N, B, A].
+      weights: [N, B], of any sum.
+      epsilon_mean: KL bound through the mean, per dimension, in nats.
+      epsilon_stddev: KL bound through the standard deviation, per dimension, in nats.
+
+    Returns:
+      The loss, [], and its metrics; a metric `kl_*_ratio` is the measured KL over its bound.
+    """
+    chex.assert_shape(actions, (*weights.shape, online.mean.shape[-1]))
+    target = jax.lax.stop_gradient(target)
+    moved_mean = Gaussian(online.mean, target.stddev)
+    moved_stddev = Gaussian(target.mean, online.stddev)
+    loss_policy = weighted_cross_entropy(weights, actions, moved_mean)
+    loss_policy += weighted_cross_entropy(weights, actions, moved_stddev)
+
+    kl_mean = jnp.mean(distributions.kl_divergence(target, moved_mean), axis=0)  # [A]
+    kl_stddev = jnp.mean(distributions.kl_divergence(target, moved_stddev), axis=0)
+    penalty_mean, dual_mean = constraint_losses(kl_mean, positive(duals.log_alpha_mean), epsilon_mean)
+    penalty_stddev, dual_stddev = constraint_losses(kl_stddev, positive(duals.log_alpha_stddev), epsilon_stddev)
+
+    metrics = {
+        "loss_policy": loss_policy,
+        "kl_mean_ratio": jnp.mean(kl_mean) / epsilon_mean,
+        "kl_stddev_ratio": jnp.mean(kl_stddev) / epsilon_stddev,
+        "alpha_mean": jnp.mean(positive(duals.log_alpha_mean)),
+        "alpha_stddev": jnp.mean(positive(duals.log_alpha_stddev)),
+        "policy_stddev": jnp.mean(online.stddev),
+    }
+    return loss_policy + penalty_mean + penalty_stddev + dual_mean + dual_stddev, metrics
+
+
 def mpo_loss(
     duals: Duals,
     online: Gaussian,
@@ -111,11 +171,9 @@ def mpo_loss(
     epsilon_mean: float,
     epsilon_stddev: float,
 ) -> tuple[Array, dict[str, Array]]:
-    """The whole loss, over the online policy and the dual variables.
+    """The whole loss, over the online policy and the dual variables: E-step, action penalty, M-step.
 
-    The policy's mean is fitted under the target's standard deviation and its standard deviation around the target's
-    mean, each with a KL constraint of its own. The penalty's weights are added to those of the values, not averaged,
-    as Acme's MPO does.
+    The penalty's weights are added to those of the values, not averaged, as Acme's MPO does.
 
     Args:
       duals: the dual variables.
@@ -131,38 +189,17 @@ def mpo_loss(
     Returns:
       The loss, [], and its metrics; a metric `kl_*_ratio` is the measured KL over its bound.
     """
-    chex.assert_shape(actions, (*q_values.shape, online.mean.shape[-1]))
-    target = jax.lax.stop_gradient(target)
-
     temperature = positive(duals.log_temperature)
-    weights = expectation_weights(q_values, temperature)
-    loss_temperature = temperature_loss(q_values, temperature, epsilon)
+    weights, loss_temperature = e_step(q_values, temperature, epsilon)
     metrics = {"temperature": temperature, "kl_q_ratio": weights_kl(weights) / epsilon}
 
     if epsilon_penalty is not None:
         penalty_temperature = positive(duals.log_penalty_temperature)
-        penalty = -jnp.linalg.norm(actions - jnp.clip(actions, -1.0, 1.0), axis=-1)  # [N, B]
-        weights = weights + expectation_weights(penalty, penalty_temperature)
-        loss_temperature += temperature_loss(penalty, penalty_temperature, epsilon_penalty)
+        penalty_weights, loss_penalty = e_step(out_of_bounds(actions), penalty_temperature, epsilon_penalty)
+        weights += penalty_weights
+        loss_temperature += loss_penalty
 
-    moved_mean = Gaussian(online.mean, target.stddev)
-    moved_stddev = Gaussian(target.mean, online.stddev)
-    loss_policy = weighted_cross_entropy(weights, actions, moved_mean)
-    loss_policy += weighted_cross_entropy(weights, actions, moved_stddev)
-
-    kl_mean = jnp.mean(distributions.kl_divergence(target, moved_mean), axis=0)  # [A]
-    kl_stddev = jnp.mean(distributions.kl_divergence(target, moved_stddev), axis=0)
-    penalty_mean, dual_mean = constraint_losses(kl_mean, positive(duals.log_alpha_mean), epsilon_mean)
-    penalty_stddev, dual_stddev = constraint_losses(kl_stddev, positive(duals.log_alpha_stddev), epsilon_stddev)
-
-    metrics |= {
-        "loss_policy": loss_policy,
-        "loss_temperature": loss_temperature,
-        "kl_mean_ratio": jnp.mean(kl_mean) / epsilon_mean,
-        "kl_stddev_ratio": jnp.mean(kl_stddev) / epsilon_stddev,
-        "alpha_mean": jnp.mean(positive(duals.log_alpha_mean)),
-        "alpha_stddev": jnp.mean(positive(duals.log_alpha_stddev)),
-        "policy_stddev": jnp.mean(online.stddev),
-    }
-    loss = loss_policy + penalty_mean + penalty_stddev + dual_mean + dual_stddev + loss_temperature
-    return loss, metrics
+    loss, m_step_metrics = m_step(
+        duals, online, target, actions, weights, epsilon_mean=epsilon_mean, epsilon_stddev=epsilon_stddev
+    )
+    return loss + loss_temperature, metrics | m_step_metrics | {"loss_temperature": loss_temperature}

@@ -38,8 +38,8 @@ def make_networks(config: Config, spec: EnvironmentSpec) -> Networks:
     """
     if spec.reward.shape:
         raise ValueError(
-            f"MPO needs one reward, and this environment has a vector of {spec.reward.shape[0]}: choose an environment "
-            "with a scalar reward."
+            f"MPO needs one reward, and this environment has a vector of {spec.reward.shape[0]}: choose the agent "
+            "dime, which is MPO for several, or an environment with a scalar reward."
         )
     if spec.action.num_values is not None:
         raise ValueError(

@@ -21,6 +21,7 @@ class Chunk(NamedTuple):
     steps: Step  # [T, ...], T = PERIOD + n; rows from `num_steps` on are padding
     num_steps: Any  # [] int32, rows in use
     num_starts: Any  # [] int32, the first so many rows each begin a transition
+    episode_step: Any  # [] int32, steps of the episode before the first row
     writer: Any  # [] int64, one random number for each writer's life
     time_ns: Any  # [] int64, nanoseconds since the epoch; grows from each chunk of a writer to its next
 
@@ -57,6 +58,11 @@ def num_rows(replay: ReplaySpec) -> int:
 def zeros(steps: Step, *leading: int) -> Step:
     """Zero arrays of shape [*leading, ...] for a step's spec."""
     return jax.tree.map(lambda s: np.zeros((*leading, *s.shape), s.dtype), steps)
+
+
+def empty(steps: Step) -> Chunk:
+    """A chunk without anything in it, for its pytree structure."""
+    return Chunk(zeros(steps), **dict.fromkeys(Chunk._fields[1:], np.int64(0)))
 
 
 def nbytes(steps: Step) -> int:

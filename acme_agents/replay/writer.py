@@ -50,6 +50,7 @@ class ChunkWriter:
         self._observation_leaves = jax.tree.leaves(self._buffer.observation)
         self._extras_leaves = jax.tree.leaves(self._buffer.extras)
         self._num_rows = 0
+        self._episode_step = 0  # of the buffer's first row
         self._time_ns = 0
         self.num_chunks = 0  # written so far
 
@@ -60,7 +61,7 @@ class ChunkWriter:
           ValueError: the observation does not match the environment's spec.
         """
         chunks.check(self._spec, timestep.observation)
-        self._num_rows = 0
+        self._num_rows = self._episode_step = 0
         self._observation = timestep.observation
 
     def observe(self, action: Any, timestep: dm_env.TimeStep, extras: Any = ()) -> None:
@@ -113,6 +114,7 @@ class ChunkWriter:
             steps=jax.tree.map(np.copy, self._buffer),
             num_steps=np.int32(self._num_rows),
             num_starts=np.int32(num_starts),
+            episode_step=np.int32(self._episode_step),
             writer=np.int64(self._id),
             time_ns=np.int64(self._time_ns),
         )
@@ -126,6 +128,7 @@ class ChunkWriter:
         for buffer in self._leaves:
             buffer[:kept] = buffer[num_starts : self._num_rows]
         self._num_rows = kept
+        self._episode_step += num_starts
 
     def _wait(self, in_flight: int) -> None:
         while not self._stop.is_set():

@@ -1,6 +1,6 @@
 """An agent's `ActorCore` as an `acme.core.Actor`."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import acme
 import dm_env
@@ -9,13 +9,22 @@ import numpy as np
 
 from acme_agents.core.interfaces import ActorCore
 from acme_agents.core.types import Array, Key, Observation, Params
-from acme_agents.replay.writer import ChunkWriter
+
+
+class Writer(Protocol):
+    """Where an actor's steps go."""
+
+    def observe_first(self, timestep: dm_env.TimeStep) -> None:
+        """Takes an episode's first time step."""
+
+    def observe(self, action: Any, timestep: dm_env.TimeStep, extras: Any) -> None:
+        """Takes a step: the action, what it led to, and what the actor said of it."""
 
 
 class Actor(acme.core.Actor):
     """Acts by the jitted core on the CPU, with whatever parameters it was given last, and writes what happens."""
 
-    def __init__(self, core: ActorCore, key: Key, writer: ChunkWriter | None = None):
+    def __init__(self, core: ActorCore, key: Key, writer: Writer | None = None):
         """Initialises an actor.
 
         Args:

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -40,22 +41,11 @@ def save(directory: pathlib.Path, step: int, tree: Any, meta: dict[str, Any]) ->
       CheckpointError: the disk did not take it; whatever was there before still is.
     """
     path = directory / f"{step:012d}.npz"
-    partial = path.with_suffix(".partial")
     arrays = {f"{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
     arrays[_META] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
-    archive = io.BytesIO()  # A full disk then meets a plain write; an archive would try once more when it is collected.
-    np.savez(archive, **arrays)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(archive.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        _sync_directory(directory)
+        write_arrays(path, arrays)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
         before = steps(directory)
         intact = f"the one at update {before[-1]} is intact" if before else "there is none before it"
         raise CheckpointError(
@@ -67,6 +57,29 @@ def save(directory: pathlib.Path, step: int, tree: Any, meta: dict[str, Any]) ->
     for left_by_a_kill in directory.glob("*.partial"):
         left_by_a_kill.unlink(missing_ok=True)
     return path
+
+
+def write_arrays(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes an .npz file, its directory too, that is either whole or not there.
+
+    Raises:
+      OSError: the disk did not take it.
+    """
+    archive = io.BytesIO()  # A full disk then meets a plain write; an archive would try once more when it is collected.
+    np.savez(archive, **arrays)
+    partial = path.with_suffix(".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(archive.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        _sync_directory(path.parent)
+    except OSError:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
 
 
 def steps(directory: pathlib.Path) -> list[int]:

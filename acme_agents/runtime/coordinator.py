@@ -38,14 +38,17 @@ class Budget:
     Attributes:
       max_steps: environment steps of all actors together; None for no limit.
       max_updates: learner updates; None for no limit.
-      eval_every: environment steps between evaluations; 0 for no evaluation, not even a final one.
+      eval_every: environment steps between evaluations, each offline update counting as one; 0 for no evaluation, not
+        even a final one.
       num_actors: actors that must have closed before a run is over.
+      offline_updates: updates before the actors begin; infinite where there are none.
     """
 
     max_steps: int | None
     max_updates: int | None
     eval_every: int
     num_actors: int
+    offline_updates: float = 0
 
 
 class ActorReport(NamedTuple):
@@ -125,10 +128,13 @@ class Coordinator:
                 life[1] = report.num_episodes
                 for episode in report.episodes[-new:]:
                     self._returns.append(episode.episode_return)
-                    self._log("actor", episode_return=episode.episode_return, episode_length=episode.length)
+                    others = dict(zip(_other_returns(episode), episode.other_returns))
+                    self._log("actor", episode_return=episode.episode_return, episode_length=episode.length, **others)
             if report.closed:
                 self._closed.add(report.name)
             over = self._phase is not Phase.TRAINING
+            if not over and self.is_offline:  # Wait.
+                return ActorOrders(False, False, 0, None, self.actor_steps)
             allowance = self._grant(report)
             snapshot = self._publisher.newer_than(report.version)
             return ActorOrders(over or allowance == 0, over, allowance, snapshot, self.actor_steps)
@@ -159,6 +165,9 @@ class Coordinator:
                     "episode_return_max": float(returns.max()),
                     "episode_length": float(np.mean([episode.length for episode in episodes])),
                     "episodes": len(episodes),
+                    **dict(
+                        zip(_other_returns(episodes[0]), np.mean([e.other_returns for e in episodes], axis=0).tolist())
+                    ),
                 },
             )
             self._evaluation_return = float(returns.mean())
@@ -171,7 +180,9 @@ class Coordinator:
         """How far the run is."""
         with self._lock:
             phase = self._phase.value
-            if self._phase is Phase.TRAINING and not self._learner_steps:
+            if self._phase is Phase.TRAINING and self.is_offline:
+                phase = "learning offline"
+            elif self._phase is Phase.TRAINING and self._learner_steps <= self._budget.offline_updates:
                 phase = "filling replay"
             elif self._phase is Phase.TRAINING and self.steps_used_up():
                 phase = "learning what is left"
@@ -214,9 +225,14 @@ class Coordinator:
         limit = self._budget.max_updates
         return None if limit is None else max(0, limit - self._learner_steps)
 
+    @property
+    def is_offline(self) -> bool:
+        """Whether the next update draws from a dataset alone, and the actors wait."""
+        return self._learner_steps < self._budget.offline_updates
+
     def steps_used_up(self) -> bool:
         """Whether every actor has used its share of the step budget and written everything."""
-        return len(self._closed) >= self._budget.num_actors
+        return 0 < self._budget.num_actors <= len(self._closed)
 
     def learner_report(self, steps: int, replay_size: int, samples_per_insert: float | None) -> None:
         """Takes the learner's counts."""
@@ -295,12 +311,13 @@ class Coordinator:
         if self._pending_evaluation is not None or not self._budget.eval_every:
             return
         final = self._phase is Phase.EVALUATING
-        due = self._phase is Phase.TRAINING and self.actor_steps >= self._next_evaluation
+        progress = self.actor_steps + int(min(self._learner_steps, self._budget.offline_updates))
+        due = self._phase is Phase.TRAINING and progress >= self._next_evaluation
         snapshot = self._publisher.newer_than(None)
         if not (final or due) or snapshot is None:
             return
         number = self._evaluations + 1
-        self._next_evaluation = self.actor_steps - self.actor_steps % self._budget.eval_every + self._budget.eval_every
+        self._next_evaluation = progress - progress % self._budget.eval_every + self._budget.eval_every
         self._pending_evaluation = (number, snapshot, self._counts())
         self._ordered_evaluation, self._ordered_version = number, snapshot.version
         if final:
@@ -318,3 +335,8 @@ class Coordinator:
 
     def _walltime(self) -> float:
         return self._walltime_before + time.monotonic() - self._began
+
+
+def _other_returns(episode: Episode) -> list[str]:
+    """Column names of the returns of all objectives but the first."""
+    return [f"episode_return_{i}" for i, _ in enumerate(episode.other_returns, start=1)]

@@ -1,6 +1,8 @@
-"""An agent's `LearnerCore` as an `acme.core.Learner`, fed from a replay server through a store of its own."""
+"""An agent's `LearnerCore` as an `acme.core.Learner`, fed from a replay server, a dataset or both."""
 
+import dataclasses
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,12 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from acme_agents.core.interfaces import REPLAY, Agent, LearnerCore, ReplaySpec, TrainingState
-from acme_agents.core.types import Array, EnvironmentSpec, Key, Params
-from acme_agents.replay import chunks, store
-from acme_agents.replay.rate import RateControl
+from acme_agents.core.interfaces import DATASET, REPLAY, LearnerCore, ReplaySpec, TrainingState
+from acme_agents.core.types import Array, Key, Params
+from acme_agents.replay import store
+from acme_agents.replay.intake import Intake
 from acme_agents.replay.store import StoreState
-from acme_agents.replay.stream import ChunkStream
 
 Held = Mapping[str, StoreState]  # a store for each source
 
@@ -29,34 +30,45 @@ class LearnerState(NamedTuple):
 
 
 class Learner(acme.core.Learner):
-    """Takes in chunks, and does the updates that the samples-per-insert ratio allows.
+    """Does the updates that its sources allow: offline ones as they are asked for, online ones as experience comes in.
 
     Every update draws its batch by a key made from the seed and the update's number, so an interrupted learner goes on
     exactly as it would have.
     """
 
-    def __init__(self, agent: Agent, spec: EnvironmentSpec, client: Any, seed: int):
-        """Initialises an untrained learner and allocates its store.
+    def __init__(
+        self,
+        core: LearnerCore,
+        replay: ReplaySpec,
+        seed: int,
+        *,
+        intake: Intake | None = None,
+        dataset: StoreState | None = None,
+        offline_updates: float = 0,
+    ):
+        """Initialises an untrained learner.
 
         Args:
-          agent: the agent.
-          spec: the environment's.
-          client: `reverb.Client` of the replay server.
+          core: the agent's functions.
+          replay: the agent's, its sources those that there are.
           seed: of the training state and of what is sampled.
+          intake: what actors see; None where nobody acts.
+          dataset: what was recorded before; None for none.
+          offline_updates: the first so many updates draw from the dataset alone, whatever the sources' shares; infinite
+            where nobody acts.
         """
-        self._core = agent.learner(spec)
-        self._replay = agent.replay(spec)
+        self._core = core
+        self._replay = replay
         init_key, self._sample_key = jax.random.split(jax.random.PRNGKey(seed))
         self._state = jax.jit(self._core.init)(init_key)
         self._steps = 0
-        steps = chunks.step_spec(agent, spec)
-        self._store = store.Store(steps, self._replay)
-        self._client = client
-        self._structure = chunks.Chunk(chunks.zeros(steps), *[np.int64(0)] * 4)
-        self._stream = ChunkStream(client, self._structure)
-        self._rate = RateControl(self._replay, tolerance=float(MAX_UPDATES * self._replay.batch_size))
-        self._update = make_update(self._core, self._replay)
+        self.intake = intake
+        self._dataset = dataset
+        self._dataset_size = 0 if dataset is None else int(dataset.size)
+        self._offline_updates = offline_updates
         self._metrics: dict[str, Array] = {}
+        self._update_online = make_update(core, replay)
+        self._update_offline = make_update(core, _only(DATASET, replay))
 
     @property
     def steps(self) -> int:
@@ -64,17 +76,22 @@ class Learner(acme.core.Learner):
         return self._steps
 
     @property
-    def rate(self) -> RateControl:
-        """The counts of what was inserted and sampled."""
-        return self._rate
+    def replay_size(self) -> int:
+        """Transitions to draw from now."""
+        return self._dataset_size + (0 if self.intake is None else self.intake.size)
 
     @property
-    def replay_size(self) -> int:
-        """Transitions in the store."""
-        return self._store.size
+    def samples_per_insert(self) -> float | None:
+        """The ratio measured so far; None where there is none."""
+        return None if self.intake is None else self.intake.rate.samples_per_insert()
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether the next update draws from the dataset alone."""
+        return self._steps < self._offline_updates
 
     def step(self, max_updates: int | None = None) -> int:
-        """Takes in what waits, as far as it may come in, and does at most `MAX_UPDATES` updates.
+        """Does at most `MAX_UPDATES` updates, after it has taken in what they wait for.
 
         Args:
           max_updates: fewer than that; None for no further limit.
@@ -82,33 +99,32 @@ class Learner(acme.core.Learner):
         Returns:
           How many updates were done; 0 when there is nothing to do.
         """
-        self._take_in()
-        num_updates = min(
-            self._rate.updates_allowed(), MAX_UPDATES, MAX_UPDATES if max_updates is None else max_updates
+        offline = self.is_offline
+        if offline:
+            allowed = self._offline_updates - self._steps
+        else:
+            assert self.intake is not None
+            allowed = self.intake.take_in()
+        num_updates = int(min(allowed, MAX_UPDATES, math.inf if max_updates is None else max_updates))
+        if not num_updates:
+            return 0
+        update = self._update_offline if offline else self._update_online
+        self._state, self._metrics = update(
+            self._state, self._held(), self._sample_key, np.int32(self._steps), np.int32(num_updates)
         )
-        if not self._store.size:  # Updates may be owed after a resume on a replay server that has nothing.
-            num_updates = 0
-        if num_updates:
-            self._state, self._metrics = self._update(
-                self._state, self._held(), self._sample_key, np.int32(self._steps), np.int32(num_updates)
-            )
-            jax.block_until_ready(self._metrics)
-            self._steps += num_updates
-            self._rate.sampled += num_updates * self._replay.batch_size
+        jax.block_until_ready(self._metrics)
+        self._steps += num_updates
+        if not offline:
+            assert self.intake is not None
+            self.intake.rate.sampled += num_updates * self._replay.batch_size
         return num_updates
 
     def compile(self) -> None:
         """Compiles the update now rather than when the first is done, by one whose result is dropped."""
         state = jax.tree.map(jnp.copy, self._state)
-        held = {name: source._replace(size=jnp.int32(1)) for name, source in self._held().items()}
-        self._update(state, held, self._sample_key, np.int32(0), np.int32(1))
-
-    def collect(self) -> None:
-        """Fills the store with what it held, from the replay server's durable table: once, before the first step.
-
-        What is new to the learner there comes in with the steps that follow, as the ratio allows.
-        """
-        self._store.insert(self._stream.collect())  # They were counted when they first came.
+        held = {name: source._replace(size=jnp.maximum(source.size, 1)) for name, source in self._held().items()}
+        update = self._update_offline if self.is_offline else self._update_online
+        update(state, held, self._sample_key, np.int32(0), np.int32(1))
 
     def metrics(self) -> dict[str, float]:
         """The metrics of the newest updates, each averaged over one call into JAX."""
@@ -124,34 +140,23 @@ class Learner(acme.core.Learner):
 
     def save(self) -> LearnerState:
         """What `restore` continues from; its arrays are copies."""
-        counts = {
-            "learner_steps": self._steps,
-            "inserted": self._rate.inserted,
-            "sampled": self._rate.sampled,
-            "delivered": {str(writer): time for writer, time in self._stream.delivered().items()},
-        }
+        counts = {"learner_steps": self._steps, "intake": None if self.intake is None else self.intake.save()}
         return LearnerState(jax.tree.map(np.asarray, self._state), counts)
 
     def restore(self, state: LearnerState) -> None:
-        """Continues from a checkpoint; `collect` then brings back the store."""
+        """Continues from a checkpoint."""
         self._state = jax.tree.map(jnp.array, state.training)
-        counts = state.counts
-        self._steps = counts["learner_steps"]
-        self._rate.inserted, self._rate.sampled = counts["inserted"], counts["sampled"]
-        delivered = {int(writer): time for writer, time in counts["delivered"].items()}
-        self._stream = ChunkStream(self._client, self._structure, delivered)
+        self._steps = state.counts["learner_steps"]
+        if self.intake is not None and state.counts["intake"] is not None:
+            self.intake.restore(state.counts["intake"])
 
-    def _held(self) -> dict[str, StoreState]:
-        """What batches are drawn from."""
-        return {REPLAY: self._store.state}
+    def _held(self) -> Held:
+        held = {REPLAY: self.intake.state if self.intake is not None else None, DATASET: self._dataset}
+        return {name: state for name, state in held.items() if state is not None}
 
-    def _take_in(self) -> None:
-        """Inserts what waits and may come in, until it allows an update."""
-        while (room := self._rate.room()) or not self._store.size:
-            new = self._stream.poll(1 + int(room / chunks.PERIOD))
-            self._rate.inserted += self._store.insert(new)
-            if not new or self._rate.updates_allowed():
-                return
+
+def _only(source: str, replay: ReplaySpec) -> ReplaySpec:
+    return dataclasses.replace(replay, sources={source: 1.0})
 
 
 def make_update(core: LearnerCore, replay: ReplaySpec) -> Any:

@@ -46,7 +46,7 @@ def finished_run(tmp_path: pathlib.Path, template_run: pathlib.Path) -> pathlib.
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("fly",), "error: Unknown command 'fly': choose train, evaluate, plot, list.\n"),
+        (("fly",), "error: Unknown command 'fly': choose train, evaluate, collect, plot, list.\n"),
         (("train", "mp0", "--env", "probe:sign"), "error: Unknown agent 'mp0': did you mean 'mpo'?\n"),
         (("train", "json", "--env", "probe:sign"), "offers no agent: it has no Config and no make.\n"),
         (("train", "mpo", "--env", "control:cartpole:swing"), "did you mean swingup?\n"),

@@ -86,7 +86,7 @@ class Replay:
     def __init__(self, port: int, replay: ReplaySpec = REPLAY, steps: Step = STEPS):
         self.address, self.replay, self.steps = f"localhost:{port}", replay, steps
         self.client = reverb.Client(self.address)
-        self.structure = chunks.Chunk(chunks.zeros(steps), *[np.int64(0)] * 4)
+        self.structure = chunks.empty(steps)
 
     def writer(self, **kwargs) -> ChunkWriter:
         return ChunkWriter(self.client, self.steps, self.replay, **kwargs)

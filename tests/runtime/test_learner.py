@@ -62,15 +62,15 @@ def test_the_ratio_is_held_after_every_step(replay):
         if i % 10 == 0:
             writer.flush()
             num_updates += learner.step()
-            rate = learner.rate
+            rate = learner.intake.rate
             assert rate.sampled <= max(0, RATIO * (rate.inserted - MIN_SIZE))
             assert rate.sampled == num_updates * BATCH
     while done := learner.step():
         num_updates += done
     writer.close()
-    assert learner.replay_size == learner.rate.inserted == 600
-    assert learner.rate.sampled == learner.steps * BATCH == num_updates * BATCH == 2 * 500
-    assert learner.rate.samples_per_insert() == RATIO
+    assert learner.replay_size == learner.intake.rate.inserted == 600
+    assert learner.intake.rate.sampled == learner.steps * BATCH == num_updates * BATCH == 2 * 500
+    assert learner.intake.rate.samples_per_insert() == RATIO
 
 
 def test_one_step_does_few_updates_and_no_more_than_it_is_told(replay):
@@ -88,12 +88,12 @@ def test_nothing_comes_in_while_the_updates_lag(replay):
     learner.step(max_updates=1)
     toys.fill(replay, 2, seed=1)
     lag = MAX_UPDATES * BATCH + RATIO * PERIOD  # the tolerance and a chunk
-    while learner.rate.inserted < 500:
-        before = learner.rate.inserted
-        waits = RATIO * (before - MIN_SIZE) - learner.rate.sampled >= MAX_UPDATES * BATCH
+    while learner.intake.rate.inserted < 500:
+        before = learner.intake.rate.inserted
+        waits = RATIO * (before - MIN_SIZE) - learner.intake.rate.sampled >= MAX_UPDATES * BATCH
         learner.step(max_updates=1)
-        assert RATIO * (learner.rate.inserted - MIN_SIZE) - learner.rate.sampled <= lag
-        assert not (waits and learner.rate.inserted > before)
+        assert RATIO * (learner.intake.rate.inserted - MIN_SIZE) - learner.intake.rate.sampled <= lag
+        assert not (waits and learner.intake.rate.inserted > before)
 
 
 def test_the_seed_decides_every_bit(replay):
@@ -101,7 +101,7 @@ def test_the_seed_decides_every_bit(replay):
     states = []
     for seed in (3, 3, 4):
         learner = toys.learner(replay, seed)
-        learner.collect()
+        learner.intake.collect()
         _train(learner, 12)
         states.append(learner.save())
     _assert_same(states[0], states[1])
@@ -115,10 +115,10 @@ def test_how_updates_are_grouped_and_compiling_first_make_no_difference(replay):
     other.compile()
     _assert_same(before, other.save())
     for learner in (plain, other):
-        learner.collect()
+        learner.intake.collect()
         for _ in range(6):  # All of it comes in before the first update.
             learner.step(max_updates=0)
-    assert plain.rate.inserted == other.rate.inserted == 150
+    assert plain.intake.rate.inserted == other.intake.rate.inserted == 150
     _train(plain, 12)
     _train(other, 12, stride=5)
     _assert_same(plain.save(), other.save())
@@ -128,7 +128,7 @@ def test_how_updates_are_grouped_and_compiling_first_make_no_difference(replay):
 def test_every_update_has_a_batch_of_its_own(replay):
     toys.fill(replay, 6)
     learner = toys.learner(replay)
-    learner.collect()
+    learner.intake.collect()
     drawn = []
     for _ in range(5):
         learner.step(max_updates=1)
@@ -139,7 +139,7 @@ def test_every_update_has_a_batch_of_its_own(replay):
 def test_what_is_saved_stays_as_it_was(replay):
     toys.fill(replay, 6)
     learner = toys.learner(replay)
-    learner.collect()
+    learner.intake.collect()
     _train(learner, 2)
     state = learner.save()
     copy = LearnerState(jax.tree.map(np.array, state.training), dict(state.counts))
@@ -152,10 +152,10 @@ def test_what_is_saved_stays_as_it_was(replay):
 def test_a_learner_whose_store_was_lost_waits_for_data(replay):
     """The checkpoint says that updates are owed, and the replay server, begun anew, has nothing to learn from."""
     learner = toys.learner(replay)
-    counts = {"learner_steps": 5, "inserted": 200, "sampled": 40, "delivered": {}}
+    counts = {"learner_steps": 5, "intake": {"inserted": 200, "sampled": 40, "delivered": {}}}
     learner.restore(LearnerState(learner.save().training, counts))
     before = learner.save()
-    learner.collect()
+    learner.intake.collect()
     assert learner.step() == 0
     _assert_same(before, learner.save())
     toys.fill(replay, 1)
@@ -182,9 +182,9 @@ def test_killed_and_resumed_it_gets_where_it_would_have_got_bit_for_bit(replay, 
     resumed = toys.learner(replay, agent=toys.MPO)
     training, counts = checkpoint.load(tmp_path, resumed.save().training)
     resumed.restore(LearnerState(training, counts))
-    assert (resumed.steps, resumed.rate.inserted, resumed.rate.sampled) == (20, 250, 20 * BATCH)
-    resumed.collect()
-    assert (resumed.replay_size, resumed.rate.inserted) == (250, 250)  # Fifty more wait for their turn.
+    assert (resumed.steps, resumed.intake.rate.inserted, resumed.intake.rate.sampled) == (20, 250, 20 * BATCH)
+    resumed.intake.collect()
+    assert (resumed.replay_size, resumed.intake.rate.inserted) == (250, 250)  # Fifty more wait for their turn.
     _train(resumed, 40, stride=2)
 
     with toys.serve() as same_data:
@@ -192,8 +192,9 @@ def test_killed_and_resumed_it_gets_where_it_would_have_got_bit_for_bit(replay, 
         uninterrupted = toys.learner(same_data, agent=toys.MPO)
         _train(uninterrupted, 40, stride=2)
     _assert_same(resumed.save(), uninterrupted.save())
-    for name in ("learner_steps", "inserted", "sampled"):
-        assert resumed.save().counts[name] == uninterrupted.save().counts[name]
+    assert resumed.steps == uninterrupted.steps
+    for name in ("inserted", "sampled"):
+        assert resumed.save().counts["intake"][name] == uninterrupted.save().counts["intake"][name]
     assert _differ(LearnerState(training, counts), resumed.save())
 
 
@@ -206,21 +207,21 @@ def test_what_came_after_the_checkpoint_is_counted_once_when_resumed(replay):
     toys.fill(replay, 3, seed=1)
     while learner.step():
         pass
-    assert learner.rate.inserted == 350
+    assert learner.intake.rate.inserted == 350
     resumed = toys.learner(replay)
     resumed.restore(state)
-    resumed.collect()
-    assert resumed.rate.inserted == resumed.replay_size == state.counts["inserted"] < 350
+    resumed.intake.collect()
+    assert resumed.intake.rate.inserted == resumed.replay_size == state.counts["intake"]["inserted"] < 350
     while resumed.step():
         pass
-    assert resumed.rate.inserted == resumed.replay_size == 350
-    assert resumed.rate.sampled == RATIO * (350 - MIN_SIZE) - (RATIO * (350 - MIN_SIZE)) % BATCH
+    assert resumed.intake.rate.inserted == resumed.replay_size == 350
+    assert resumed.intake.rate.sampled == RATIO * (350 - MIN_SIZE) - (RATIO * (350 - MIN_SIZE)) % BATCH
 
 
 def test_parameters_can_be_copied_before_the_next_step_overwrites_them(replay):
     toys.fill(replay, 6)
     learner = toys.learner(replay)
-    learner.collect()
+    learner.intake.collect()
     copy = jax.tree.map(jnp.copy, learner.params())
     expected = learner.get_variables(["policy"])[0]
     _train(learner, 4)

@@ -11,7 +11,8 @@ from acme_agents import mpo
 from acme_agents.core.interfaces import ActorCore, LearnerCore, NStep, ReplaySpec, UpdateOutput
 from acme_agents.core.types import EnvironmentSpec
 from acme_agents.replay import chunks
-from acme_agents.runtime.learner import Learner
+from acme_agents.replay.intake import Intake
+from acme_agents.runtime.learner import MAX_UPDATES, Learner
 from tests.replay import toys
 
 ENVIRONMENT = "probe:reach"  # episodes of 50 steps: two chunks each
@@ -71,7 +72,9 @@ def serve(**kwargs):
 
 
 def learner(replay: toys.Replay, seed: int = 0, agent=LINEAR) -> Learner:
-    return Learner(agent, SPEC, replay.client, seed)
+    tolerance = float(MAX_UPDATES * REPLAY.batch_size)
+    intake = Intake(chunks.step_spec(agent, SPEC), REPLAY, replay.client, tolerance=tolerance)
+    return Learner(agent.learner(SPEC), REPLAY, seed, intake=intake)
 
 
 def write_random(writer, num_episodes: int, seed: int = 0):

@@ -1,0 +1,46 @@
+"""Whole episodes, put together from the chunks of many writers."""
+
+from collections.abc import Iterator, Sequence
+
+import jax
+import numpy as np
+
+from acme_agents.core.types import Trajectory
+from acme_agents.replay.chunks import Chunk
+
+
+class EpisodeAssembler:
+    """Takes chunks as they come, each writer's in order, and gives every episode when its last one is there."""
+
+    def __init__(self) -> None:
+        """Initialises with no episode begun."""
+        self._begun: dict[int, list[Chunk]] = {}  # by writer
+
+    def add(self, chunk: Chunk) -> Trajectory | None:
+        """Takes a chunk; returns the episode that it completes. An episode that lacks a chunk is dropped."""
+        writer, begun = int(chunk.writer), self._begun.pop(int(chunk.writer), [])
+        if chunk.episode_step == 0:
+            begun = []
+        elif chunk.episode_step != sum(int(before.num_starts) for before in begun):
+            return None
+        begun.append(chunk)
+        if chunk.num_starts == chunk.num_steps - 1 and chunk.steps.last[chunk.num_starts]:
+            return _trajectory(begun)
+        self._begun[writer] = begun
+        return None
+
+    def unfinished(self) -> Iterator[Trajectory]:
+        """What is there of the episodes that were begun and did not end, as if they had been cut short there."""
+        return map(_trajectory, self._begun.values())
+
+
+def _trajectory(chunks: Sequence[Chunk]) -> Trajectory:
+    """An episode from all of its chunks; the row behind the last start has its final observation."""
+    steps = [jax.tree.map(lambda x, end=chunk.num_starts: x[:end], chunk.steps) for chunk in chunks]
+    final = jax.tree.map(lambda x: x[chunks[-1].num_starts][None], chunks[-1].steps.observation)
+    return Trajectory(
+        observation=jax.tree.map(lambda *x: np.concatenate(x), *(part.observation for part in steps), final),
+        action=np.concatenate([part.action for part in steps]),
+        reward=np.concatenate([part.reward for part in steps]),
+        discount=np.concatenate([part.discount for part in steps]),
+    )

@@ -1,0 +1,88 @@
+"""What actors see, on its way into the learner: the stream, the store that it fills, and the count of both."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from acme_agents.core.interfaces import ReplaySpec
+from acme_agents.core.types import Step
+from acme_agents.replay import chunks
+from acme_agents.replay.chunks import Chunk
+from acme_agents.replay.rate import RateControl
+from acme_agents.replay.store import Store, StoreState
+from acme_agents.replay.stream import ChunkStream
+
+
+class Intake:
+    """Takes chunks from a replay server into a store of its own, as fast as samples per insert allows."""
+
+    def __init__(
+        self,
+        steps: Step,
+        replay: ReplaySpec,
+        client: Any,
+        *,
+        tolerance: float,
+        on_new: Callable[[Sequence[Chunk]], None] = lambda chunks: None,
+    ):
+        """Allocates the store.
+
+        Args:
+          steps: `chunks.step_spec` of the agent and the environment.
+          replay: the agent's.
+          client: `reverb.Client` of the replay server.
+          tolerance: how far sampling may lag before nothing more comes in, in transitions sampled.
+          on_new: called with the chunks that come in, once each.
+        """
+        self._client = client
+        self._structure = chunks.empty(steps)
+        self._stream = ChunkStream(client, self._structure)
+        self._store = Store(steps, replay)
+        self._on_new = on_new
+        self.rate = RateControl(replay, tolerance)
+
+    @property
+    def size(self) -> int:
+        """Transitions in the store."""
+        return self._store.size
+
+    @property
+    def state(self) -> StoreState:
+        """The store's, on the device."""
+        return self._store.state
+
+    def take_in(self) -> int:
+        """Inserts what waits and may come in, until it allows an update; returns the updates allowed."""
+        while (room := self.rate.room()) or not self._store.size:
+            new = self._stream.poll(1 + int(room / chunks.PERIOD))
+            self.rate.inserted += self._store.insert(new)
+            self._on_new(new)
+            if not new or self.rate.updates_allowed():
+                break
+        # Updates may be owed after a resume on a replay server that has nothing.
+        return self.rate.updates_allowed() if self._store.size else 0
+
+    def collect(self) -> list[Chunk]:
+        """Fills the store with what it held, from the replay server's durable table: once, before anything else.
+
+        What is new there comes in later, as the ratio allows.
+
+        Returns:
+          The chunks that had come in before.
+        """
+        before = self._stream.collect()
+        self._store.insert(before)  # They were counted when they first came.
+        return before
+
+    def save(self) -> dict[str, Any]:
+        """The counts, JSON-serialisable."""
+        return {
+            "inserted": self.rate.inserted,
+            "sampled": self.rate.sampled,
+            "delivered": {str(writer): time for writer, time in self._stream.delivered().items()},
+        }
+
+    def restore(self, counts: dict[str, Any]) -> None:
+        """Continues from what `save` returned; `collect` then brings back the store."""
+        self.rate.inserted, self.rate.sampled = counts["inserted"], counts["sampled"]
+        delivered = {int(writer): time for writer, time in counts["delivered"].items()}
+        self._stream = ChunkStream(self._client, self._structure, delivered)

@@ -1,0 +1,87 @@
+"""Writes episodes of a run's policy as a dataset: demonstrations, or data of known quality."""
+
+import os
+import pathlib
+from typing import Any
+
+import dm_env
+import jax
+import numpy as np
+
+from acme_agents import datasets
+from acme_agents.core.types import Trajectory
+from acme_agents.experiments import policies
+from acme_agents.runtime.loop import EnvironmentLoop, Episode
+
+
+def collect(
+    run_dir: pathlib.Path,
+    dataset: pathlib.Path,
+    *,
+    steps: int = 10_000,
+    explore: bool = False,
+    seed: int = 0,
+    config: Any = None,
+) -> np.ndarray:
+    """Writes whole episodes of the policy of a run's newest checkpoint, until there are so many steps.
+
+    Args:
+      run_dir: the run's directory.
+      dataset: the directory to write, as a Minari dataset.
+      steps: environment steps at least.
+      explore: act as the run's actors do, rather than as its evaluator.
+      seed: of the environment and the actor; the same one gives the same episodes.
+      config: the agent's, if not as it was in the run.
+
+    Returns:
+      [episodes] float64, the returns of the first objective.
+
+    Raises:
+      ValueError: no run, no checkpoint or no steps, or the dataset is there already.
+    """
+    if steps < 1:
+        raise ValueError(f"--steps must be at least 1, not {steps}.")
+    if dataset.exists():
+        raise ValueError(f"{dataset} is there already: write the dataset to another path.")
+    experiment, params = policies.load(run_dir, seed=seed, config=config)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("MUJOCO_GL", "disable")
+    from acme_agents.runtime.actor import Actor  # Imports TensorFlow.
+
+    spec = experiment.environment_spec()
+    environment = experiment.make_environment("evaluator")
+    core = experiment.make_agent().actor(spec, evaluation=not explore)
+    recorder = _Recorder()
+    actor = Actor(core, jax.random.PRNGKey(experiment.worker_seed("evaluator")), recorder)
+    actor.params = params
+    loop = EnvironmentLoop(environment, actor)
+    episodes: list[Episode] = []
+    while sum(episode.length for episode in episodes) < steps:
+        episodes.append(loop.run_episode())
+    datasets.save(
+        dataset,
+        recorder.trajectories,
+        spec,
+        environment=experiment.environment,
+        policy=f"{experiment.agent}, {'exploring' if explore else 'evaluation'} policy",
+        metadata={"experiment": experiment.to_json()},
+    )
+    return np.array([episode.episode_return for episode in episodes])
+
+
+class _Recorder:
+    """Keeps whole episodes; in the place of an actor's writer."""
+
+    def __init__(self) -> None:
+        self.trajectories: list[Trajectory] = []
+
+    def observe_first(self, timestep: dm_env.TimeStep) -> None:
+        self._observations = [timestep.observation]
+        self._steps: list[tuple[Any, Any, Any]] = []
+
+    def observe(self, action: Any, timestep: dm_env.TimeStep, extras: Any) -> None:
+        self._observations.append(timestep.observation)
+        self._steps.append((action, timestep.reward, timestep.discount))
+        if timestep.last():
+            observation = jax.tree.map(lambda *x: np.stack(x), *self._observations)
+            self.trajectories.append(Trajectory(observation, *map(np.stack, zip(*self._steps))))

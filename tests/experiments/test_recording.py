@@ -1,0 +1,82 @@
+"""A run's history is kept once, whatever dies: pieces with checkpoints, a dataset at the end."""
+
+import numpy as np
+import pytest
+
+from acme_agents import datasets
+from acme_agents.experiments import Experiment
+from acme_agents.experiments.recording import DIRECTORY, Recorder
+from tests.runtime import toys
+
+LENGTH = 50  # of probe:reach's episodes: two chunks each
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    return Experiment("mpo", toys.ENVIRONMENT, record=str(tmp_path / "data"))
+
+
+@pytest.fixture
+def chunks():
+    """Of five episodes, two each."""
+    with toys.serve() as replay:
+        toys.fill(replay, 5)
+        chunks = replay.stream().poll()
+    assert len(chunks) == 10
+    return chunks
+
+
+def _loaded(experiment):
+    return datasets.load(experiment.record, experiment.environment_spec())
+
+
+def _assert_episodes(trajectories, chunks, lengths):
+    assert [len(trajectory.reward) for trajectory in trajectories] == lengths
+    for i, trajectory in enumerate(trajectories):
+        np.testing.assert_array_equal(trajectory.reward[:32], chunks[2 * i].steps.reward[:32])
+        np.testing.assert_array_equal(trajectory.observation[:33], chunks[2 * i].steps.observation[:33])
+
+
+def test_everything_is_in_the_dataset_once(experiment, chunks, tmp_path):
+    recorder = Recorder(experiment, tmp_path)
+    for i in range(0, 10, 3):
+        recorder.add(chunks[i : i + 3])
+        recorder.save()
+    recorder.close()
+    _assert_episodes(_loaded(experiment), chunks, [LENGTH] * 5)
+    assert all(trajectory.discount[-1] == 1 for trajectory in _loaded(experiment))
+    assert datasets.environment(experiment.record) == toys.ENVIRONMENT
+
+
+def test_a_run_that_goes_on_from_a_checkpoint_drops_what_came_after_it(experiment, chunks, tmp_path):
+    killed = Recorder(experiment, tmp_path)
+    killed.add(chunks[:3])
+    assert killed.save() == 1
+    killed.add(chunks[3:8])
+    assert killed.save() == 2  # and the checkpoint that would have said so was not written
+
+    resumed = Recorder(experiment, tmp_path)
+    resumed.restore(1, chunks[:3])  # the third began an episode
+    assert len(list((tmp_path / DIRECTORY).iterdir())) == 1
+    resumed.add(chunks[3:])
+    resumed.close()
+    _assert_episodes(_loaded(experiment), chunks, [LENGTH] * 5)
+
+
+def test_what_was_going_on_at_the_end_is_cut_short(experiment, chunks, tmp_path):
+    recorder = Recorder(experiment, tmp_path)
+    recorder.add(chunks[:9])
+    recorder.save()
+    recorder.close()
+    _assert_episodes(_loaded(experiment), chunks, [LENGTH] * 4 + [32])
+
+
+def test_without_episodes_nothing_is_written(experiment, tmp_path):
+    Recorder(experiment, tmp_path).close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_nobody_acts_nothing_to_record():
+    with pytest.raises(ValueError, match="nobody acts"):
+        Experiment("mpo", toys.ENVIRONMENT, dataset="data", max_steps=0, max_updates=1, record="other")
+
