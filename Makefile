@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## make .venv from the lock files (Linux x86-64; finds or downloads Python 3.10)
 	@scripts/setup.sh
@@ -35,6 +35,21 @@ test-core: .venv-core/.installed ## the pure tests alone, on Python 3.12 and the
 	.venv-core/bin/python -m pip install --quiet --editable . pytest pytest-timeout
 	touch $@
 
+# An environment of its own: d3rlpy's gymnasium and torch's NumPy are not ours. The wheel of torch without CUDA is not on
+# PyPI; it goes in first and alone, so that nothing else is looked for in its index.
+D3RLPY := benchmarks/d3rlpy/requirements.lock
+TORCH_WHEELS ?= https://download.pytorch.org/whl/cpu/torch/
+
+bench-setup: .venv-d3rlpy/.installed ## make .venv-d3rlpy, with which benchmarks/crr.py compares
+
+.venv-d3rlpy/.installed: $(D3RLPY)
+	python=$$(scripts/find_python.sh 3.11) && "$$python" -m venv --clear .venv-d3rlpy
+	.venv-d3rlpy/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes \
+	  --find-links $(TORCH_WHEELS) --retries 1 -r <(awk '/^[a-z]/ { keep = /^(torch|setuptools)==/ } keep' $(D3RLPY))
+	.venv-d3rlpy/bin/python -m pip --disable-pip-version-check install --quiet --no-build-isolation --require-hashes \
+	  -r $(D3RLPY)
+	touch $@
+
 lint: setup ## ruff and mypy
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
@@ -46,8 +61,9 @@ format: setup ## fix what ruff can fix, and format
 
 # Keeps the versions that are there where it can; `make lock UPGRADE=--upgrade` takes the newest.
 UPGRADE ?=
+LOCK_PYTHON = 3.10
 COMPILE = "$$(scripts/find_uv.sh)" pip compile --quiet --generate-hashes --no-header --no-strip-extras \
-  --python-version 3.10 --python-platform x86_64-manylinux_2_28 $(UPGRADE)
+  --python-version $(LOCK_PYTHON) --python-platform x86_64-manylinux_2_28 $(UPGRADE)
 
 lock: ## write the lock files again from setup.py
 	$(COMPILE) setup.py --extra runtime --extra dev -o requirements.lock
@@ -55,8 +71,13 @@ lock: ## write the lock files again from setup.py
 	printf '%s\n' pip setuptools wheel uv | $(COMPILE) - -c requirements.lock -o requirements-bootstrap.lock
 	sed -i '1i # What .venv is made with, in the versions of requirements.lock. Made by `make lock`.' requirements-bootstrap.lock
 
+lock-bench: LOCK_PYTHON = 3.11
+lock-bench: ## write the lock file of .venv-d3rlpy again
+	printf '%s\n' 'd3rlpy==2.8.*' 'torch==2.13.0+cpu' | $(COMPILE) --find-links $(TORCH_WHEELS) - -o $(D3RLPY)
+	sed -i '1i # What .venv-d3rlpy is made with, for benchmarks/crr.py. Made by `make lock-bench`.' $(D3RLPY)
+
 clean: ## remove caches and build outputs; .venv and runs/ stay
-	rm -rf build *.egg-info .mypy_cache .ruff_cache .pytest_cache .venv-core .venv-uv
+	rm -rf build *.egg-info .mypy_cache .ruff_cache .pytest_cache .venv-core .venv-d3rlpy .venv-uv
 	find . -name .venv -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test test-fast test-core lint format lock clean
+.PHONY: help setup demo test test-fast test-core bench-setup lint format lock lock-bench clean

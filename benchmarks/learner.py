@@ -22,7 +22,7 @@ import pathlib
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import common
@@ -34,7 +34,7 @@ import numpy as np
 import reverb
 
 import environments
-from acme_agents.core.interfaces import Agent, LearnerCore
+from acme_agents.core.interfaces import REPLAY, Agent, LearnerCore, ReplaySpec
 from acme_agents.core.types import EnvironmentSpec, Transition
 from acme_agents.experiments import Experiment, program
 from acme_agents.experiments.learner_run import LearnerRun
@@ -86,7 +86,7 @@ def _contestants(critic: str, replay_size: int, seconds: float) -> Iterator[dict
     batch = store.sample_uniform(held.state, jax.random.PRNGKey(0), config.batch_size, agent.replay(spec).experience)
     contestants = {
         "bare": measure_updates(agent.learner(spec), make_bare_update(agent.learner(spec)), batch, seconds),
-        "gather": _gathering(agent, spec, held, seconds),
+        "gather": measure_gathering(agent.learner(spec), agent.replay(spec), {REPLAY: held.state}, seconds),
     }
     if critic == "mixture":
         reference = iid.make(dataclasses.replace(config, num_return_samples=128)).learner(spec)
@@ -98,7 +98,7 @@ def _contestants(critic: str, replay_size: int, seconds: float) -> Iterator[dict
         run = LearnerRun(experiment, run_dir, reverb.Client(address))
         while run.learner.steps < 10 * learner_lib.MAX_UPDATES:  # Fills replay, compiles, and settles.
             run.step()
-        contestants["end2end"] = functools.partial(_end_to_end, run, seconds)
+        contestants["end2end"] = functools.partial(end_to_end, run, seconds)
         yield contestants
         run.close()
 
@@ -157,14 +157,16 @@ def measure_updates(core: LearnerCore, update: Any, batch: Transition, seconds: 
     return lambda: _milliseconds(step, seconds)
 
 
-def _gathering(agent: Agent, spec: EnvironmentSpec, held: store.Store, seconds: float) -> Callable[[], float]:
-    core = agent.learner(spec)
-    update = learner_lib.make_update(core, agent.replay(spec))
+def measure_gathering(
+    core: LearnerCore, replay: ReplaySpec, held: Mapping[str, store.StoreState], seconds: float
+) -> Callable[[], float]:
+    """Compiles the runtime's update, which draws its batches; returns a function that returns ms per update."""
+    update = learner_lib.make_update(core, replay)
     state, key, steps = jax.jit(core.init)(jax.random.PRNGKey(0)), jax.random.PRNGKey(1), 0
 
     def step() -> int:
         nonlocal state, steps
-        state, metrics = update(state, {"replay": held.state}, key, np.int32(steps), np.int32(learner_lib.MAX_UPDATES))
+        state, metrics = update(state, held, key, np.int32(steps), np.int32(learner_lib.MAX_UPDATES))
         jax.block_until_ready(metrics)
         steps += learner_lib.MAX_UPDATES
         return learner_lib.MAX_UPDATES
@@ -173,7 +175,9 @@ def _gathering(agent: Agent, spec: EnvironmentSpec, held: store.Store, seconds: 
     return lambda: _milliseconds(step, seconds)
 
 
-def _end_to_end(run: LearnerRun, seconds: float) -> float:
+def end_to_end(run: LearnerRun, seconds: float) -> float:
+    """Lets a run step for about `seconds`; returns milliseconds per update."""
+
     def step() -> int:
         num_updates = run.step()
         if not num_updates:  # The writer is behind: what a learner process does then.
