@@ -79,4 +79,3 @@ def test_without_episodes_nothing_is_written(experiment, tmp_path):
 def test_nobody_acts_nothing_to_record():
     with pytest.raises(ValueError, match="nobody acts"):
         Experiment("mpo", toys.ENVIRONMENT, dataset="data", max_steps=0, max_updates=1, record="other")
-
