@@ -50,8 +50,9 @@ class Rates:
         if not self._statuses:
             return None
         now = self._statuses[-1]
-        budgets = [(now.actor_steps, now.max_actor_steps, self.actor)]
-        budgets += [(now.learner_steps, now.max_learner_steps, self.learner)]
+        budgets = [(now.learner_steps, now.max_learner_steps, self.learner)]
+        if not now.is_offline:
+            budgets += [(now.actor_steps, now.max_actor_steps, self.actor)]
         if any(limit is not None and steps >= limit for steps, limit, _ in budgets):
             return 0.0
         return min(((limit - steps) / rate for steps, limit, rate in budgets if limit and rate), default=None)
@@ -70,7 +71,9 @@ def _went_back(before: Status, now: Status) -> bool:
 
 def fraction_done(status: Status) -> float | None:
     """How much of the budget that is nearest its end is used, in [0, 1]; None without a budget."""
-    budgets = [(status.actor_steps, status.max_actor_steps), (status.learner_steps, status.max_learner_steps)]
+    budgets = [(status.learner_steps, status.max_learner_steps)]
+    if not status.is_offline:
+        budgets += [(status.actor_steps, status.max_actor_steps)]
     done = [min(steps / limit, 1.0) if limit else 1.0 for steps, limit in budgets if limit is not None]
     return max(done, default=None)
 
@@ -78,13 +81,16 @@ def fraction_done(status: Status) -> float | None:
 def plain_line(status: Status, rates: Rates) -> str:
     """One line that says everything the panel says, for logs; what is not known yet is left out."""
     parts = [f"[{_duration(status.walltime)}] {status.phase}"]
-    parts += [f"env steps {_progress(status.actor_steps, status.max_actor_steps, '/')}{_per_second(rates.actor)}"]
+    if not status.is_offline:
+        parts += [f"env steps {_progress(status.actor_steps, status.max_actor_steps, '/')}{_per_second(rates.actor)}"]
     parts += [f"updates {_progress(status.learner_steps, status.max_learner_steps, '/')}{_per_second(rates.learner)}"]
     if status.episode_return is not None:
         parts += [f"return {_number(status.episode_return)}"]
     if status.evaluation_return is not None:
         parts += [f"evaluation {_number(status.evaluation_return)}"]
-    if status.replay_capacity:
+    if status.is_offline:
+        parts += [f"dataset {_count(status.replay_size)}"]
+    elif status.replay_capacity:
         parts += [f"replay {_progress(status.replay_size, status.replay_capacity, '/')}"]
     if status.samples_per_insert is not None:
         parts += [f"samples/insert {_number(status.samples_per_insert)}"]
@@ -98,18 +104,21 @@ def panel(title: str, status: Status, rates: Rates) -> rich.panel.Panel:
     grid = rich.table.Table.grid(padding=(0, 2), expand=True)
     for justify, ratio in (("left", 15), ("left", 23), ("left", 17), ("right", 10)):
         grid.add_column(justify=justify, ratio=ratio, no_wrap=True)  # type: ignore[arg-type]
+    updates = _progress(status.learner_steps, status.max_learner_steps)
+    replay = _progress(status.replay_size, status.replay_capacity)
     rows = [
         ("env steps", _progress(status.actor_steps, status.max_actor_steps), "env steps/s", _number(rates.actor)),
-        ("updates", _progress(status.learner_steps, status.max_learner_steps), "updates/s", _number(rates.learner)),
+        ("updates", updates, "updates/s", _number(rates.learner)),
         ("episode return", _number(status.episode_return), "evaluation return", _number(status.evaluation_return)),
-        (
-            "replay",
-            _progress(status.replay_size, status.replay_capacity),
-            "samples/insert",
-            _number(status.samples_per_insert),
-        ),
+        ("replay", replay, "samples/insert", _number(status.samples_per_insert)),
         ("episodes", _count(status.episodes), "time left", _duration(rates.time_left)),
     ]
+    if status.is_offline:
+        rows = [
+            ("updates", updates, "updates/s", _number(rates.learner)),
+            ("dataset", _count(status.replay_size), "evaluation return", _number(status.evaluation_return)),
+            ("evaluations", _count(status.evaluations), "time left", _duration(rates.time_left)),
+        ]
     for label, value, other_label, other_value in rows:
         dim = [rich.text.Text(text, style="dim") for text in (label, other_label)]
         grid.add_row(dim[0], rich.text.Text(value), dim[1], rich.text.Text(other_value))

@@ -181,3 +181,19 @@ def test_display_is_live_on_a_terminal_only(monkeypatch):
         with display.make_display(title="mpo", console=console) as shown:
             shown.update(FULL)
         assert ("╭" in console.file.getvalue()) == terminal
+
+
+def test_a_run_in_which_nobody_acts_speaks_of_its_dataset():
+    status = Status(
+        phase="learning offline", max_actor_steps=0, learner_steps=250, max_learner_steps=1000, replay_size=43_000,
+        replay_capacity=43_000, evaluation_return=12.5, evaluations=2,
+    )  # fmt: skip
+    rates = _rates(status._replace(learner_steps=150, walltime=9.0), status._replace(walltime=10.0))
+    assert display.plain_line(status._replace(walltime=10.0), rates) == (
+        "[0:00:10] learning offline | updates 250/1,000 (100/s) | evaluation 12.5 | dataset 43,000 | left 0:00:07"
+    )
+    assert display.fraction_done(status) == 0.25
+    console = _console()
+    console.print(display.panel("crr", status, rates))
+    text = console.file.getvalue()
+    assert "env steps" not in text and "43,000" in text and "12.5" in text
