@@ -62,7 +62,7 @@ def test_actions_that_rounding_put_outside_are_clipped():
         ),
         (
             {"observation": {"x": np.zeros((4, 2)), "in": {"y": np.zeros(4, np.uint8), "z": np.zeros(4)}}},
-            " has observations['in'] of {'y': uint8 numbers, 'z': float64 numbers}, and the environment's spec says {'y'",
+            " has observations['in'] of {'y': uint8 numbers, 'z': float64 numbers}, and the environment's spec says {",
         ),
         (
             {"observation": {"x": np.zeros((4, 3)), "in": {"y": np.zeros(4, np.uint8)}}},

@@ -141,7 +141,7 @@ def test_what_comes_to_the_path_meanwhile_stays(tmp_path):
 
     for overwrite in (False, True):
         shutil.rmtree(tmp_path / "a", ignore_errors=True)
-        with pytest.raises(datasets.DatasetError, match="already holds|is not a Minari dataset"):
+        with pytest.raises(datasets.DatasetError, match=r"already holds|is not a Minari dataset"):
             _save(tmp_path / "a", slowly(), overwrite=overwrite)
         assert _files(tmp_path) == {"a/thesis.tex": b"years"}
 
