@@ -202,6 +202,6 @@ def _check_whole(file: pathlib.Path) -> bool:
         while header := stream.read(_HEADER):
             size = int.from_bytes(header[:8], "little") + 4  # with its checksum
             stream.seek(size - 1, 1)
-            if len(header) < _HEADER or not stream.read(1):
+            if not stream.read(1):  # which a cut within a header leaves nothing of, either
                 raise EOFError("it ends within a record")
     return compressed

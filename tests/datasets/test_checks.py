@@ -57,6 +57,14 @@ def test_actions_that_rounding_put_outside_are_clipped():
             " has observations['in']['y'] of float64 numbers, and the environment's spec says uint8 numbers.",
         ),
         (
+            {"observation": {"x": np.zeros((4, 2))}},
+            " has observations of {'x': float64 [2]}, and the environment's spec says {'x': float32 [2], 'in': {'y': ",
+        ),
+        (
+            {"observation": {"x": np.zeros((4, 2)), "in": {"y": np.zeros(4, np.uint8), "z": np.zeros(4)}}},
+            " has observations['in'] of {'y': uint8 numbers, 'z': float64 numbers}, and the environment's spec says {",
+        ),
+        (
             {"observation": {"x": np.zeros((4, 3)), "in": {"y": np.zeros(4, np.uint8)}}},
             " has observations['x'] of float64 [3], and the environment's spec says float32 [2].",
         ),

@@ -37,6 +37,7 @@ def test_a_fraction_of_the_good_ones_is_kept_and_all_others_in_their_order(path)
     assert _returns(path, keep_good=1 / 3, seed=0) == [0, 4, 6, 1, 8]
     assert _returns(path, keep_good=1 / 3, seed=1) == [0, 4, 9, 6, 1]
     assert _returns(path, keep_good=0.5, good_return=9) in ([0, 10, 4, 5, 6, 1, 8, 7], [0, 4, 5, 9, 6, 1, 8, 7])
+    assert len(_returns(path, keep_good=0.3)) == 3 + 2  # of 6: 1.8, rounded
     assert _returns(path, keep_good=0) == [0, 4, 1]
     assert _returns(path, keep_good=0, good_return=4.5) == [0, 4, 1]
     assert _returns(path, keep_good=0, good_return=4) == [0, 1]

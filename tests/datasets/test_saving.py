@@ -133,6 +133,19 @@ def test_the_path_is_looked_at_before_the_episodes_are_made(tmp_path):
         _save(tmp_path / "a", never())
 
 
+def test_what_comes_to_the_path_meanwhile_stays(tmp_path):
+    def slowly():
+        yield from toys.episodes()
+        (tmp_path / "a").mkdir()
+        (tmp_path / "a" / "thesis.tex").write_text("years")
+
+    for overwrite in (False, True):
+        shutil.rmtree(tmp_path / "a", ignore_errors=True)
+        with pytest.raises(datasets.DatasetError, match=r"already holds|is not a Minari dataset"):
+            _save(tmp_path / "a", slowly(), overwrite=overwrite)
+        assert _files(tmp_path) == {"a/thesis.tex": b"years"}
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_failure_half_way_leaves_what_was_there(tmp_path, monkeypatch, overwrite):
     path = tmp_path / "a"
