@@ -11,10 +11,12 @@ import sys
 import pytest
 import tyro
 
-from acme_agents import mpo
+from acme_agents.experiments import agents
 from launch import main
 
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "acme_agents/mpo/README.md")
+ROOT = pathlib.Path(__file__).parents[1]
+AGENTS = sorted(path.parent.name for path in (ROOT / "acme_agents").glob("*/README.md"))
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *(f"acme_agents/{name}/README.md" for name in AGENTS))
 RANDOM_RETURN, OPTIMAL_RETURN = 12.6, 47.1  # of probe:reach, from its docstring
 TINY = "--config.policy-layers 8 --config.critic-layers 8 --config.batch-size 8 --config.min-replay-size 100"
 
@@ -99,13 +101,14 @@ def test_a_wrong_command_does_not_parse(monkeypatch):
         main.main(shlex.split("train mpo --env probe:reach --no-such-flag 1"))
 
 
-def test_table_of_defaults_is_the_configuration(repository):
-    table = text(repository, "acme_agents/mpo/README.md").partition("<!-- defaults:")[2]
+@pytest.mark.parametrize("name", AGENTS)
+def test_table_of_defaults_is_the_configuration(repository, name):
+    table = text(repository, f"acme_agents/{name}/README.md").partition("<!-- defaults:")[2]
     shown = {}
-    for fields, defaults in re.findall(r"^\| (`.*?) \| (`.*?) \|", table, re.MULTILINE):
+    for fields, defaults in re.findall(r"^\| (`.*?) \| (`.*?) \|", table.partition("\n\n")[0], re.MULTILINE):
         names, values = re.findall(r"`(.*?)`", fields), re.findall(r"`(.*?)`", defaults)
         shown |= dict(zip(names, values, strict=True))
-    config = dataclasses.asdict(mpo.Config())
+    config = dataclasses.asdict(agents.load(name).Config())
     actual = {name: " ".join(map(str, v)) if isinstance(v, tuple) else str(v) for name, v in config.items()}
     assert shown == actual
 
