@@ -104,7 +104,7 @@ def test_a_wrong_command_does_not_parse(monkeypatch):
 def test_table_of_defaults_is_the_configuration(repository, name):
     table = text(repository, f"acme_agents/{name}/README.md").partition("<!-- defaults:")[2]
     shown = {}
-    for fields, defaults in re.findall(r"^\| (`.*?) \| (`.*?) \|", table, re.MULTILINE):
+    for fields, defaults in re.findall(r"^\| (`.*?) \| (`.*?) \|", table.partition("\n\n")[0], re.MULTILINE):
         names, values = re.findall(r"`(.*?)`", fields), re.findall(r"`(.*?)`", defaults)
         shown |= dict(zip(names, values, strict=True))
     config = dataclasses.asdict(agents.load(name).Config())
