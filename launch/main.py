@@ -226,7 +226,7 @@ def _of_run(options: Any, arguments: list[str]) -> Any:
     """Parses the options of a command whose first argument is a run directory, whose configuration they may change."""
     from acme_agents.experiments import Experiment
 
-    if arguments and not arguments[0].startswith("-"):
+    if arguments and (pathlib.Path(arguments[0]) / "config.json").is_file():
         options = _with_config(options, Experiment.from_run_dir(pathlib.Path(arguments[0])).config)
     return tyro.cli(options, prog=f"acme-agents {options.__name__.lower()}", args=arguments)
 
