@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 import pytest
 
-from acme_agents import mpo
+from acme_agents import datasets, mpo
 from acme_agents.experiments import Experiment
 from acme_agents.runtime import checkpoint, loggers
 from launch import run
@@ -234,3 +234,19 @@ def test_an_environment_that_breaks_its_spec_ends_the_run_with_a_sentence(tmp_pa
         assert ended.returncode == 2, ended.stderr
         assert ended.stderr.count("\n") == 1 and ended.stderr.startswith("error: "), ended.stderr
         assert "float32 [4]" in ended.stderr and "float32 [3]" in ended.stderr
+
+
+def test_a_recording_has_every_episode_once_though_the_learner_is_killed(tmp_path: pathlib.Path) -> None:
+    run_dir, data = tmp_path / "run", tmp_path / "data"
+    with _started(run_dir, "--record", str(data), "--steps", "12000", "--checkpoint-seconds", "1") as process:
+        _wait(lambda: any((run_dir / "recording").glob("*.npz")), 60, "a first piece of the recording")
+        os.kill(_nodes(run_dir)["learner-0"]["pid"], signal.SIGKILL)
+        assert process.wait(timeout=180) == 0
+    trajectories = datasets.load(data, Experiment("mpo", "probe:reach").environment_spec())
+    starts = {tuple(trajectory.observation[0]) for trajectory in trajectories}
+    assert len(starts) == len(trajectories)  # every episode begins somewhere else
+    whole = sum(len(trajectory.reward) == 50 for trajectory in trajectories)
+    assert len(trajectories) - whole <= 2  # what each actor had not ended
+    # Dropped are at most the few chunks that came out of order while the learner was away.
+    assert sum(len(trajectory.reward) for trajectory in trajectories) >= 12_000 - 500
+    assert sum(len(trajectory.reward) for trajectory in trajectories) <= 12_000
