@@ -118,8 +118,8 @@ class Plot:
     """Column to draw."""
     table: Literal["evaluator", "actor", "learner"] = "evaluator"
     """Table of the run directory that has it."""
-    x: Literal["actor_steps", "learner_steps", "walltime"] = "actor_steps"
-    """Column of the horizontal axis."""
+    x: Literal["actor_steps", "learner_steps", "walltime"] | None = None
+    """Column of the horizontal axis (default: environment steps, or updates where nobody acted)."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:

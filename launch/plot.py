@@ -23,6 +23,8 @@ AXIS_LABELS = {
     "episode_length": "Episode length (steps)",
 }
 MAX_POINTS = 200  # of an aggregate curve
+# Of an experiment, beside the configuration: what was learned from.
+_SOURCES = ("dataset", "offline_updates", "dataset_share", "keep_good", "good_return", "teacher")
 
 
 class Run(NamedTuple):
@@ -30,7 +32,7 @@ class Run(NamedTuple):
 
     agent: str
     environment: str
-    config: dict[str, Any]  # field -> value, nested fields as "outer.inner"
+    config: dict[str, Any]  # field -> value, nested fields as "outer.inner", and what was learned from
     x: np.ndarray  # [N] float64, increasing
     y: np.ndarray  # [N] float64, finite
 
@@ -50,7 +52,7 @@ def plot(
     *,
     metric: str = "episode_return",
     table: str = "evaluator",
-    x: str = "actor_steps",
+    x: str | None = None,
 ) -> None:
     """Draws the learning curves of some runs into one figure, a panel per environment.
 
@@ -63,7 +65,7 @@ def plot(
       output: the figure to write; its suffix chooses the format (.png, .pdf, .svg ...).
       metric: the column on the vertical axis.
       table: "evaluator", "learner" or "actor".
-      x: the column on the horizontal axis.
+      x: the column on the horizontal axis; None for environment steps, or updates where nobody acted in any run.
 
     Raises:
       ValueError: in one sentence, for a directory that is not a run's, a run with nothing to draw yet, an unknown table
@@ -81,10 +83,19 @@ def plot(
     if not run_dirs:
         raise ValueError("Nothing to plot: give at least one run directory.")
     distinct = list({path.resolve(): path for path in run_dirs}.values())
+    x = x or ("learner_steps" if all(map(_is_offline, distinct)) else "actor_steps")
     panels = group([load(path, metric=metric, table=table, x=x) for path in distinct])
     _draw(figure, panels, x_label=_axis_label(x), y_label=_axis_label(metric))
     output.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(output)
+
+
+def _is_offline(run_dir: pathlib.Path) -> bool:
+    """Whether nobody acts in a run; False for a directory that is not a run's."""
+    try:
+        return json.loads((run_dir / "config.json").read_text()).get("max_steps") == 0
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def load(run_dir: pathlib.Path, *, metric: str, table: str, x: str) -> Run:
@@ -92,7 +103,8 @@ def load(run_dir: pathlib.Path, *, metric: str, table: str, x: str) -> Run:
     try:
         description = json.loads((run_dir / "config.json").read_text())
         agent, environment = description["agent"], description["environment"]
-        config = _flatten(description.get("config", {}))
+        sources = {name: description[name] for name in _SOURCES if name in description}
+        config = sources | _flatten(description.get("config", {}))
     except (FileNotFoundError, NotADirectoryError):
         raise ValueError(f"{run_dir} is not a run directory: it has no config.json.") from None
     except (ValueError, KeyError, TypeError, AttributeError):

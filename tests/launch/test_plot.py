@@ -194,3 +194,18 @@ def test_what_cannot_be_drawn_is_said_in_one_sentence(tmp_path):
     assert "its suffix has to be one of .eps, " in message([good], "curve.docx")
     assert "its suffix has to be one of " in message([good], "curve")
     assert message([]) == "Nothing to plot: give at least one run directory."
+
+
+def test_offline_runs_are_drawn_over_updates_and_by_what_they_learned_from(tmp_path, drawn):
+    directories = []
+    for i, (dataset, value) in enumerate([("a", 10.0), ("a", 20.0), ("b", 50.0)]):
+        directory = _run_dir(tmp_path / str(i), returns=[value, value], seed=i)
+        description = json.loads((directory / "config.json").read_text()) | {"max_steps": 0, "dataset": dataset}
+        (directory / "config.json").write_text(json.dumps(description))
+        directories.append(directory)
+    plot.plot(directories, tmp_path / "figure.png")
+    (axes,) = drawn[0].axes
+    assert axes.get_xlabel() == "Learner updates"
+    assert axes.get_legend_handles_labels()[1] == ["mpo, dataset=a", "mpo, dataset=b"]
+    plot.plot([*directories, _run_dir(tmp_path / "online")], tmp_path / "figure.png")
+    assert drawn[1].axes[0].get_xlabel() == "Environment steps"
