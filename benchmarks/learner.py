@@ -80,7 +80,9 @@ def main() -> None:
 def _contestants(critic: str, replay_size: int, seconds: float) -> Iterator[dict[str, Callable[[], float]]]:
     """Functions that measure for about `seconds`, and return milliseconds per update."""
     config = mpo_config.Config(critic=critic, max_replay_size=2 * replay_size)  # type: ignore[arg-type]
-    experiment = Experiment("mpo", _ENVIRONMENT, config, max_steps=None, max_updates=10**9, checkpoint_seconds=1e9)
+    experiment = Experiment(
+        "mpo", _ENVIRONMENT, config=config, max_steps=None, max_updates=10**9, checkpoint_seconds=1e9
+    )
     agent, spec = experiment.make_agent(), environments.spec(experiment.make_environment("actor"))
     held = filled_store(agent, spec, replay_size)
     batch = store.sample_uniform(held.state, jax.random.PRNGKey(0), config.batch_size, agent.replay(spec).experience)

@@ -83,7 +83,7 @@ def main() -> None:
 def _errors(num_updates: int, num_minibatches: int) -> tuple[dict[tuple[str, int], tuple[float, float, float]], float]:
     """For each estimator the two relative errors, and the second over the minibatch's noise; then that, relative."""
     config = mpo_config.Config(policy_layers=(64, 64), critic_layers=(64, 64))
-    experiment = Experiment("mpo", "control:cartpole:swingup", config)
+    experiment = Experiment("mpo", "control:cartpole:swingup", config=config)
     held, spec = _random_experience(experiment)
     nets = networks.make_networks(config, spec)
     core, replay = learning.make_learner(config, nets, spec.action.shape[0]), experiment.make_agent().replay(spec)
@@ -166,14 +166,14 @@ def _random_experience(experiment: Experiment, num_steps: int = 5_000) -> tuple[
 def _times(repeats: int) -> dict[tuple[str, int], float]:
     """Milliseconds per update of MPO for each estimator."""
     config = mpo_config.Config(max_replay_size=10_000)
-    agent = Experiment("mpo", "control:cheetah:run", config).make_agent()
+    agent = Experiment("mpo", "control:cheetah:run", config=config).make_agent()
     replay = agent.replay(_HALF_CHEETAH)
     held = filled_store(agent, _HALF_CHEETAH, 5_000)
     batch = store.sample_uniform(held.state, jax.random.PRNGKey(0), config.batch_size, replay.experience)
     contestants = {}
     for kind, num_samples in _ESTIMATORS:
         variant = mpo_config.Config(num_return_samples=num_samples)
-        agent = iid.make(variant) if kind == "iid" else Experiment("mpo", "probe:reach", variant).make_agent()
+        agent = iid.make(variant) if kind == "iid" else Experiment("mpo", "probe:reach", config=variant).make_agent()
         core = agent.learner(_HALF_CHEETAH)
         contestants[f"{kind}:{num_samples}"] = measure_updates(core, make_bare_update(core), batch, seconds=0.5)
     results = common.interleave(contestants, repeats)
