@@ -27,7 +27,7 @@ class Train:
     """Train an agent in an environment."""
 
     env: str | None = None
-    """Environment: control:DOMAIN:TASK, gym:ID, gym:MODULE:ID or probe:NAME; `acme-agents list` has them. With
+    """Environment, such as control:cartpole:swingup, gym:Pendulum-v1 or probe:reach; `acme-agents list` has them. With
     --dataset it may be left out where the dataset says which it is from."""
     launcher: Literal["in-process", "processes"] = "in-process"
     """Where it runs: all in this process, or as Launchpad processes of this machine."""

@@ -28,7 +28,7 @@ class Experiment:
     agent: str
     """Name of the agent, or of a module that offers one."""
     environment: str
-    """Name of the environment: control:DOMAIN:TASK, gym:ID or probe:NAME."""
+    """Name of the environment; see the package `environments`."""
     dataset: str | None = None
     """Dataset to learn from: a Minari dataset, a D4RL HDF5 file or an RL Unplugged TFRecord set."""
     config: Any = None

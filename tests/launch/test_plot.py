@@ -206,6 +206,7 @@ def test_offline_runs_are_drawn_over_updates_and_by_what_they_learned_from(tmp_p
     plot.plot(directories, tmp_path / "figure.png")
     (axes,) = drawn[0].axes
     assert axes.get_xlabel() == "Learner updates"
-    assert axes.get_legend_handles_labels()[1] == ["mpo, dataset=a", "mpo, dataset=b"]
+    texts = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert texts == ["mpo, dataset=a (2 runs)", "mpo, dataset=b"]
     plot.plot([*directories, _run_dir(tmp_path / "online")], tmp_path / "figure.png")
     assert drawn[1].axes[0].get_xlabel() == "Environment steps"
