@@ -207,6 +207,6 @@ def test_offline_runs_are_drawn_over_updates_and_by_what_they_learned_from(tmp_p
     (axes,) = drawn[0].axes
     assert axes.get_xlabel() == "Learner updates"
     texts = [text.get_text() for text in drawn[0].legends[0].get_texts()]
-    assert texts == ["mpo, dataset=a (2 runs)", "mpo, dataset=b"]
+    assert texts == ["mpo, dataset=a (2 runs)", "mpo, dataset=b (1 run)"]
     plot.plot([*directories, _run_dir(tmp_path / "online")], tmp_path / "figure.png")
     assert drawn[1].axes[0].get_xlabel() == "Environment steps"
