@@ -11,7 +11,7 @@ from acme_agents import datasets
 from acme_agents.core.types import EnvironmentSpec, Step
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.experiments.recording import Recorder
-from acme_agents.replay import chunks, store
+from acme_agents.replay import chunks, sizes, store
 from acme_agents.replay.intake import Intake
 from acme_agents.replay.store import StoreState
 from acme_agents.runtime import checkpoint, variables
@@ -148,6 +148,7 @@ def _load(experiment: Experiment, spec: EnvironmentSpec, steps: Step) -> StoreSt
         seed=experiment.seed,
     )
     num_steps = sum(len(trajectory.discount) for trajectory in trajectories)
+    sizes.check_dataset(experiment.dataset, steps, num_steps + len(trajectories))
     logging.info("%s: %s episodes, %s steps.", experiment.dataset, f"{len(trajectories):,}", f"{num_steps:,}")
     return store.from_trajectories(steps, trajectories)
 

@@ -52,5 +52,19 @@ def check_memory(steps: Step, replay: ReplaySpec) -> str:
     )
 
 
+def check_dataset(path: str, steps: Step, num_rows: int) -> None:
+    """Does nothing if the rows of a dataset fit into the memory that is free now.
+
+    Raises:
+      ValueError: they do not.
+    """
+    needed, free = num_rows * chunks.nbytes(steps), psutil.virtual_memory().available
+    if 2 * needed > free:  # once where it is put together, and once on the device
+        raise ValueError(
+            f"The dataset {path} takes {_gib(2 * needed)} of memory to learn from, and {_gib(free)} are free: give a part "
+            "of it."
+        )
+
+
 def _gib(num_bytes: int) -> str:
     return f"{num_bytes / 2**30:,.1f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:,.1f} MiB"

@@ -54,3 +54,10 @@ def test_one_byte_too_few_is_too_few(free):
     free(IN_STORE + IN_SERVER - 1)
     with pytest.raises(ValueError, match="keep fewer"):
         sizes.check_memory(STEPS, REPLAY)
+
+
+def test_a_dataset_that_does_not_fit_is_refused_by_its_name(free):
+    free(2 * 10 * 28_237)
+    sizes.check_dataset("demos", STEPS, 10)
+    with pytest.raises(ValueError, match=r"The dataset demos takes 0\.6 MiB of memory to learn from"):
+        sizes.check_dataset("demos", STEPS, 11)
