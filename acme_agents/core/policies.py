@@ -119,11 +119,11 @@ def tanh_gaussian_log_prob(policy: Gaussian, actions: Action) -> Array:
     standardised = (u - mean) / stddev
     density = -0.5 * jnp.square(standardised) - jnp.log(stddev) - _LOG_SQRT_2PI - jnp.log1p(-jnp.square(inside))
     # u is the edge of the tail that a saturated action lies in, and the tail lies beyond it, away from zero.
-    tail = _log_ndtr(-jnp.sign(inside) * standardised) - jnp.log1p(-_SATURATED)
+    tail = log_ndtr(-jnp.sign(inside) * standardised) - jnp.log1p(-_SATURATED)
     return jnp.sum(jnp.where(jnp.abs(actions) < _SATURATED, density, tail), axis=-1)
 
 
-def _log_ndtr(x: Array) -> Array:
+def log_ndtr(x: Array) -> Array:
     """The log of the normal's cumulative distribution, whose gradient stays right thousands of deviations out.
 
     JAX's has a gradient of `exp(-x^2/2 - log_ndtr(x))`, the difference of two numbers that float32 cannot tell apart

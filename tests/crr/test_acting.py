@@ -23,7 +23,10 @@ def _unused(*args):
 
 def _networks(critic):
     """The policy's parameters are the policy itself; the critic is given."""
-    apply = lambda params, observation: jax.tree.map(lambda p: p[None], params)  # noqa: E731
+
+    def apply(params, observation):
+        return jax.tree.map(lambda p: p[None], params)
+
     return Networks(Policy(_unused, apply, policies.gaussian(0.5, 1e-3)), _unused, critic, values.scalar())
 
 
