@@ -123,7 +123,7 @@ def test_learns_one_policy_for_all_preferences():
     config = dataclasses.replace(FAST, conditioned=True)
     agent = dime.make(config)
     learner = agent.learner(TWO)
-    state, _ = jax.jit(lambda: _train(learner, _tradeoff(128), 2000))()
+    state, _ = jax.jit(lambda: _train(learner, _tradeoff(128), 1200))()
     found = []
     for alpha in ALPHAS:
         # As an evaluation chooses: another preference, the same parameters.
@@ -135,10 +135,14 @@ def test_learns_one_policy_for_all_preferences():
 
 
 def _two_actions(size=64):
-    """At observation -1 and 1 the data has as often -0.4 as 0.4, and the reward is 1 for the observation's sign."""
+    """At observation -1 and 1 the data has as often -0.4 as 0.4, and the reward is 1 for the observation's sign.
+
+    Then comes the other observation, for which its action would be the wrong one.
+    """
     observation = jnp.where(jnp.arange(size) % 2 == 0, -1.0, 1.0)
     action = jnp.where(jnp.arange(size) % 4 < 2, -0.4, 0.4)
-    return _transitions(observation, action, (action * observation > 0).astype(jnp.float32))
+    batch = _transitions(observation, action, (action * observation > 0).astype(jnp.float32))
+    return batch._replace(next_observation=-batch.observation)
 
 
 @pytest.mark.parametrize(
