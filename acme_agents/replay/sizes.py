@@ -61,8 +61,8 @@ def check_dataset(path: str, steps: Step, num_rows: int) -> None:
     needed, free = num_rows * chunks.nbytes(steps), psutil.virtual_memory().available
     if 2 * needed > free:  # once where it is put together, and once on the device
         raise ValueError(
-            f"The dataset {path} takes {_gib(2 * needed)} of memory to learn from, and {_gib(free)} are free: give a part "
-            "of it."
+            f"The dataset {path} takes {_gib(2 * needed)} of memory to learn from, and {_gib(free)} are free: give a "
+            "part of it."
         )
 
 

@@ -313,6 +313,7 @@ class Coordinator:
         final = self._phase is Phase.EVALUATING
         progress = self.actor_steps + int(min(self._learner_steps, self._budget.offline_updates))
         due = self._phase is Phase.TRAINING and progress >= self._next_evaluation
+        due = due and self.updates_left() != 0  # The final one is next then.
         snapshot = self._publisher.newer_than(None)
         if not (final or due) or snapshot is None:
             return

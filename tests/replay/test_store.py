@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from acme_agents.core.interfaces import NStep
-from acme_agents.core.types import ArraySpec
+from acme_agents.core.types import ArraySpec, Trajectory
 from acme_agents.replay import store
 from tests.replay import toys
 
@@ -159,3 +159,42 @@ def test_insertion_happens_in_place(replay):
     before = [x.unsafe_buffer_pointer() for x in jax.tree.leaves((held.state.steps, held.state.starts))]
     held.insert(replay.cut([toys.episode(0, 100)]))
     assert [x.unsafe_buffer_pointer() for x in jax.tree.leaves((held.state.steps, held.state.starts))] == before
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_dataset_gives_the_transitions_of_its_episodes(n):
+    experience = NStep(n, 0.9)
+    written = toys.episodes(20, 70)
+    trajectories = [Trajectory(e.observations, e.actions, e.rewards, e.discounts) for e in written]
+    state = store.from_trajectories(toys.STEPS, trajectories)
+    expected = _transitions(written, experience)
+    assert int(state.size) == len(expected)
+    batch = jax.tree.map(np.asarray, _jitted(state, jax.random.PRNGKey(0), 30 * len(expected), experience))
+    assert set(_check(batch, expected)) == set(expected)
+    for i in range(200):
+        number, t = map(int, batch.next_observation[i])
+        length = len(written[number].rewards)
+        assert batch.next_last[i] == (t == length)
+        action = [0.0] if t == length else written[number].actions[t]
+        np.testing.assert_array_equal(batch.next_action[i], action)
+
+
+def test_each_transition_of_a_batch_is_drawn_from_a_source_by_its_share():
+    def held(number):
+        e = toys.episode(number, 10)
+        return store.from_trajectories(toys.STEPS, [Trajectory(e.observations, e.actions, e.rewards, e.discounts)])
+
+    sources = {"dataset": 0.02, "replay": 0.98}
+    replay = dataclasses.replace(toys.REPLAY, batch_size=8, sources=sources)  # less than one in a batch
+    states = {"dataset": held(1), "replay": held(0)}
+    draw = jax.jit(lambda key: store.sample(states, key, replay))
+    batches = [jax.tree.map(np.asarray, draw(jax.random.PRNGKey(seed))) for seed in range(2000)]
+    counts = np.array([int(np.sum(batch.observation[:, 0] == 1)) for batch in batches])
+    # Every element by itself: how many batches have none, one, and more from the dataset is binomial.
+    chances = [stats.binom.pmf(0, 8, 0.02), stats.binom.pmf(1, 8, 0.02), stats.binom.sf(1, 8, 0.02)]
+    observed = [np.sum(counts == 0), np.sum(counts == 1), np.sum(counts > 1)]
+    assert stats.chisquare(observed, 2000 * np.array(chances)).pvalue > 1e-3
+    for batch in batches[:50]:  # Every field is of the same transition.
+        for i, (number, t) in enumerate(batch.observation.astype(int)):
+            np.testing.assert_array_equal(batch.action[i], toys.episode(number, 10).actions[t])
+            assert batch.next_observation[i, 0] == number

@@ -15,13 +15,12 @@ from acme_agents.runtime.loop import Episode
 class Run:
     """A coordinator and what is around it."""
 
-    def __init__(self, run_dir, *, max_steps=None, max_updates=None, eval_every=0, num_actors=1):
+    def __init__(self, run_dir, *, max_steps=None, max_updates=None, eval_every=0, num_actors=1, offline_updates=0):
         self.run_dir = run_dir
         self.publisher = variables.Publisher()
         self.logger = RunLogger(run_dir)
-        self.coordinator = Coordinator(
-            Budget(max_steps, max_updates, eval_every, num_actors), self.publisher, self.logger, replay_capacity=100
-        )
+        budget = Budget(max_steps, max_updates, eval_every, num_actors, offline_updates)
+        self.coordinator = Coordinator(budget, self.publisher, self.logger, replay_capacity=100)
         self.publisher.publish(0, {})
 
     def sync(self, steps, *, name="actor/0", life="a", num_episodes=0, episodes=(), closed=False, version=None):
@@ -333,3 +332,47 @@ def test_what_is_saved_continues_the_run(make_run):
     after.sync(15, life="b")
     assert after.coordinator.evaluator_sync().evaluation == 2
     after.logger.close()
+
+
+def test_every_objective_has_a_column(make_run):
+    run = make_run(eval_every=10)
+    episodes = [Episode(1.0, 5, (-2.0, 7.0)), Episode(3.0, 5, (-4.0, 9.0))]
+    run.sync(10, num_episodes=2, episodes=episodes)
+    run.coordinator.evaluation_report(run.coordinator.evaluator_sync().evaluation, episodes)
+    actor, evaluator = run.table("actor"), run.table("evaluator")
+    assert (actor["episode_return_1"].tolist(), actor["episode_return_2"].tolist()) == ([-2, -4], [7, 9])
+    assert (evaluator["episode_return"], evaluator["episode_return_1"], evaluator["episode_return_2"]) == (2, -3, 8)
+
+
+def test_actors_wait_until_the_offline_updates_are_done(make_run):
+    run = make_run(max_steps=50, offline_updates=30, eval_every=20)
+    run.coordinator.learner_report(29, 0, None)
+    orders = run.sync(0)
+    assert (orders.allowance, orders.finished, orders.abandon, orders.snapshot) == (0, False, False, None)
+    assert run.coordinator.status().phase == "learning offline"
+    # Each offline update counts as a step towards the next evaluation, and the updates after them do not.
+    assert run.coordinator.evaluator_sync().evaluation == 1
+    run.coordinator.evaluation_report(1, [Episode(0.0, 1)])
+    run.coordinator.learner_report(1000, 0, None)
+    orders = run.sync(0)
+    assert (orders.allowance, orders.finished) == (50, False)
+    assert orders.snapshot is not None
+    assert run.coordinator.evaluator_sync().evaluation is None
+    run.sync(10)
+    assert run.coordinator.evaluator_sync().evaluation == 2
+
+
+def test_without_actors_the_budget_is_that_of_updates(make_run):
+    run = make_run(max_steps=0, max_updates=100, offline_updates=float("inf"), eval_every=50, num_actors=0)
+    assert not run.coordinator.steps_used_up()
+    run.coordinator.learner_report(64, 0, None)
+    run.coordinator.evaluation_report(run.coordinator.evaluator_sync().evaluation, [Episode(0.0, 1)])
+    run.coordinator.learner_report(100, 0, None)
+    assert run.coordinator.updates_left() == 0
+    assert run.coordinator.evaluator_sync().evaluation is None  # the one that is due is the final one
+    run.publisher.publish(100, {})
+    run.coordinator.finish()
+    assert run.coordinator.evaluator_sync().evaluation == 2
+    run.coordinator.evaluation_report(2, [Episode(0.0, 1)])
+    assert run.coordinator.phase is Phase.FINISHED
+    assert run.table("evaluator")["learner_steps"].tolist() == [64, 100]
