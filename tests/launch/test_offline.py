@@ -98,6 +98,14 @@ def test_fine_tuning_begins_when_the_offline_updates_are_done(offline: Experimen
     assert evaluator["learner_steps"][0] == 48 and evaluator["actor_steps"][0] == 0
 
 
+def test_an_offline_run_goes_on_with_actors(offline: Experiment, tmp_path: pathlib.Path) -> None:
+    run(dataclasses.replace(offline, max_updates=50), run_dir=tmp_path / "run")
+    run(dataclasses.replace(offline, max_steps=500, max_updates=None), run_dir=tmp_path / "run", resume=True)
+    actor, evaluator = (loggers.read_csv(tmp_path / "run" / f"{name}.csv") for name in ("actor", "evaluator"))
+    assert actor["learner_steps"][0] == 50 and actor["actor_steps"][-1] == 500
+    assert evaluator["learner_steps"][-1] == 50 + 400 * 4 // 32
+
+
 def test_bc_is_crr_with_all_weights_bit_for_bit(offline: Experiment, tmp_path: pathlib.Path) -> None:
     rate = 1e-3
     all_weights = dataclasses.replace(_CRR, weight="all", n_step=1, policy_learning_rate=rate)
