@@ -24,14 +24,30 @@ from acme_agents.experiments import Experiment
 
 _METHODS = {"dime": "DiME", "mo-mpo": "MO-MPO", "scalarisation": "linear scalarisation"}
 _ALPHAS = [i / 10 for i in range(1, 10)]
-_SHARED = {"policy_layers": (128, 128), "critic_layers": (128, 128), "batch_size": 128, "num_actions": 10}
 # The bandit's action is 1.5 times too small: a standard deviation of 1/3 is one of 0.5 on the scale of its optima.
-_BANDIT = {**_SHARED, "policy_init_stddev": 1 / 3, "epsilon": 1.0, "n_step": 1, "samples_per_insert": 32.0}
-_CONTROL = {**_SHARED, "samples_per_insert": 16.0}
+_BANDIT = {
+    "policy_layers": (32, 32),
+    "critic_layers": (32, 32),
+    "batch_size": 64,
+    "num_actions": 10,
+    "policy_init_stddev": 1 / 3,
+    "epsilon": 1.0,
+    "n_step": 1,
+    "samples_per_insert": 128.0,
+    "min_replay_size": 200,
+    "target_update_period": 25,
+}
+_CONTROL = {
+    "policy_layers": (128, 128),
+    "critic_layers": (128, 128),
+    "batch_size": 128,
+    "num_actions": 10,
+    "samples_per_insert": 16.0,
+}
 # Environment -> steps of a run, configuration, and the reference point: no worse return is possible.
 _ENVIRONMENTS = {
-    "probe:concave": (8_000, _BANDIT, (0.0, 0.0)),
-    "energy:control:cheetah:run": (40_000, _CONTROL, (0.0, -1000.0)),
+    "probe:concave": (2_000, _BANDIT, (0.0, 0.0)),
+    "energy:control:cheetah:run": (30_000, _CONTROL, (0.0, -1000.0)),
 }
 
 

@@ -23,7 +23,12 @@ import numpy as np
 from acme_agents import bc, crr, datasets, dime, mpo
 from acme_agents.experiments import Experiment
 
-_TASKS = {"control:cartpole:swingup": 60_000, "control:cheetah:run": 100_000, "control:walker:walk": 150_000}
+_TASKS = {
+    "control:cartpole:swingup": 60_000,
+    "control:cheetah:run": 100_000,
+    "control:walker:walk": 150_000,
+    "control:quadruped:walk": 100_000,
+}
 _NETWORKS = {"policy_layers": (128, 128), "batch_size": 128}  # of every agent here: small, to take minutes
 _CRITIC = {"critic_layers": (128, 128), "critic": "categorical", "vmin": 0.0, "vmax": 100.0, "num_atoms": 21}
 _LEARNING_RATE = 3e-4
@@ -33,7 +38,7 @@ def main() -> None:
     """Runs the benchmark."""
     parser = common.parser(__doc__)
     parser.add_argument("--tasks", default=list(_TASKS), nargs="+", help="control-suite tasks")
-    parser.add_argument("--alphas", default=[0.0, 0.25, 0.5, 0.75, 1.0], nargs="+", type=float, help="of DiME(BC)")
+    parser.add_argument("--alphas", default=[0.0, 0.25, 0.5, 0.75, 0.9, 1.0], nargs="+", type=float, help="of DiME(BC)")
     parser.add_argument("--seeds", default=3, type=int, help="how many")
     parser.add_argument("--updates", default=10_000, type=int, help="of each offline run")
     parser.add_argument("--steps", type=int, help="environment steps of each recording (default: 60,000 to 150,000)")
