@@ -43,43 +43,32 @@ class LearnerRun:
         self._experiment = experiment
         self._directory = run_dir / checkpoint.DIRECTORY
         self._client = client
-        agent = experiment.make_agent()
-        spec = experiment.environment_spec()
-        replay, steps, budget = experiment.replay_spec(spec), chunks.step_spec(agent, spec), experiment.budget()
         self._recorder = Recorder(experiment, run_dir) if experiment.record is not None else None
-        dataset = _load(experiment, spec, steps) if experiment.dataset is not None else None
-        intake = None
-        if client is not None:
-            tolerance = float(MAX_UPDATES * replay.batch_size)
-            on_new = self._recorder.add if self._recorder is not None else lambda new: None
-            intake = Intake(steps, replay, client, tolerance=tolerance, on_new=on_new)
-        self.learner = Learner(
-            agent.learner(spec),
-            replay,
-            experiment.seed,
-            intake=intake,
-            dataset=dataset,
-            offline_updates=budget.offline_updates,
-        )
+        self.learner = _make_learner(experiment, client, self._recorder)
         self._publisher = variables.Publisher()
-        logger = RunLogger(run_dir, wandb=wandb, config=dataclasses.asdict(experiment))
-        capacity = self.learner.replay_size + (replay.max_size if intake is not None else 0)
-        self.coordinator = Coordinator(budget, self._publisher, logger, capacity)
-        self._logger = logger
-        found = checkpoint.load(self._directory, self.learner.save().training)
-        if found is None:
-            logger.restore({})
-        else:
-            training, meta = found
-            self.learner.restore(LearnerState(training, meta["learner"]))
-            self.coordinator.restore(meta["coordinator"])
-        known = [] if intake is None else intake.collect()
-        if self._recorder is not None:
-            self._recorder.restore(0 if found is None else found[1]["recorded_pieces"], known)
+        self._logger = RunLogger(run_dir, wandb=wandb, config=dataclasses.asdict(experiment))
+        capacity = self.learner.replay_capacity
+        self.coordinator = Coordinator(experiment.budget(), self._publisher, self._logger, capacity)
+        self._restore()
         self._saved_at = time.monotonic()
         self._published = self.learner.steps
         self._report()
         self._publish()
+
+    def _restore(self) -> None:
+        """Continues from the newest checkpoint, if there is one, and takes what the replay server holds."""
+        num_pieces = 0
+        found = checkpoint.load(self._directory, self.learner.save().training)
+        if found is None:
+            self._logger.restore({})
+        else:
+            training, meta = found
+            self.learner.restore(LearnerState(training, meta["learner"]))
+            self.coordinator.restore(meta["coordinator"])
+            num_pieces = meta["recorded_pieces"]
+        known = [] if self.learner.intake is None else self.learner.intake.collect()
+        if self._recorder is not None:
+            self._recorder.restore(num_pieces, known)
 
     def step(self) -> int:
         """Lets the learner step, and publishes, logs and checkpoints what is due; returns the updates done."""
@@ -135,6 +124,25 @@ class LearnerRun:
     def _report(self) -> None:
         learner = self.learner
         self.coordinator.learner_report(learner.steps, learner.replay_size, learner.samples_per_insert)
+
+
+def _make_learner(experiment: Experiment, client: reverb.Client | None, recorder: Recorder | None) -> Learner:
+    """The untrained learner, with all that it draws from: actors where there is a client, a dataset if one is given.
+
+    A recorder is told of what comes in from the actors.
+    """
+    agent, spec = experiment.make_agent(), experiment.environment_spec()
+    replay, steps = experiment.replay_spec(spec), chunks.step_spec(agent, spec)
+    dataset = _load(experiment, spec, steps) if experiment.dataset is not None else None
+    intake = None
+    if client is not None:
+        intake = Intake(steps, replay, client, tolerance=float(MAX_UPDATES * replay.batch_size))
+        if recorder is not None:
+            intake.on_new = recorder.add
+    offline_updates = experiment.budget().offline_updates
+    return Learner(
+        agent.learner(spec), replay, experiment.seed, intake=intake, dataset=dataset, offline_updates=offline_updates
+    )
 
 
 def _load(experiment: Experiment, spec: EnvironmentSpec, steps: Step) -> StoreState:

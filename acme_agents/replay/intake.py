@@ -22,7 +22,6 @@ class Intake:
         client: Any,
         *,
         tolerance: float,
-        on_new: Callable[[Sequence[Chunk]], None] = lambda chunks: None,
     ):
         """Allocates the store.
 
@@ -31,19 +30,23 @@ class Intake:
           replay: the agent's.
           client: `reverb.Client` of the replay server.
           tolerance: how far sampling may lag before nothing more comes in, in transitions sampled.
-          on_new: called with the chunks that come in, once each.
         """
         self._client = client
         self._structure = chunks.empty(steps)
         self._stream = ChunkStream(client, self._structure)
         self._store = Store(steps, replay)
-        self._on_new = on_new
+        self.on_new: Callable[[Sequence[Chunk]], None] = lambda chunks: None  # called with what comes in, once each
         self.rate = RateControl(replay, tolerance)
 
     @property
     def size(self) -> int:
         """Transitions in the store."""
         return self._store.size
+
+    @property
+    def capacity(self) -> int:
+        """Transitions that the store can hold."""
+        return self._store.capacity
 
     @property
     def state(self) -> StoreState:
@@ -55,7 +58,7 @@ class Intake:
         while (room := self.rate.room()) or not self._store.size:
             new = self._stream.poll(1 + int(room / chunks.PERIOD))
             self.rate.inserted += self._store.insert(new)
-            self._on_new(new)
+            self.on_new(new)
             if not new or self.rate.updates_allowed():
                 break
         # Updates may be owed after a resume on a replay server that has nothing.

@@ -53,6 +53,11 @@ class Store:
         """Transitions held."""
         return self._size
 
+    @property
+    def capacity(self) -> int:
+        """Transitions that it can hold."""
+        return self._num_starts
+
     def insert(self, new: Sequence[Chunk]) -> int:
         """Adds chunks, oldest first; returns how many transitions they hold."""
         for i in range(0, len(new), _INSERT_BATCH):

@@ -81,6 +81,11 @@ class Learner(acme.core.Learner):
         return self._dataset_size + (0 if self.intake is None else self.intake.size)
 
     @property
+    def replay_capacity(self) -> int:
+        """Transitions that there can be to draw from."""
+        return self._dataset_size + (0 if self.intake is None else self.intake.capacity)
+
+    @property
     def samples_per_insert(self) -> float | None:
         """The ratio measured so far; None where there is none."""
         return None if self.intake is None else self.intake.rate.samples_per_insert()
