@@ -28,6 +28,7 @@ _TASKS = {
     "control:cheetah:run": 100_000,
     "control:walker:walk": 150_000,
     "control:walker:stand": 60_000,
+    "control:walker:run": 100_000,
 }
 _NETWORKS = {"policy_layers": (128, 128), "batch_size": 128}  # of every agent here: small, to take minutes
 _CRITIC = {"critic_layers": (128, 128), "critic": "categorical", "vmin": 0.0, "vmax": 100.0, "num_atoms": 21}
@@ -147,24 +148,28 @@ def _describe(dataset: pathlib.Path, task: str) -> str:
 def _plot(
     results: dict[tuple[str, str], list[float]], tasks: list[str], alphas: list[float], path: pathlib.Path
 ) -> None:
-    """Draws one panel for each task: DiME's sweep as a curve, the others as levels, every seed as a point."""
+    """Draws one panel for each task: every seed as a point, the mean as a bar, and DiME's sweep joined by a line."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     others = [label for label in dict.fromkeys(label for label, _ in results) if not label.startswith("DiME")]
-    figure, axes = pyplot.subplots(1, len(tasks), figsize=(4.2 * len(tasks), 3.4), squeeze=False)
+    labels = [*others, *map(_dime, alphas)]
+    positions = [*range(len(others)), *range(len(others) + 1, len(labels) + 1)]  # a gap between the two groups
+    colours = [*(f"C{i}" for i in range(1, len(others) + 1)), *["C0"] * len(alphas)]
+    figure, axes = pyplot.subplots(1, len(tasks), figsize=(3.6 * len(tasks), 3.6), squeeze=False)
     for axis, task in zip(axes[0], tasks):
-        for i, label in enumerate(others, start=1):
-            axis.axhline(np.mean(results[label, task]), color=f"C{i}", label=label, linestyle="--", linewidth=1.2)
-            axis.axhspan(min(results[label, task]), max(results[label, task]), color=f"C{i}", alpha=0.08)
-        sweep = np.array([results[_dime(alpha), task] for alpha in alphas])
-        axis.plot(alphas, sweep.mean(axis=1), color="C0", label="DiME(BC)")
-        axis.plot(alphas, sweep, "o", color="C0", markersize=3, alpha=0.6)
-        axis.set(title=task, xlabel="alpha, the task's weight in DiME(BC)", ylim=(0, None))
+        for position, label, colour in zip(positions, labels, colours):
+            found = results[label, task]
+            axis.plot([position] * len(found), found, "o", color=colour, markersize=3, alpha=0.6)
+            axis.hlines(np.mean(found), position - 0.35, position + 0.35, color=colour, linewidth=2.5)
+        sweep = [np.mean(results[_dime(alpha), task]) for alpha in alphas]
+        axis.plot(positions[len(others) :], sweep, color="C0", linewidth=0.8)
+        axis.set_xticks(positions, [*others, *(f"{alpha:g}" for alpha in alphas)], rotation=60, fontsize=8)
+        axis.set(title=task.removeprefix("control:"), ylim=(0, None))
+        axis.text(0.98, -0.24, "DiME(BC) by alpha", transform=axis.transAxes, ha="right", fontsize=8, color="C0")
     axes[0, 0].set_ylabel("return")
-    axes[0, -1].legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(path, dpi=120)
 
