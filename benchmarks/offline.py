@@ -7,8 +7,9 @@ does. From that BC, three kinds of CRR, and DiME(BC) at each of --alphas learn, 
     python benchmarks/offline.py --output benchmarks/results/offline.md
 
 Reading it: BC imitates the average of the data. CRR should beat it on every task (Wang et al. 2020). DiME(BC) at alpha
-= 0 is BC in MPO's trust regions, at alpha = 1 it is MPO on data alone, whose critic is never put right; between the two
-should lie the best. Every cell is the final evaluation's return: mean over seeds, and the lowest and the highest seed.
+= 0 is BC in MPO's trust regions, at alpha = 1 it is MPO on data alone, whose critic is never put right: good on easy
+tasks, lost on hard ones, where the best should lie between the two. Every cell is the final evaluation's return: mean
+over seeds, and the lowest and the highest seed.
 
 Each run's directory is kept under --runs, and a run that is finished there is not repeated. Recording takes about two
 minutes for each 100,000 steps on an idle machine of two cores, every other run about half a minute.
