@@ -29,7 +29,6 @@ _TASKS = {
     "control:cheetah:run": 100_000,
     "control:walker:walk": 150_000,
     "control:walker:stand": 60_000,
-    "control:walker:run": 100_000,
 }
 _NETWORKS = {"policy_layers": (128, 128), "batch_size": 128}  # of every agent here: small, to take minutes
 _CRITIC = {"critic_layers": (128, 128), "critic": "categorical", "vmin": 0.0, "vmax": 100.0, "num_atoms": 21}
