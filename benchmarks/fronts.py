@@ -89,16 +89,16 @@ def main() -> None:
         ["alpha", *(_METHODS[method] for method in options.methods)],
     )
     for i, alpha in enumerate(options.alphas):
-        means = (points[method][:, i].mean(axis=0) for method in options.methods)
-        report.row(f"{alpha:.1f}", *(f"{first:.3g}, {second:.3g}" for first, second in means))
+        runs = (points[method][:, i] for method in options.methods)
+        report.row(f"{alpha:.1f}", *("; ".join(f"{x:.3g}, {y:.3g}" for x, y in seeds) for seeds in runs))
     cells = []
     for method in options.methods:
         volumes = [hyper_volume(front, reference) for front in points[method]]
         cells.append(f"{np.mean(volumes):.4g} ({min(volumes):.4g} .. {max(volumes):.4g})")
     report.row("hyper-volume", *cells)
     report.note(
-        f"Means of {options.seeds} seeds (hyper-volume: lowest .. highest), of {options.eval_episodes} episodes of the "
-        f"deterministic policy each; reference point {reference}."
+        f"Each cell has the returns of {options.seeds} seeds, of {options.eval_episodes} episodes of the deterministic "
+        f"policy each; hyper-volume: their mean (lowest .. highest), reference point {reference}."
     )
     if options.output is not None:
         figure = options.output.with_suffix(".png")
@@ -124,7 +124,7 @@ def hyper_volume(points: np.ndarray, reference: tuple[float, float]) -> float:
 
 
 def _plot(points: dict[str, np.ndarray], title: str, path: pathlib.Path) -> None:
-    """Draws every run as a point, and the seeds' mean for each preference joined by a line."""
+    """Draws every run as a point; a mean of two ends of a concave front would lie where no policy is."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -133,11 +133,10 @@ def _plot(points: dict[str, np.ndarray], title: str, path: pathlib.Path) -> None
     figure, axis = pyplot.subplots(figsize=(5.2, 4.2))
     if title == "probe:concave":
         x = np.linspace(-1, 1, 201)
-        axis.plot(np.exp(-((x - 1) ** 2)), np.exp(-((x + 1) ** 2)), color="0.7", linewidth=3, label="the true front")
+        axis.plot(np.exp(-((x - 1) ** 2)), np.exp(-((x + 1) ** 2)), color="0.7", linewidth=1, label="the true front")
     for i, (method, found) in enumerate(points.items()):
-        mean = found.mean(axis=0)
-        axis.plot(*mean.T, "o-", color=f"C{i}", label=_METHODS[method], markersize=5)
-        axis.plot(*found.reshape(-1, 2).T, ".", color=f"C{i}", alpha=0.35, markersize=4)
+        label = f"{_METHODS[method]}, every preference and seed"
+        axis.plot(*found.reshape(-1, 2).T, "oxs"[i], color=f"C{i}", label=label, markersize=6, alpha=0.7)
     axis.set(title=title, xlabel="return of the first objective", ylabel="return of the second")
     axis.legend(fontsize=8)
     figure.tight_layout()
