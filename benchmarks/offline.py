@@ -9,7 +9,8 @@ does. From that BC, three kinds of CRR, and DiME(BC) at each of --alphas learn, 
 Reading it: BC imitates the average of the data. CRR should beat it on every task (Wang et al. 2020). DiME(BC) at alpha
 = 0 is BC in MPO's trust regions, at alpha = 1 it is MPO on data alone, whose critic is never put right: good on easy
 tasks, lost on hard ones, where the best should lie between the two. Every cell is the final evaluation's return: mean
-over seeds, and the lowest and the highest seed.
+over seeds, and the lowest and the highest seed. The last column is the mean over tasks of the return, as a share of
+the task's best.
 
 Each run's directory is kept under --runs, and a run that is finished there is not repeated. Recording takes about two
 minutes for each 100,000 steps on an idle machine of two cores, every other run about half a minute.
@@ -70,10 +71,14 @@ def main() -> None:
                 print(f"{name}: {found:.1f}", flush=True)
                 results.setdefault((label, task), []).append(float(found))
 
-    report = common.Report(f"Return after {options.updates:,} updates on mixed data", ["method", *options.tasks])
-    for label in variants:
+    columns = ["method", *options.tasks, "of the best"]
+    report = common.Report(f"Return after {options.updates:,} updates on mixed data", columns)
+    means = np.array([[np.mean(results[label, task]) for task in options.tasks] for label in variants])
+    shares = np.mean(means / means.max(axis=0), axis=1)
+    for label, share in zip(variants, shares):
         found_per_task = [results[label, task] for task in options.tasks]
-        report.row(label, *(f"{np.mean(found):.0f} ({min(found):.0f} .. {max(found):.0f})" for found in found_per_task))
+        cells = (f"{np.mean(found):.0f} ({min(found):.0f} .. {max(found):.0f})" for found in found_per_task)
+        report.row(label, *cells, f"{share:.2f}")
     for task in options.tasks:
         report.note(f"{task}: {_describe(data[task], task)}")
     report.note(
