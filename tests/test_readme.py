@@ -147,6 +147,7 @@ def test_run_directory_is_as_the_readme_draws_it(repository, tmp_path, launcher)
     assert tree[0].startswith("runs/mpo-probe-reach-")
     drawn = {line.split()[1] for line in tree[1:]}
     command = f"-m launch.main train mpo --env probe:reach --steps 1000 --eval-every 500 --launcher {launcher} {TINY}"
+    command += f" --record {tmp_path / 'data'}"
     acme_agents(command.split(), tmp_path, repository)
     (run_dir,) = pathlib.Path(tmp_path / "runs").iterdir()
     assert re.fullmatch(r"mpo-probe-reach-\d{8}-\d{6}", run_dir.name)
