@@ -10,6 +10,8 @@ import pytest
 from acme_agents import bc
 from acme_agents.core.types import ArraySpec, EnvironmentSpec, Transition
 
+pytestmark = pytest.mark.slow
+
 SPEC = EnvironmentSpec(ArraySpec((1,)), ArraySpec((1,)))
 TINY = bc.Config(policy="gaussian", policy_layers=(4,))
 KEY = jax.random.PRNGKey(0)

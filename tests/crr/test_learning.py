@@ -11,6 +11,8 @@ from acme_agents import bc, crr
 from acme_agents.core.types import ArraySpec, EnvironmentSpec, Transition
 from acme_agents.crr import networks
 
+pytestmark = pytest.mark.slow
+
 SPEC = EnvironmentSpec(ArraySpec((3,)), ArraySpec((2,)))
 BANDIT = EnvironmentSpec(ArraySpec((1,)), ArraySpec((1,)))
 TINY = crr.Config(critic="scalar", policy="gaussian", policy_layers=(4,), critic_layers=(4,))

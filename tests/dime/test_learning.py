@@ -11,6 +11,8 @@ from acme_agents import dime
 from acme_agents.core.types import ArraySpec, EnvironmentSpec, Transition
 from acme_agents.dime import learning, networks
 
+pytestmark = pytest.mark.slow
+
 ONE = EnvironmentSpec(ArraySpec((1,)), ArraySpec((1,)))
 TWO = dataclasses.replace(ONE, reward=ArraySpec((2,)))
 TINY = dime.Config(critic="scalar", policy_layers=(4,), critic_layers=(4,), num_actions=3)

@@ -15,6 +15,8 @@ from launch import run
 from launch.collect import collect
 from launch.evaluate import evaluate
 
+pytestmark = pytest.mark.slow
+
 _ENVIRONMENT = "probe:reach"  # a random policy earns 12.6, the best one 47.1
 _LENGTH = 50
 _NETWORKS = {"policy_layers": (32,), "batch_size": 32}
@@ -122,7 +124,6 @@ def test_good_episodes_can_be_left_out(offline: Experiment, tmp_path: pathlib.Pa
         run(dataclasses.replace(offline, keep_good=0.0, good_return=0.0), run_dir=tmp_path / "none")
 
 
-@pytest.mark.slow
 def test_processes_learn_offline_and_leave_nothing(offline: Experiment, tmp_path: pathlib.Path) -> None:
     result = run(offline, launcher="processes", run_dir=tmp_path / "run")
     assert result.finished
@@ -134,7 +135,6 @@ def test_processes_learn_offline_and_leave_nothing(offline: Experiment, tmp_path
         np.testing.assert_array_equal(whole[name], parts[name])
 
 
-@pytest.mark.slow
 def test_processes_fine_tune(offline: Experiment, tmp_path: pathlib.Path) -> None:
     experiment = dataclasses.replace(
         offline, offline_updates=70, max_steps=1500, max_updates=None, num_actors=2, record=str(tmp_path / "data")
@@ -148,7 +148,6 @@ def test_processes_fine_tune(offline: Experiment, tmp_path: pathlib.Path) -> Non
     assert 1500 - 2 * _LENGTH <= recorded <= 1500
 
 
-@pytest.mark.slow
 def test_crr_learns_from_mixed_data_what_bc_does_not(tmp_path: pathlib.Path) -> None:
     """Half of the episodes are random and half are of the best policy, in every state."""
     rng = np.random.default_rng(0)
