@@ -27,15 +27,13 @@ class Train:
     """Train an agent in an environment."""
 
     env: str | None = None
-    """Environment, such as control:cartpole:swingup, gym:Pendulum-v1 or probe:reach; `acme-agents list` has them. With
-    --dataset it may be left out where the dataset says which it is from."""
+    """Environment, as `acme-agents list` has them (default: the one that the dataset is from, where it says so)."""
     launcher: Literal["in-process", "processes"] = "in-process"
     """Where it runs: all in this process, or as Launchpad processes of this machine."""
     actors: int = 1
     """Actor processes; with --launcher in-process there is one actor."""
     steps: int | None = None
-    """Environment steps of all actors together (1,000,000 unless --updates is given; with --dataset none, and all
-    learning is offline)."""
+    """Environment steps of all actors together (default: 1,000,000; with --updates no limit; with --dataset none)."""
     updates: int | None = None
     """Learner updates; with --steps, whichever ends first."""
     dataset: str | None = None
