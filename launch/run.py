@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import environments
+from acme_agents import datasets
 from acme_agents.experiments import Experiment
 from acme_agents.replay import chunks, sizes
 from acme_agents.runtime import display as display_lib
@@ -99,8 +100,8 @@ def check(experiment: Experiment) -> str:
     agent = experiment.make_agent()
     spec = experiment.environment_spec()
     steps, replay = chunks.step_spec(agent, spec), experiment.replay_spec(spec)
-    if experiment.dataset is not None and not pathlib.Path(experiment.dataset).exists():
-        raise ValueError(f"There is no dataset {experiment.dataset}: give the path of one that is there.")
+    if experiment.dataset is not None:
+        datasets.environment(experiment.dataset)  # Raises where there is no dataset.
     if experiment.is_offline:
         return f"learning from {experiment.dataset}"
     if experiment.max_steps is not None and experiment.max_steps <= replay.min_size:

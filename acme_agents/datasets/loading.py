@@ -87,7 +87,7 @@ def _find(path: pathlib.Path) -> tuple[Any, Any]:
         if found:
             return reader, found
     if not path.exists():
-        raise checks.DatasetError(f"there is no dataset {path}.")
+        raise checks.DatasetError(f"there is no dataset {path}: give the path of one, or of one of its files.")
     raise checks.DatasetError(
         f"{path} is no dataset that is known here: neither a Minari dataset (a directory with data/ in it), nor a D4RL "
         "file (.hdf5), nor RL Unplugged's TFRecord files (train-00000-of-00100 ...)."

@@ -59,6 +59,15 @@ def test_the_whole_history_is_in_the_dataset(recorded: pathlib.Path) -> None:
     assert datasets.environment(recorded / "data") == _ENVIRONMENT
 
 
+def test_nothing_is_recorded_or_collected_over_what_is_there(recorded: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    experiment = Experiment("mpo", _ENVIRONMENT, record=str(recorded / "data"))
+    with pytest.raises(ValueError, match="data is there already: record to another path"):
+        run(experiment, run_dir=tmp_path / "run")
+    with pytest.raises(ValueError, match="data is there already: write the dataset to another path"):
+        collect(recorded / "run", recorded / "data")
+    assert not (tmp_path / "run").exists()
+
+
 def test_offline_runs_end_at_their_budget_and_equal_seeds_give_equal_numbers(
     offline: Experiment, tmp_path: pathlib.Path
 ) -> None:
