@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Literal
 
+from acme_agents.core import configs
+
 # The least value of each field that has one.
 _LEAST = dict.fromkeys(
     ("policy_layers", "num_policy_components", "batch_size", "min_replay_size", "max_replay_size"), 1
@@ -43,12 +45,5 @@ class Config:
     """Transitions sampled per transition inserted, where there are actors."""
 
     def __post_init__(self) -> None:
-        for name, value in dataclasses.asdict(self).items():
-            least = _LEAST.get(name)
-            if least is not None and min(value if isinstance(value, tuple) else (value,), default=0) < least:
-                raise ValueError(f"{name} must be at least {least}, not {value!r}.")
-        if self.min_replay_size > self.max_replay_size:
-            raise ValueError(
-                f"min_replay_size is {self.min_replay_size:,} and max_replay_size {self.max_replay_size:,}: training "
-                "would never begin."
-            )
+        configs.check_least(self, _LEAST)
+        configs.check_replay(self)

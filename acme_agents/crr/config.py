@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Literal
 
+from acme_agents.core import configs
+
 # The least value of each field that has one.
 _LEAST = dict.fromkeys(
     (
@@ -101,16 +103,6 @@ class Config:
     """Transitions sampled per transition inserted, where there are actors."""
 
     def __post_init__(self) -> None:
-        for name, value in dataclasses.asdict(self).items():
-            least = _LEAST.get(name)
-            if least is not None and min(value if isinstance(value, tuple) else (value,), default=0) < least:
-                raise ValueError(f"{name} must be at least {least}, not {value!r}.")
-        if not 0.0 <= self.discount <= 1.0:
-            raise ValueError(f"discount must lie in [0, 1], not {self.discount!r}.")
-        if not self.vmin < self.vmax:
-            raise ValueError(f"vmin must be below vmax, and they are {self.vmin!r} and {self.vmax!r}.")
-        if self.min_replay_size > self.max_replay_size:
-            raise ValueError(
-                f"min_replay_size is {self.min_replay_size:,} and max_replay_size {self.max_replay_size:,}: training "
-                "would never begin."
-            )
+        configs.check_least(self, _LEAST)
+        configs.check_critic(self)
+        configs.check_replay(self)
