@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from acme_agents.core.types import Array, Key
 
-_LOG_SQRT_2PI = 0.9189385332046727
+LOG_SQRT_2PI = 0.9189385332046727
 
 
 class Gaussian(NamedTuple):
@@ -28,7 +28,7 @@ def log_prob(gaussian: Gaussian, x: Array) -> Array:
     """The log-density of `x` [..., A] under a Gaussian of the same batch shape: [...], in nats."""
     chex.assert_equal_rank([gaussian.mean, x])
     standardised = (x - gaussian.mean) / gaussian.stddev
-    return jnp.sum(-0.5 * jnp.square(standardised) - jnp.log(gaussian.stddev) - _LOG_SQRT_2PI, axis=-1)
+    return jnp.sum(-0.5 * jnp.square(standardised) - jnp.log(gaussian.stddev) - LOG_SQRT_2PI, axis=-1)
 
 
 def kl_divergence(p: Gaussian, q: Gaussian) -> Array:

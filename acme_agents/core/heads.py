@@ -27,5 +27,9 @@ def gaussian(features: Array, num_dimensions: int, *, init_stddev: float, min_st
     w_init = hk.initializers.VarianceScaling(1e-4)
     mean = hk.Linear(num_dimensions, w_init=w_init)(features)
     raw_stddev = hk.Linear(num_dimensions, w_init=w_init)(features)
-    stddev = jax.nn.softplus(raw_stddev) * init_stddev / _SOFTPLUS_OF_ZERO + min_stddev
-    return Gaussian(mean, stddev)
+    return Gaussian(mean, scale(raw_stddev, init_stddev, min_stddev))
+
+
+def scale(raw: Array, init: float, least: float) -> Array:
+    """A positive number of a layer's output: `init softplus(raw) / softplus(0) + least`, near `init` at the start."""
+    return jax.nn.softplus(raw) * init / _SOFTPLUS_OF_ZERO + least

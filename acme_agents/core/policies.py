@@ -12,11 +12,9 @@ import jax
 import jax.numpy as jnp
 
 from acme_agents.core import distributions, heads
-from acme_agents.core.distributions import Gaussian
+from acme_agents.core.distributions import LOG_SQRT_2PI, Gaussian
 from acme_agents.core.types import Action, Array, Key
 
-_SOFTPLUS_OF_ZERO = 0.6931471805599453
-_LOG_SQRT_2PI = 0.9189385332046727
 _SATURATED = 0.999  # a squashed action at least this far out counts as saturated; Acme's threshold
 _TAIL = -10.0  # below it the normal's log-cdf is taken from its expansion
 
@@ -117,7 +115,7 @@ def tanh_gaussian_log_prob(policy: Gaussian, actions: Action) -> Array:
     inside = jnp.clip(actions, -_SATURATED, _SATURATED)
     u = jnp.arctanh(inside)
     standardised = (u - mean) / stddev
-    density = -0.5 * jnp.square(standardised) - jnp.log(stddev) - _LOG_SQRT_2PI - jnp.log1p(-jnp.square(inside))
+    density = -0.5 * jnp.square(standardised) - jnp.log(stddev) - LOG_SQRT_2PI - jnp.log1p(-jnp.square(inside))
     # u is the edge of the tail that a saturated action lies in, and the tail lies beyond it, away from zero.
     tail = log_ndtr(-jnp.sign(inside) * standardised) - jnp.log1p(-_SATURATED)
     return jnp.sum(jnp.where(jnp.abs(actions) < _SATURATED, density, tail), axis=-1)
@@ -131,7 +129,7 @@ def log_ndtr(x: Array) -> Array:
     """
     far = jnp.minimum(x, _TAIL)
     inverse = 1.0 / jnp.square(far)
-    expansion = -0.5 * jnp.square(far) - jnp.log(-far) - _LOG_SQRT_2PI + jnp.log1p(-inverse + 3.0 * jnp.square(inverse))
+    expansion = -0.5 * jnp.square(far) - jnp.log(-far) - LOG_SQRT_2PI + jnp.log1p(-inverse + 3.0 * jnp.square(inverse))
     return jnp.where(x < _TAIL, expansion, jax.scipy.special.log_ndtr(jnp.maximum(x, _TAIL)))
 
 
@@ -153,7 +151,7 @@ def mixture(num_components: int, init_stddev: float, min_stddev: float) -> Polic
         logits, mean, raw_stddev = (
             hk.Linear(size, w_init=hk.initializers.VarianceScaling(1e-5))(features) for size in sizes
         )
-        stddev = jax.nn.softplus(raw_stddev) * init_stddev / _SOFTPLUS_OF_ZERO + min_stddev
+        stddev = heads.scale(raw_stddev, init_stddev, min_stddev)
         shape = (-1, num_components, num_dimensions)
         return GaussianMixture(logits, mean.reshape(shape), stddev.reshape(shape))
 

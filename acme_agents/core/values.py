@@ -13,12 +13,11 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from acme_agents.core import distributions
+from acme_agents.core import distributions, heads
 from acme_agents.core.distributions import Gaussian
 from acme_agents.core.types import Array, Key
 
 _MIN_SCALE = 1e-4  # of a mixture's components; Acme's floor
-_SOFTPLUS_OF_ZERO = 0.6931471805599453
 _GOLDEN_RATIO = 0.6180339887498949  # its multiples, modulo one, fill [0, 1] evenly
 
 
@@ -148,7 +147,7 @@ def mixture(num_components: int, init_scale: float, num_samples: int) -> ValueHe
         logits, loc, raw_scale = (
             hk.Linear(num_components, w_init=hk.initializers.VarianceScaling(1e-5))(features) for _ in range(3)
         )
-        scale = jax.nn.softplus(raw_scale) * init_scale / _SOFTPLUS_OF_ZERO + _MIN_SCALE
+        scale = heads.scale(raw_scale, init_scale, _MIN_SCALE)
         return Mixture(logits, loc, scale)
 
     return ValueHead(
