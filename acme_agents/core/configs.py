@@ -1,20 +1,37 @@
-"""What the agents' configurations check alike: a wrong number is one sentence, when the configuration is made."""
+"""What the agents' configurations have alike: their checks, a wrong number being one sentence, and their replay."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from acme_agents.core.interfaces import NStep, ReplaySpec, Sequences
 
 
 def check_least(fields: Any, least: Mapping[str, float]) -> None:
-    """Does nothing if no field, nor any number of a tuple, is below the least value that it has.
+    """Does nothing if no field, nor any number of a tuple, is below the least value that it has; None is no number.
 
     Raises:
       ValueError: one is, or a tuple is empty.
     """
     for name, value in dataclasses.asdict(fields).items():
         bound = least.get(name)
-        if bound is not None and min(value if isinstance(value, tuple) else (value,), default=0) < bound:
+        if (
+            bound is not None
+            and value is not None
+            and min(value if isinstance(value, tuple) else (value,), default=0) < bound
+        ):
             raise ValueError(f"{name} must be at least {bound}, not {value!r}.")
+
+
+def check_shares(fields: Any, names: Iterable[str]) -> None:
+    """Does nothing if each of the fields so named lies in [0, 1].
+
+    Raises:
+      ValueError: one does not.
+    """
+    for name in names:
+        if not 0.0 <= getattr(fields, name) <= 1.0:
+            raise ValueError(f"{name} must lie in [0, 1], not {getattr(fields, name)!r}.")
 
 
 def check_critic(fields: Any) -> None:
@@ -23,8 +40,7 @@ def check_critic(fields: Any) -> None:
     Raises:
       ValueError: they are not.
     """
-    if not 0.0 <= fields.discount <= 1.0:
-        raise ValueError(f"discount must lie in [0, 1], not {fields.discount!r}.")
+    check_shares(fields, ("discount",))
     if not fields.vmin < fields.vmax:
         raise ValueError(f"vmin must be below vmax, and they are {fields.vmin!r} and {fields.vmax!r}.")
 
@@ -40,3 +56,28 @@ def check_replay(fields: Any) -> None:
             f"min_replay_size is {fields.min_replay_size:,} and max_replay_size {fields.max_replay_size:,}: training "
             "would never begin."
         )
+
+
+class ReplayConfig(Protocol):
+    """The fields of an agent's configuration that say how much it replays; `ReplaySpec` explains them."""
+
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def min_replay_size(self) -> int: ...
+    @property
+    def max_replay_size(self) -> int: ...
+    @property
+    def samples_per_insert(self) -> float: ...
+
+
+def replay_spec(config: ReplayConfig, experience: NStep | Sequences, *, priority_exponent: float = 0.0) -> ReplaySpec:
+    """The replay of an agent, its sizes as configured."""
+    return ReplaySpec(
+        experience=experience,
+        batch_size=config.batch_size,
+        min_size=config.min_replay_size,
+        max_size=config.max_replay_size,
+        samples_per_insert=config.samples_per_insert,
+        priority_exponent=priority_exponent,
+    )

@@ -13,7 +13,6 @@ from acme_agents.core.types import (
     Key,
     Observation,
     Params,
-    Transition,
 )
 
 TrainingState = Any  # a pytree of arrays: parameters, optimiser state, counters, random key
@@ -26,16 +25,28 @@ class ActorCore(NamedTuple):
       init: `(key) -> actor_state`: random key, recurrent state, exploration noise; called at every episode's start.
       select_action: `(params, observation, actor_state) -> (action, actor_state, extras)`; the extras are stored in
         replay beside the step.
+      observe: `(actor_state, reward) -> actor_state`: takes in what the action earned, [] or [K] float32; called
+        between two calls of `select_action`. None for an actor that does not look at rewards.
     """
 
     init: Callable[[Key], ActorState]
     select_action: Callable[[Params, Observation, ActorState], tuple[Action, ActorState, Extras]]
+    observe: Callable[[ActorState, Array], ActorState] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Seat:
+    """Which of a run's actors one is; an agent whose `actor` takes a `seat` is told, to explore in another way."""
+
+    index: int = 0
+    num_actors: int = 1
 
 
 class UpdateOutput(NamedTuple):
     """What one update reports beside the new state."""
 
     metrics: dict[str, Array]  # scalars, averaged by the runtime before they are logged
+    priorities: Array | None = None  # [B] float32, >= 0, the batch's new ones; None to leave them as they are
 
 
 class LearnerCore(NamedTuple):
@@ -48,7 +59,7 @@ class LearnerCore(NamedTuple):
     """
 
     init: Callable[[Key], TrainingState]
-    update: Callable[[TrainingState, Transition], tuple[TrainingState, UpdateOutput]]
+    update: Callable[[TrainingState, Any], tuple[TrainingState, UpdateOutput]]  # a `Transition` or `Sequence`
     params: Callable[[TrainingState], Params]
 
 
@@ -65,6 +76,19 @@ class NStep:
     discount: float
 
 
+@dataclasses.dataclass(frozen=True)
+class Sequences:
+    """Experience as stretches of an episode, for recurrent networks: batches are `types.Sequence`.
+
+    Attributes:
+      length: T, rows of a sequence: one more than its transitions.
+      period: steps from one sequence's first row to the next one's; below `length`, so that every transition is in one.
+    """
+
+    length: int
+    period: int
+
+
 REPLAY = "replay"  # what the actors see
 DATASET = "dataset"  # what was recorded before
 
@@ -74,20 +98,23 @@ class ReplaySpec:
     """What an agent wants of its replay; data, not code.
 
     Attributes:
-      experience: the form of what is sampled.
-      batch_size: transitions per update.
-      min_size: transitions in replay before the first update.
-      max_size: transitions that replay keeps; the oldest go first.
-      samples_per_insert: transitions sampled per transition inserted, held once `min_size` is reached.
-      sources: where each transition of a batch is drawn from, by chance: the name of a source and its share. What the
-        launch says (a dataset or none, actors or none) replaces what the agent says.
+      experience: the form of what is sampled: an item is a transition, or a sequence.
+      batch_size: items per update.
+      min_size: items in replay before the first update.
+      max_size: items that replay keeps; the oldest go first.
+      samples_per_insert: items sampled per item inserted, held once `min_size` is reached.
+      priority_exponent: an item is drawn with a probability proportional to its priority to this power, each source by
+        itself; 0 draws uniformly. `UpdateOutput.priorities` says the priorities.
+      sources: where each item of a batch is drawn from, by chance: the name of a source and its share. What the
+        launch says (a dataset or none, actors or none) replaces what the agent says, and a share of 0 is left out.
     """
 
-    experience: NStep
+    experience: NStep | Sequences
     batch_size: int
     min_size: int
     max_size: int
     samples_per_insert: float
+    priority_exponent: float = 0.0
     sources: Mapping[str, float] = dataclasses.field(default_factory=lambda: {REPLAY: 1.0})
 
 

@@ -33,30 +33,43 @@ def layer_norm_mlp(inputs: Array, sizes: Sequence[int]) -> Array:
 
 
 def encode(observation: Observation, spec: EnvironmentSpec) -> Array:
-    """Turns any observation into one vector: images through a small convolutional net, the rest flattened.
+    """Turns any observation into one vector: images and grids through a small convolutional net, the rest flattened.
 
     Args:
-      observation: a pytree of [B, *O] arrays as `spec.observation` describes; uint8 leaves of rank three are images
-        of 0 .. 255 and pass three convolutions, scaled to [0, 1].
+      observation: a pytree of [..., *O] arrays as `spec.observation` describes, with any leading dimensions, the same
+        for all leaves. uint8 leaves of rank three are images of 0 .. 255 and pass three convolutions, scaled to [0, 1];
+        float32 leaves of rank three are grids of features, such as one-hot planes, and pass two, which keep their size.
       spec: the environment's spec.
 
     Returns:
-      [B, F] float32, leaves in the pytree's order.
+      [..., F] float32, leaves in the pytree's order.
     """
     features = []
     for leaf, leaf_spec in zip(jax.tree.leaves(observation), jax.tree.leaves(spec.observation), strict=True):
-        if leaf_spec.dtype == "uint8" and len(leaf_spec.shape) == 3:
-            leaf = _convolutions(leaf.astype(jnp.float32) / 255.0)
-        features.append(leaf.reshape(leaf.shape[0], -1).astype(jnp.float32))
+        leading = leaf.shape[: leaf.ndim - len(leaf_spec.shape)]
+        leaf = leaf.reshape(-1, *leaf_spec.shape)
+        if len(leaf_spec.shape) == 3 and leaf_spec.dtype == "uint8":
+            leaf = _image_convolutions(leaf.astype(jnp.float32) / 255.0)
+        elif len(leaf_spec.shape) == 3 and leaf_spec.dtype == "float32":
+            leaf = _grid_convolutions(leaf)
+        features.append(leaf.reshape(*leading, -1).astype(jnp.float32))
     return jnp.concatenate(features, axis=-1)
 
 
-def _convolutions(images: Array) -> Array:
+def _image_convolutions(images: Array) -> Array:
     """[B, H, W, C] float32 to [B, H', W', 64]; strides shrink only as far as the image allows."""
     x = images
     for channels, kernel, stride in ((32, 8, 4), (64, 4, 2), (64, 3, 1)):
         side = min(x.shape[1:3])
         x = jax.nn.relu(hk.Conv2D(channels, min(kernel, side), min(stride, max(1, side // kernel)))(x))
+    return x
+
+
+def _grid_convolutions(grids: Array) -> Array:
+    """[N, H, W, C] float32 to [N, H, W, 16]: every cell sees its neighbours, and theirs."""
+    x = grids
+    for _ in range(2):
+        x = jax.nn.relu(hk.Conv2D(16, 3)(x))
     return x
 
 

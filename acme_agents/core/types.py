@@ -69,6 +69,13 @@ class Trajectory(NamedTuple):
     discount: Any  # [T] float32, the environment's: its last is 0 if the episode ended for good, 1 if it was cut short
 
 
+class Draw(NamedTuple):
+    """How each element of a batch was drawn."""
+
+    probability: Array  # [B] float32, with which its source drew it, among all that this source held
+    source: Array  # [B] int32, the place of that source among `ReplaySpec.sources`
+
+
 class Transition(NamedTuple):
     """A batch of n-step transitions, batch-major.
 
@@ -85,3 +92,19 @@ class Transition(NamedTuple):
     next_action: Array  # [B, *A] a_{t+m}, as it was taken; zero where there is none
     next_last: Array  # [B] bool, whether o_{t+m} is an episode's final observation, where no action was taken
     extras: Extras = ()  # [B, *E], of time t
+    draw: Draw | None = None  # None where a batch was not drawn, as in a test
+
+
+class Sequence(NamedTuple):
+    """A batch of stretches of one episode each, T consecutive steps long, batch-major.
+
+    A stretch of m <= T rows has m - 1 transitions, from each row to the next: the last row in use says what state its
+    last action led to. The rows behind it are padding, all zero.
+    """
+
+    steps: Step  # [B, T, ...]
+    num_steps: Array  # [B] int32, m >= 2: rows in use, the episode's final observation included if it is among them
+    episode_step: Array  # [B] int32, steps of the episode before the first row
+    previous_action: Array  # [B, *A], what led to the first row; zero where that begins the episode
+    previous_reward: Array  # [B] or [B, K] float32, what it earned
+    draw: Draw | None = None

@@ -40,12 +40,15 @@ def _fields(folder):
 
 
 def _sources(folder, repository, imports_of):
-    """The agent's files, core's, and the modules of other agents that it imports."""
-    own = sorted(folder.glob("*.py"))
-    imported = {".".join(name.split(".")[1:3]) for file in own for name in imports_of(file)}
+    """The agent's files, core's, and the modules of other agents that it imports, in one step or in several."""
     package = repository / "acme_agents"
-    others = [file for file in package.glob("*/*.py") if f"{file.parent.name}.{file.stem}" in imported]
-    files = {*own, *others, *(package / "core").glob("*.py")}
+    modules = {f"{file.parent.name}.{file.stem}": file for file in package.glob("*/*.py")}
+    files = {*folder.glob("*.py"), *(package / "core").glob("*.py")}
+    new = files
+    while new:
+        imported = {".".join(name.split(".")[1:3]) for file in new for name in imports_of(file)}
+        new = {modules[name] for name in imported if name in modules} - files
+        files |= new
     return [file.read_text() for file in files if file.name != "config.py"]
 
 

@@ -31,7 +31,7 @@ def core_files(repository):
 
 @pytest.fixture(scope="module")
 def agent_files(repository):
-    folders = sorted(file.parent for file in (repository / "acme_agents").glob("*/losses.py"))
+    folders = sorted(file.parent for file in (repository / "acme_agents").glob("*/config.py"))
     return [folder / f"{name}.py" for folder in folders for name in PURE_FILES if (folder / f"{name}.py").exists()]
 
 

@@ -1,5 +1,6 @@
 """n-step returns, with numbers worked by hand."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -86,3 +87,77 @@ def test_shapes_are_checked():
         returns.n_step(jnp.ones(3), jnp.ones(3), jnp.ones(3, bool), GAMMA)
     with pytest.raises(AssertionError, match="shape"):
         returns.n_step(jnp.ones((2, 3)), jnp.ones((2, 1)), jnp.ones((2, 3), bool), GAMMA)
+
+
+# --- Targets over sequences.
+
+SEQUENCES = {  # rewards, discounts, values, rows in use and the targets that mean something: gamma is 0.5, n is 2
+    # 1 + 2/2 + 30/4; 2 + 4/2 + 40/4; 4 + 8/2 + 50/4; one step is left: 8 + 50/2.
+    "full": ([1, 2, 4, 8, 99], [1, 1, 1, 1, 99], [10, 20, 30, 40, 50], 5, [9.5, 14, 20.5, 33]),
+    # The third transition ends the episode: nothing behind it counts.
+    "termination": ([1, 2, 4, 0, 99], [1, 1, 0, 0, 99], [10, 20, 30, 40, 99], 4, [9.5, 4, 4]),
+    # The same cut short by a time limit: the final observation's value counts.
+    "time-out": ([1, 2, 4, 0, 99], [1, 1, 1, 0, 99], [10, 20, 30, 40, 99], 4, [9.5, 14, 24]),
+    "one transition": ([1, 99, 99, 99, 99], [1, 99, 99, 99, 99], [10, 20, 99, 99, 99], 2, [11]),
+    # A discount of a half in the middle: 2 (1 + 1/2 ...): 1 + 2 (1/4) + 30 (1/8); 2 + 4/2 + 40/4; 4 + 40/2.
+    "fraction": ([1, 2, 4, 0, 0], [0.5, 1, 1, 0, 0], [10, 20, 30, 40, 0], 4, [5.25, 14, 24]),
+}
+
+
+@pytest.mark.parametrize("names", [*([name] for name in SEQUENCES), list(SEQUENCES)], ids=len)
+def test_targets_over_sequences(names):
+    rewards, discounts, values, num_steps, expected = zip(*(SEQUENCES[name] for name in names))
+    arrays = (jnp.array(x, jnp.float32) for x in (rewards, discounts, values))
+    targets = returns.n_step_targets(*arrays, jnp.array(num_steps), gamma=GAMMA, n=2)
+    assert targets.shape == (len(names), 4)
+    for row, numbers in zip(targets, expected):
+        np.testing.assert_array_equal(row[: len(numbers)], numbers)
+
+
+@pytest.mark.parametrize("n", [1, 3, 5, 20])
+def test_targets_over_sequences_are_those_of_the_windows(n):
+    """Every window collapsed by `n_step`, with the value behind it."""
+    rng = np.random.default_rng(0)
+    batch_size, length = 16, 9
+    rewards, values = (jnp.array(rng.normal(size=(batch_size, length)), jnp.float32) for _ in range(2))
+    discounts = jnp.array(rng.uniform(size=(batch_size, length)) * (rng.uniform(size=(batch_size, length)) > 0.1))
+    num_steps = jnp.array(rng.integers(2, length + 1, size=batch_size))
+    targets = returns.n_step_targets(rewards, discounts, values, num_steps, gamma=0.9, n=n)
+    for b in range(batch_size):
+        for t in range(int(num_steps[b]) - 1):
+            valid = jnp.arange(t, t + n) < num_steps[b] - 1
+            window = np.minimum(np.arange(t, t + n), length - 1)
+            reward, discount, m = returns.n_step(
+                rewards[b, window][None], discounts[b, window][None], valid[None], gamma=0.9
+            )
+            np.testing.assert_allclose(targets[b, t], reward[0] + discount[0] * values[b, t + int(m[0])], atol=1e-5)
+
+
+def test_rescaling_by_hand():
+    # sqrt(3 + 1) - 1 + 0.003, and its mirror image; sqrt(9) - 1 + 0.008.
+    np.testing.assert_allclose(returns.rescale(jnp.array([0.0, 3.0, -3.0, 8.0])), [0, 1.003, -1.003, 2.008], rtol=1e-6)
+    np.testing.assert_allclose(
+        returns.unrescale(jnp.array([0.0, 1.003, -1.003, 2.008])), [0, 3, -3, 8], rtol=1e-6, atol=0
+    )
+
+
+def test_rescaling_has_an_exact_inverse_from_very_small_to_very_large_returns():
+    x = np.concatenate([[0.0], np.logspace(-6, 7, 200)])
+    x = np.concatenate([-x[::-1], x])
+    h = np.sign(x) * (np.sqrt(np.abs(x) + 1) - 1) + 1e-3 * x  # float64
+    np.testing.assert_allclose(returns.rescale(jnp.array(x, jnp.float32)), h, rtol=1e-6)
+    np.testing.assert_allclose(returns.unrescale(returns.rescale(jnp.array(x, jnp.float32))), x, rtol=2e-6, atol=0)
+    np.testing.assert_allclose(returns.rescale(returns.unrescale(jnp.array(x, jnp.float32))), x, rtol=2e-6, atol=0)
+
+
+def test_rescaling_has_a_gradient_at_zero():
+    # h'(0) = 1/2 + eps, and the inverse's is one over it.
+    gradients = [jax.grad(f)(0.0) for f in (returns.rescale, returns.unrescale)]
+    np.testing.assert_allclose(gradients, [0.501, 1 / 0.501], rtol=1e-6)
+
+
+def test_shapes_of_sequences_are_checked():
+    with pytest.raises(AssertionError, match="rank"):
+        returns.n_step_targets(*[jnp.ones(3)] * 3, jnp.ones(3, int), gamma=GAMMA, n=1)
+    with pytest.raises(AssertionError, match="shape"):
+        returns.n_step_targets(jnp.ones((2, 3)), jnp.ones((2, 3)), jnp.ones((2, 2)), jnp.ones(2, int), gamma=GAMMA, n=1)

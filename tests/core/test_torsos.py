@@ -112,6 +112,41 @@ def test_encode_mixes_images_and_vectors_and_scales_the_images():
     assert np.abs(features[:, :-2]).max() < 10  # of [0, 1] inputs; 0 .. 255 would give hundreds
 
 
+def test_encode_lets_a_grids_cells_see_their_neighbours():
+    net = _encoder(ArraySpec((7, 7, 20)))
+    rng = np.random.default_rng(0)
+    grid = jnp.array(rng.integers(0, 2, (1, 7, 7, 20)), jnp.float32)
+    params = net.init(jax.random.PRNGKey(0), grid)
+    before = net.apply(params, grid).reshape(7, 7, 16)
+    after = net.apply(params, grid.at[0, 3, 3].set(1.0 - grid[0, 3, 3])).reshape(7, 7, 16)
+    changed = np.any(before != after, axis=-1)
+    np.testing.assert_array_equal(changed, np.pad(np.ones((5, 5), bool), 1))  # two cells in every direction
+
+    # Neither numbers of rank two nor integers are grids.
+    flat = {"map": ArraySpec((2, 2)), "counts": ArraySpec((2, 2, 2), "int32")}
+    zeros = torsos.zeros_like(flat)
+    assert _encoder(flat).init(jax.random.PRNGKey(0), zeros) == {}
+
+
+def test_encode_takes_any_leading_dimensions():
+    spec = {"grid": ArraySpec((3, 3, 2)), "image": ArraySpec((8, 8, 3), "uint8"), "speed": ArraySpec(())}
+    rng = np.random.default_rng(0)
+    observation = {
+        "grid": jnp.array(rng.normal(size=(2, 5, 3, 3, 2)), jnp.float32),
+        "image": jnp.array(rng.integers(0, 256, (2, 5, 8, 8, 3)), jnp.uint8),
+        "speed": jnp.array(rng.normal(size=(2, 5)), jnp.float32),
+    }
+    net = _encoder(spec)
+    params = net.init(jax.random.PRNGKey(0), torsos.zeros_like(spec))
+    features = net.apply(params, observation)
+    assert features.shape[:2] == (2, 5)
+    for b in range(2):
+        row = net.apply(params, jax.tree.map(lambda x, b=b: x[b], observation))
+        np.testing.assert_allclose(features[b], row, atol=1e-6)
+    single = net.apply(params, jax.tree.map(lambda x: x[1, 3], observation))
+    np.testing.assert_allclose(features[1, 3], single, atol=1e-6)
+
+
 def test_zeros_like_is_a_batch_of_one():
     zeros = torsos.zeros_like({"image": ArraySpec((2, 2, 1), "uint8"), "vector": ArraySpec((3,))})
     assert zeros["image"].shape == (1, 2, 2, 1)

@@ -13,7 +13,9 @@ import rlax
 
 from acme_agents.core import distributions, returns, values
 from acme_agents.core.distributions import Gaussian
+from acme_agents.dqn import losses as dqn
 from acme_agents.mpo import losses
+from acme_agents.r2d2 import losses as r2d2
 
 N, B, A = 6, 5, 3
 EPSILON, EPSILON_PENALTY, EPSILON_MEAN, EPSILON_STDDEV = 0.1, 0.02, 0.01, 0.003
@@ -131,9 +133,89 @@ def categorical(rng, num_atoms=11):
     yield "categorical", 1 / num_atoms - gradient, project(moved, probabilities, atoms)
 
 
+def rescaling(rng):
+    """R2D2's values from 1e-3 to 1e6; below, rlax loses digits."""
+    x = jnp.array(rng.choice([-1, 1], size=64) * 10.0 ** rng.uniform(-3, 6, size=64), jnp.float32)
+    yield "rescale", returns.rescale(x), rlax.SIGNED_HYPERBOLIC_PAIR.apply(x)
+    large = jnp.where(jnp.abs(x) < 100.0, 100.0 * jnp.sign(x), x)
+    yield "unrescale", returns.unrescale(large) / large, rlax.SIGNED_HYPERBOLIC_PAIR.apply_inv(large) / large
+
+
+def sequences(rng, length=9, gamma=0.9, num_actions=4):
+    """R2D2's errors over sequences with a termination in them, and their gradients; rlax is given one at a time."""
+    shape = (B, length, num_actions)
+    q_values, target_q_values = (jnp.array(3 * rng.normal(size=shape), jnp.float32) for _ in range(2))
+    actions = jnp.array(rng.integers(num_actions, size=(B, length)), jnp.int32)
+    rewards = jnp.array(rng.normal(size=(B, length)), jnp.float32)
+    discounts = jnp.ones((B, length)).at[np.arange(B), rng.integers(length - 1, size=B)].set(0.0)
+    num_steps = rng.integers(2, length + 1, size=B)
+    weights = rng.normal(size=(B, length - 1)) * (np.arange(length - 1) < num_steps[:, None] - 1)
+    weights = jnp.array(0.1 * weights, jnp.float32)  # small, because rlax's inverse of the rescaling errs by 1e-4
+
+    def ours(q_values, n, rescaling):
+        errors = r2d2.temporal_differences(
+            q_values,
+            target_q_values,
+            actions,
+            rewards,
+            discounts,
+            jnp.array(num_steps),
+            gamma=gamma,
+            n=n,
+            rescaling=rescaling,
+        )
+        return weights * errors
+
+    def theirs(q_values, n, rescaling):
+        def one(b):
+            m = num_steps[b]
+            errors = rlax.transformed_n_step_q_learning(
+                q_values[b, : m - 1],
+                actions[b, : m - 1],
+                target_q_values[b, 1:m],
+                jnp.argmax(q_values[b, 1:m], axis=-1),
+                rewards[b, : m - 1],
+                gamma * discounts[b, : m - 1],
+                min(n, m - 1),  # rlax fails on a sequence that is shorter than n
+                tx_pair=rlax.SIGNED_HYPERBOLIC_PAIR if rescaling else rlax.IDENTITY_PAIR,
+            )
+            return jnp.pad(errors, (0, length - m))
+
+        return weights * jnp.stack([one(b) for b in range(B)])
+
+    for n, rescaling in ((1, False), (5, False), (5, True)):
+        name = f"sequences_{n}{'_rescaled' if rescaling else ''}"
+        yield name, ours(q_values, n, rescaling), theirs(q_values, n, rescaling)
+        gradient = jax.grad(lambda q_values, errors, *how: errors(q_values, *how).sum())
+        yield f"{name}_d_q_values", *(gradient(q_values, errors, n, rescaling) for errors in (ours, theirs))
+
+
+def double_q(rng, num_actions=4):
+    """DQN's error and loss, and their gradient."""
+    q_tm1, q_t, selector_t = (jnp.array(rng.normal(size=(B, num_actions)), jnp.float32) for _ in range(3))
+    a_tm1 = jnp.array(rng.integers(num_actions, size=B), jnp.int32)
+    r_t, discount_t, weights = (jnp.array(rng.uniform(size=B), jnp.float32) for _ in range(3))
+
+    def ours(q_tm1, selector_t):
+        errors = dqn.temporal_differences(q_tm1, a_tm1, r_t, discount_t, q_t, selector_t)
+        return dqn.weighted_loss(errors, weights, 0.5)
+
+    def theirs(q_tm1, selector_t):
+        errors = jax.vmap(rlax.double_q_learning)(q_tm1, a_tm1, r_t, discount_t, q_t, selector_t)
+        return jnp.mean(weights * rlax.huber_loss(errors, 0.5))
+
+    errors = dqn.temporal_differences(q_tm1, a_tm1, r_t, discount_t, q_t, q_t)
+    yield "q_learning", errors, jax.vmap(rlax.q_learning)(q_tm1, a_tm1, r_t, discount_t, q_t)
+    yield "double_q_learning", ours(q_tm1, selector_t), theirs(q_tm1, selector_t)
+    yield "double_q_learning_d_q_values", jax.grad(ours)(q_tm1, selector_t), jax.grad(theirs)(q_tm1, selector_t)
+
+
+PROBLEMS = (mpo, n_step, categorical, rescaling, sequences, double_q)
+
+
 def main(seed):
     rng = np.random.default_rng(seed)
-    answers = [answer for problem in (mpo, n_step, categorical) for answer in problem(rng)]
+    answers = [answer for problem in PROBLEMS for answer in problem(rng)]
     print(json.dumps({name: [np.asarray(x).tolist() for x in pair] for name, *pair in answers}))
 
 

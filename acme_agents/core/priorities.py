@@ -1,0 +1,46 @@
+"""Prioritised replay (Schaul et al. 2016, arXiv 1511.05952): what the priorities are, and what corrects for them."""
+
+import chex
+import jax.numpy as jnp
+
+from acme_agents.core.types import Array, Draw
+
+
+def importance_weights(draw: Draw, exponent: float) -> Array:
+    """What each element of a batch counts: `w_i = (1 / p_i)^exponent`, over the largest of its source in the batch.
+
+    The N of Schaul et al.'s `(1 / (N p_i))^beta` (section 3.4) cancels. Two sources may hold very different numbers of
+    items; each is normalised by itself, so that a small one is not weighed down by a large one (Paine et al. 2019).
+
+    Args:
+      draw: of B elements.
+      exponent: beta; 0 weighs all alike, 1 corrects in full for what the priorities changed.
+
+    Returns:
+      [B] float32, in (0, 1].
+    """
+    chex.assert_rank([draw.probability, draw.source], 1)
+    chex.assert_equal_shape([draw.probability, draw.source])
+    same_source = draw.source[:, None] == draw.source[None, :]  # [B, B]
+    least = jnp.min(jnp.where(same_source, draw.probability[None, :], jnp.inf), axis=1)  # [B]
+    return (least / draw.probability) ** exponent
+
+
+def of_sequences(errors: Array, valid: Array, max_share: float) -> Array:
+    """A sequence's priority: `p = max_share max_t |delta_t| + (1 - max_share) mean_t |delta_t|`.
+
+    Source: Kapturowski et al. 2019 (R2D2), section 2.3, with max_share = 0.9.
+
+    Args:
+      errors: [B, T] float32, temporal-difference errors.
+      valid: [B, T] bool, those that count; a sequence where none does gets 0.
+      max_share: eta, in [0, 1].
+
+    Returns:
+      [B] float32.
+    """
+    chex.assert_rank([errors, valid], 2)
+    chex.assert_equal_shape([errors, valid])
+    absolute = jnp.where(valid, jnp.abs(errors), 0.0)
+    mean = jnp.sum(absolute, axis=1) / jnp.maximum(jnp.sum(valid, axis=1), 1)
+    return max_share * jnp.max(absolute, axis=1) + (1.0 - max_share) * mean
