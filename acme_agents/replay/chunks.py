@@ -1,7 +1,8 @@
 """The unit in which experience travels: a chunk of consecutive steps of one episode.
 
-One chunk is one Reverb step of one item, so that a step costs microseconds to write, send and read. A chunk carries the
-`n` steps behind its last transition with it, and can therefore be understood without its neighbours.
+One chunk is one Reverb step of one item, so that a step costs microseconds to write, send and read. A chunk can be
+understood without its neighbours: where transitions are learned from, it carries the `n` steps behind its last one with
+it; where sequences are, it is one.
 """
 
 from typing import Any, NamedTuple
@@ -9,10 +10,30 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from acme_agents.core.interfaces import Agent, ReplaySpec
+from acme_agents.core.interfaces import Agent, NStep, Sequences
 from acme_agents.core.types import ArraySpec, EnvironmentSpec, Key, Observation, Step
 
-PERIOD = 32  # steps from one chunk's beginning to the next one's
+PERIOD = 32  # steps from one chunk of transitions to the next one
+
+
+class Layout(NamedTuple):
+    """How episodes are cut into chunks."""
+
+    num_rows: int  # T, of a chunk
+    period: int  # steps from one chunk's first row to the next one's
+    max_starts: int  # rows of an episode's last chunk, its final observation aside
+
+
+def layout(experience: NStep | Sequences) -> Layout:
+    """How episodes are cut for an agent that wants this experience."""
+    if isinstance(experience, Sequences):
+        return Layout(experience.length, experience.period, experience.length - 1)
+    return Layout(PERIOD + experience.n, PERIOD, PERIOD)
+
+
+def max_items(experience: NStep | Sequences) -> int:
+    """Items, as `ReplaySpec` counts them, in a full chunk."""
+    return 1 if isinstance(experience, Sequences) else PERIOD
 
 
 class Chunk(NamedTuple):
@@ -20,8 +41,10 @@ class Chunk(NamedTuple):
 
     steps: Step  # [T, ...], T = PERIOD + n; rows from `num_steps` on are padding
     num_steps: Any  # [] int32, rows in use
-    num_starts: Any  # [] int32, the first so many rows each begin a transition
+    num_starts: Any  # [] int32, so many rows come before the episode's next chunk, or before its final observation
     episode_step: Any  # [] int32, steps of the episode before the first row
+    previous_action: Any  # [*A], what led to the first row; zero where it begins the episode
+    previous_reward: Any  # [] or [K] float32, what that earned
     writer: Any  # [] int64, one random number for each writer's life
     time_ns: Any  # [] int64, nanoseconds since the epoch; grows from each chunk of a writer to its next
 
@@ -50,11 +73,6 @@ def _extras_spec(agent: Agent, spec: EnvironmentSpec) -> Any:
     return jax.tree.map(lambda s: ArraySpec(s.shape, s.dtype.name), shapes)
 
 
-def num_rows(replay: ReplaySpec) -> int:
-    """T: rows of a chunk."""
-    return PERIOD + replay.experience.n
-
-
 def zeros(steps: Step, *leading: int) -> Step:
     """Zero arrays of shape [*leading, ...] for a step's spec."""
     return jax.tree.map(lambda s: np.zeros((*leading, *s.shape), s.dtype), steps)
@@ -63,6 +81,11 @@ def zeros(steps: Step, *leading: int) -> Step:
 def empty(steps: Step) -> Chunk:
     """A chunk without anything in it, for its pytree structure."""
     return Chunk(zeros(steps), **dict.fromkeys(Chunk._fields[1:], np.int64(0)))
+
+
+def noun(experience: NStep | Sequences) -> str:
+    """What a message calls many items."""
+    return "sequences" if isinstance(experience, Sequences) else "transitions"
 
 
 def nbytes(steps: Step) -> int:

@@ -1,13 +1,13 @@
-"""Samples per insert: how often each transition is learned from, held exactly by counting."""
+"""Samples per insert: how often each item is learned from, held exactly by counting."""
 
 from acme_agents.core.interfaces import ReplaySpec
 
 
 class RateControl:
-    """Counts transitions in and out of the learner's store and says what may happen next.
+    """Counts items in and out of replay and says what may happen next.
 
-    Once `min_size` transitions are in, `sampled <= samples_per_insert (inserted - min_size)` holds always, and
-    sampling lags by no more than `tolerance` transitions sampled and one chunk. Acme's `SampleToInsertRatio`
+    Once `min_size` items are in, `sampled <= samples_per_insert (inserted - min_size)` holds always, and
+    sampling lags by no more than `tolerance` items sampled and one chunk. Acme's `SampleToInsertRatio`
     holds the same line within an error buffer on both sides.
     """
 
@@ -16,7 +16,7 @@ class RateControl:
 
         Args:
           replay: the agent's.
-          tolerance: how far sampling may lag before insertions wait, in transitions sampled.
+          tolerance: how far sampling may lag before insertions wait, in items sampled.
         """
         self._replay = replay
         self._tolerance = tolerance
@@ -28,7 +28,7 @@ class RateControl:
         return max(0, int(self._owed() // self._replay.batch_size))
 
     def room(self) -> float:
-        """Transitions that may come in now before sampling lags by more than the tolerance; 0 where it does."""
+        """Items that may come in now before sampling lags by more than the tolerance; 0 where it does."""
         return max(0.0, (self._tolerance - self._owed()) / self._replay.samples_per_insert)
 
     def samples_per_insert(self) -> float | None:
@@ -37,5 +37,5 @@ class RateControl:
         return self.sampled / counted if counted > 0 else None
 
     def _owed(self) -> float:
-        """Transitions that should have been sampled by now and were not."""
+        """Items that should have been sampled by now and were not."""
         return self._replay.samples_per_insert * (self.inserted - self._replay.min_size) - self.sampled

@@ -11,11 +11,15 @@ import numpy as np
 
 from acme_agents.core import returns
 from acme_agents.core.interfaces import NStep, ReplaySpec
-from acme_agents.core.types import Array, Key, Step, Trajectory, Transition
+from acme_agents.core.types import Array, Draw, Key, Step, Trajectory, Transition
 from acme_agents.replay import chunks
+from acme_agents.replay import priorities as priorities_lib
 from acme_agents.replay.chunks import Chunk
+from acme_agents.replay.priorities import Priorities
 
 _INSERT_BATCH = 8  # chunks that one call of the jitted insertion takes
+_REMOVE_BATCH = _INSERT_BATCH * chunks.PERIOD  # transitions that one call of the jitted removal takes
+_NOWHERE = 2**30  # a place that no ring has
 
 
 class StoreState(NamedTuple):
@@ -28,7 +32,11 @@ class StoreState(NamedTuple):
 
 
 class Store:
-    """Holds the newest transitions, at most `max_size`, and evicts whole chunks, oldest first."""
+    """Holds the newest transitions, at most `max_size`, and evicts whole chunks, oldest first.
+
+    Where transitions are drawn by priority, `priorities` has theirs, by place in `state.starts`; whoever changes them
+    sets it anew.
+    """
 
     def __init__(self, steps: Step, replay: ReplaySpec):
         """Initialises an empty store and allocates all of its memory.
@@ -41,6 +49,8 @@ class Store:
         self._num_starts = replay.max_size
         self._row = self._start = self._size = self._rows_used = 0  # next row, next start, and how much is held
         self._held: collections.deque[tuple[int, int]] = collections.deque()  # rows and starts of each chunk
+        self._exponent = replay.priority_exponent
+        self.priorities: Priorities | None = priorities_lib.make(self._num_starts) if self._exponent else None
         self.state = StoreState(
             steps=jax.tree.map(lambda s: jnp.zeros((self._num_rows, *s.shape), s.dtype), steps),
             starts=jnp.zeros(self._num_starts, jnp.int32),
@@ -71,9 +81,10 @@ class Store:
         rows = np.full(steps.last.shape, self._num_rows, np.int32)
         starts = np.full((_INSERT_BATCH, chunks.PERIOD), self._num_starts, np.int32)
         start_rows = np.zeros_like(starts)
+        evicted: list[np.ndarray] = []  # places in the ring of starts
         for i, chunk in enumerate(new):
             num_steps, num_starts = int(chunk.num_steps), int(chunk.num_starts)
-            self._make_room(num_steps, num_starts)
+            evicted += self._make_room(num_steps, num_starts)
             rows[i, :num_steps] = (self._row + np.arange(num_steps)) % self._num_rows
             starts[i, :num_starts] = (self._start + np.arange(num_starts)) % self._num_starts
             start_rows[i, :num_starts] = rows[i, :num_starts]
@@ -85,15 +96,22 @@ class Store:
         rows[:gone], starts[:gone] = self._num_rows, self._num_starts
         oldest = (self._start - self._size) % self._num_starts
         self.state = _scatter(self.state, steps, rows, starts, start_rows, np.int32(oldest), np.int32(self._size))
+        if self.priorities is not None:
+            self.priorities = _replace(self.priorities, evicted, starts, self._num_starts, self._exponent)
 
-    def _make_room(self, num_steps: int, num_starts: int) -> None:
+    def _make_room(self, num_steps: int, num_starts: int) -> list[np.ndarray]:
+        """Counts a chunk in, and out what it displaces; returns the places of that in the ring of starts."""
         self._held.append((num_steps, num_starts))
         self._rows_used += num_steps
         self._size += num_starts
+        evicted = []
         while self._rows_used > self._num_rows or self._size > self._num_starts:
+            oldest = self._start + num_starts - self._size
             old_steps, old_starts = self._held.popleft()
             self._rows_used -= old_steps
             self._size -= old_starts
+            evicted.append((oldest + np.arange(old_starts)) % self._num_starts)
+        return evicted
 
 
 def num_bytes(steps: Step, replay: ReplaySpec) -> int:
@@ -125,34 +143,79 @@ def from_trajectories(steps: Step, trajectories: Sequence[Trajectory]) -> StoreS
     )
 
 
-def sample(held: Mapping[str, StoreState], key: Key, replay: ReplaySpec) -> Transition:
+def equal_priorities(state: StoreState, exponent: float) -> Priorities:
+    """The priorities of a store that is filled for good: all alike."""
+    num_starts = state.starts.shape[0]
+    return priorities_lib.add(priorities_lib.make(num_starts), jnp.arange(num_starts), exponent)
+
+
+def sample(
+    held: Mapping[str, StoreState], priorities: Mapping[str, Priorities], key: Key, replay: ReplaySpec
+) -> tuple[Transition, Array]:
     """A batch of transitions, each from a source drawn by its share. Pure; call it under jit.
 
     Args:
       held: a store for each of the replay's sources, holding at least one transition.
+      priorities: each store's; of none where transitions are drawn uniformly.
       key: random key.
       replay: batch size, experience and sources.
 
     Returns:
-      Transitions, batch-major, uniformly and with replacement from all that a source holds.
+      Transitions, batch-major, drawn with replacement from all that a source holds; and each one's place [B] int32 in
+      its store's ring of starts.
     """
     batch_size, experience = replay.batch_size, replay.experience
+    assert isinstance(experience, NStep)
     (first, _), *others = shares = list(replay.sources.items())
     if not others:
-        return sample_uniform(held[first], key, batch_size, experience)
+        return _sample_one(held[first], priorities.get(first), 0, key, batch_size, experience)
     source_key, *keys = jax.random.split(key, 1 + len(shares))
     logits = jnp.log(jnp.array([share for _, share in shares], jnp.float32))
     chosen = jax.random.categorical(source_key, logits, shape=(batch_size,))  # [B]
-    batch = sample_uniform(held[first], keys[0], batch_size, experience)
+    drawn = _sample_one(held[first], priorities.get(first), 0, keys[0], batch_size, experience)
     for i, (name, _) in enumerate(others, start=1):
-        other = sample_uniform(held[name], keys[i], batch_size, experience)
-        batch = jax.tree.map(functools.partial(_where, chosen == i), other, batch)
-    return batch
+        other = _sample_one(held[name], priorities.get(name), i, keys[i], batch_size, experience)
+        drawn = jax.tree.map(functools.partial(_where, chosen == i), other, drawn)
+    return drawn
+
+
+def reprioritise(
+    priorities: Mapping[str, Priorities], draw: Draw, places: Array, new: Array, replay: ReplaySpec
+) -> dict[str, Priorities]:
+    """Gives what was drawn new priorities, each in the source that it is from. Pure; call it under jit.
+
+    Args:
+      priorities: each source's.
+      draw: of the batch.
+      places: [B] int32, from `sample`.
+      new: [B] float32.
+      replay: sources and exponent.
+    """
+    result = {}
+    for i, name in enumerate(replay.sources):
+        mine = draw.source == i
+        items, values = jnp.where(mine, places, _NOWHERE), jnp.where(mine, new, 0.0)
+        result[name] = priorities_lib.change(priorities[name], items, values, replay.priority_exponent)
+    return result
 
 
 def _where(chosen: Array, x: Array, y: Array) -> Array:
     """`x` [B, ...] where `chosen` [B], `y` elsewhere."""
     return jnp.where(chosen.reshape(-1, *[1] * (x.ndim - 1)), x, y)
+
+
+def _sample_one(
+    state: StoreState, priorities: Priorities | None, source: int, key: Key, batch_size: int, experience: NStep
+) -> tuple[Transition, Array]:
+    """What `sample` returns of one source alone."""
+    if priorities is None:
+        index = jax.random.randint(key, (batch_size,), 0, state.size)
+        places = (state.oldest + index) % state.starts.shape[0]
+        probability = jnp.full(batch_size, 1.0 / state.size)
+    else:
+        places, probability = priorities_lib.sample(priorities, key, batch_size)
+    draw = Draw(probability, jnp.full(batch_size, source, jnp.int32))
+    return _gather(state, places, experience)._replace(draw=draw), places
 
 
 def sample_uniform(state: StoreState, key: Key, batch_size: int, experience: NStep) -> Transition:
@@ -163,13 +226,17 @@ def sample_uniform(state: StoreState, key: Key, batch_size: int, experience: NSt
       key: random key.
       batch_size: B.
       experience: n and gamma of the n-step return.
-
-    Returns:
-      Transitions, batch-major. A window that meets the episode's end stops there and bootstraps from its final
-      observation, with discount zero after a termination.
     """
-    index = jax.random.randint(key, (batch_size,), 0, state.size)
-    row = state.starts[(state.oldest + index) % state.starts.shape[0]]  # [B]
+    return _sample_one(state, None, 0, key, batch_size, experience)[0]
+
+
+def _gather(state: StoreState, places: Array, experience: NStep) -> Transition:
+    """The transitions that begin at `places` [B] of the ring of starts.
+
+    A window that meets the episode's end stops there and bootstraps from its final observation, with discount zero
+    after a termination.
+    """
+    row = state.starts[places]  # [B]
     num_rows = state.steps.last.shape[0]
     window = (row[:, None] + jnp.arange(experience.n)[None]) % num_rows  # [B, n]
     valid = jnp.cumprod(~state.steps.last[window], axis=1).astype(bool)
@@ -191,7 +258,7 @@ def sample_uniform(state: StoreState, key: Key, batch_size: int, experience: NSt
 
 def _num_rows(replay: ReplaySpec) -> int:
     """Rows for `max_size` transitions in full chunks, and for one chunk more."""
-    rows = chunks.num_rows(replay)
+    rows = chunks.layout(replay.experience).num_rows
     return -(-replay.max_size * rows // chunks.PERIOD) + rows
 
 
@@ -210,3 +277,19 @@ def _scatter(
         oldest=oldest,
         size=size,
     )
+
+
+def _replace(
+    tree: Priorities, evicted: Sequence[np.ndarray], new: np.ndarray, num_starts: int, exponent: float
+) -> Priorities:
+    """Removes the priorities of what was evicted, and then adds those of what is new, both places in the ring."""
+    gone = np.concatenate([np.zeros(0, np.int64), *evicted])
+    for i in range(0, len(gone), _REMOVE_BATCH):
+        places = np.full(_REMOVE_BATCH, _NOWHERE, np.int32)
+        places[: len(gone) - i] = gone[i : i + _REMOVE_BATCH]
+        tree = _remove(tree, places)
+    return _add(tree, np.where(new < num_starts, new, _NOWHERE).reshape(-1), exponent)
+
+
+_remove = jax.jit(priorities_lib.remove, donate_argnums=0)
+_add = jax.jit(priorities_lib.add, donate_argnums=0)

@@ -1,29 +1,37 @@
-"""The replay server: its two tables, made from a `ReplaySpec`."""
+"""The replay server: its tables, made from a `ReplaySpec`."""
 
 import pathlib
 
 import reverb
 
-from acme_agents.core.interfaces import ReplaySpec
+from acme_agents.core import interfaces
+from acme_agents.core.interfaces import ReplaySpec, Sequences
 from acme_agents.replay import sizes
 
-REPLAY = "replay"  # durable: what a learner that starts fills its store from
-STREAM = "stream"  # once only: what a running learner's store has not seen yet
+REPLAY = interfaces.REPLAY  # durable: what a learner that starts fills its store from, or what sequences are drawn from
+STREAM = "stream"  # once only: what a running learner has not seen yet
+DATASET = interfaces.DATASET  # sequences of the dataset, where sequences are drawn
 
 
 def make_tables(replay: ReplaySpec) -> list[reverb.Table]:
-    """Makes the tables of a run.
+    """Makes the tables of a run."""
+    stream = reverb.Table.queue(STREAM, sizes.STREAM_CHUNKS)
+    if isinstance(replay.experience, Sequences):
+        sampled = {REPLAY: replay.max_size, DATASET: sizes.MAX_DATASET_SEQUENCES}
+        return [*(_table(name, size, replay.priority_exponent) for name, size in sampled.items()), stream]
+    # All priorities are 1; a reader that collects the table sets what it has seen to 0 until it has it all.
+    return [_table(REPLAY, sizes.num_chunks(replay), exponent=1.0), stream]
 
-    The durable table's priorities are 1; a reader that collects it sets what it has seen to 0 until it has it all.
-    """
-    durable = reverb.Table(
-        name=REPLAY,
-        sampler=reverb.selectors.Prioritized(1.0),
+
+def _table(name: str, max_size: int, exponent: float) -> reverb.Table:
+    """Draws by priority to the power `exponent`; the oldest go first."""
+    return reverb.Table(
+        name=name,
+        sampler=reverb.selectors.Prioritized(exponent),
         remover=reverb.selectors.Fifo(),
-        max_size=sizes.num_chunks(replay),
+        max_size=max_size,
         rate_limiter=reverb.rate_limiters.MinSize(1),
     )
-    return [durable, reverb.Table.queue(STREAM, sizes.STREAM_CHUNKS)]
 
 
 def make_checkpointer(directory: pathlib.Path) -> reverb.checkpointers.CheckpointerBase:

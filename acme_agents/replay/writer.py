@@ -1,8 +1,9 @@
-"""From an actor's time steps to chunks in the replay server."""
+"""From time steps to chunks in the replay server."""
 
 import os
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import dm_env
@@ -19,10 +20,9 @@ _IN_FLIGHT = 4  # items (two for each chunk) that need not be confirmed before t
 
 
 class ChunkWriter:
-    """Cuts episodes into overlapping chunks and writes each to the durable table and to the stream.
+    """Cuts episodes into overlapping chunks, as `chunks.layout` says, and writes each to its tables.
 
-    A chunk begins every `PERIOD` steps of an episode and ends `n` steps after its last transition's start, or with the
-    episode. When the server is away or holds the writer back, calls block, and return once `stop` is set.
+    When the server is away or holds the writer back, calls block, and return once `stop` is set.
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class ChunkWriter:
         steps: Step,
         replay: ReplaySpec,
         *,
+        into: Sequence[str] = (tables.REPLAY, tables.STREAM),
         stop: threading.Event | None = None,
     ):
         """Initialises a writer.
@@ -39,13 +40,19 @@ class ChunkWriter:
           client: of the replay server.
           steps: `chunks.step_spec` of the agent and the environment.
           replay: the agent's.
+          into: the tables.
           stop: set to make blocked calls return.
         """
         self._spec = steps
         self._writer = client.trajectory_writer(num_keep_alive_refs=1)
         self._id = int.from_bytes(os.urandom(7), "big")
+        self._tables = tuple(into)
         self._stop = stop or threading.Event()
-        self._buffer = chunks.zeros(steps, chunks.num_rows(replay))
+        self._layout = chunks.layout(replay.experience)
+        self._buffer = chunks.zeros(steps, self._layout.num_rows)
+        no_step = chunks.zeros(steps)
+        self._no_previous = no_step.action, no_step.reward
+        self._previous = self._no_previous  # action and reward before the buffer's first row
         self._leaves = jax.tree.leaves(self._buffer)
         self._observation_leaves = jax.tree.leaves(self._buffer.observation)
         self._extras_leaves = jax.tree.leaves(self._buffer.extras)
@@ -62,6 +69,7 @@ class ChunkWriter:
         """
         chunks.check(self._spec, timestep.observation)
         self._num_rows = self._episode_step = 0
+        self._previous = self._no_previous
         self._observation = timestep.observation
 
     def observe(self, action: Any, timestep: dm_env.TimeStep, extras: Any = ()) -> None:
@@ -76,8 +84,8 @@ class ChunkWriter:
         self._observation = timestep.observation
         if timestep.last():
             self._end_episode()
-        elif self._num_rows == len(self._buffer.last):
-            self._write(chunks.PERIOD)
+        elif self._num_rows == self._layout.num_rows:
+            self._write(self._layout.period)
 
     def flush(self) -> None:
         """Blocks until the server has confirmed everything written, or `stop` is set."""
@@ -89,8 +97,8 @@ class ChunkWriter:
 
     def _put_observation(self) -> int:
         row = self._num_rows
-        if row == len(self._buffer.last):  # Only the final observation can come when the buffer is full.
-            self._write(chunks.PERIOD)
+        if row == self._layout.num_rows:  # Only the final observation can come when the buffer is full.
+            self._write(self._layout.period)
             row = self._num_rows
         for buffer, value in zip(self._observation_leaves, jax.tree.leaves(self._observation), strict=True):
             buffer[row] = value
@@ -104,31 +112,40 @@ class ChunkWriter:
                 buffer[row] = 0
         self._buffer.last[row] = True
         while self._num_rows > 1:
-            self._write(min(chunks.PERIOD, self._num_rows - 1))
+            self._write(min(self._layout.max_starts, self._num_rows - 1))
         self._num_rows = 0
 
     def _write(self, num_starts: int) -> None:
         """Writes the buffer as one chunk, and keeps the rows from `num_starts` on for the next."""
         self._time_ns = max(self._time_ns + 1, time.time_ns())
         chunk = chunks.Chunk(
-            steps=jax.tree.map(np.copy, self._buffer),
+            steps=jax.tree.map(self._padded, self._buffer),
             num_steps=np.int32(self._num_rows),
             num_starts=np.int32(num_starts),
             episode_step=np.int32(self._episode_step),
+            previous_action=self._previous[0],
+            previous_reward=self._previous[1],
             writer=np.int64(self._id),
             time_ns=np.int64(self._time_ns),
         )
         self._writer.append(jax.tree.leaves(chunk))
         trajectory = [column[-1:] for column in self._writer.history]
-        for table in (tables.REPLAY, tables.STREAM):
+        for table in self._tables:
             self._writer.create_item(table, priority=1.0, trajectory=trajectory)
         self._wait(_IN_FLIGHT)
         self.num_chunks += 1
+        last_action, last_reward = self._buffer.action[num_starts - 1], self._buffer.reward[num_starts - 1]
+        self._previous = last_action.copy(), last_reward.copy()
         kept = self._num_rows - num_starts
         for buffer in self._leaves:
             buffer[:kept] = buffer[num_starts : self._num_rows]
         self._num_rows = kept
         self._episode_step += num_starts
+
+    def _padded(self, buffer: np.ndarray) -> np.ndarray:
+        copy = np.copy(buffer)
+        copy[self._num_rows :] = 0
+        return copy
 
     def _wait(self, in_flight: int) -> None:
         while not self._stop.is_set():

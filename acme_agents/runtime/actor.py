@@ -34,12 +34,20 @@ class Actor(acme.core.Actor):
         """
         self._device = jax.devices("cpu")[0]
         self._init = jax.jit(lambda key, episode: core.init(jax.random.fold_in(key, episode)))
+        self._observe = observe = core.observe
+
+        def observe_and_select(params: Params, observation: Observation, state: Any, reward: Array) -> Any:
+            assert observe is not None  # It is called with a reward, and there is none otherwise.
+            return core.select_action(params, observation, observe(state, reward))
+
         self._select_action = jax.jit(core.select_action)
+        self._observe_and_select = jax.jit(observe_and_select)
         self._key = jax.device_put(key, self._device)
         self._writer = writer
         self._num_episodes = 0
         self._state: Any = None
         self._extras: Any = ()
+        self._reward: Any = None  # what the last action earned; None before the episode's first, or if not looked at
         self._params: Params = None
 
     @property
@@ -53,18 +61,26 @@ class Actor(acme.core.Actor):
 
     def select_action(self, observation: Observation) -> np.ndarray:
         """Returns the action for one observation, without batch dimension."""
-        action, self._state, self._extras = self._select_action(self._params, observation, self._state)
+        if self._reward is None:
+            action, self._state, self._extras = self._select_action(self._params, observation, self._state)
+        else:
+            action, self._state, self._extras = self._observe_and_select(
+                self._params, observation, self._state, self._reward
+            )
         return np.asarray(action)
 
     def observe_first(self, timestep: dm_env.TimeStep) -> None:
         """Begins an episode with a fresh actor state."""
         self._state = self._init(self._key, self._num_episodes)
+        self._reward = None
         self._num_episodes += 1
         if self._writer is not None:
             self._writer.observe_first(timestep)
 
     def observe(self, action: Array, next_timestep: dm_env.TimeStep) -> None:
-        """Writes the step that the last action made."""
+        """Writes the step that the last action made, and keeps what it earned for the next."""
+        if self._observe is not None:
+            self._reward = next_timestep.reward
         if self._writer is not None:
             self._writer.observe(action, next_timestep, self._extras)
 

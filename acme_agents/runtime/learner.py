@@ -1,25 +1,19 @@
 """An agent's `LearnerCore` as an `acme.core.Learner`, fed from a replay server, a dataset or both."""
 
-import dataclasses
-import functools
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
 import acme
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from acme_agents.core.interfaces import DATASET, REPLAY, LearnerCore, ReplaySpec, TrainingState
-from acme_agents.core.types import Array, Key, Params
-from acme_agents.replay import store
+from acme_agents.core.interfaces import LearnerCore, TrainingState
+from acme_agents.core.types import Array, Params
 from acme_agents.replay.intake import Intake
-from acme_agents.replay.store import StoreState
 
-Held = Mapping[str, StoreState]  # a store for each source
-
-MAX_UPDATES = 16  # updates that one call into JAX does at most
+MAX_UPDATES = 16  # updates that one step does at most
 
 
 class LearnerState(NamedTuple):
@@ -29,46 +23,69 @@ class LearnerState(NamedTuple):
     counts: dict[str, Any]  # JSON-serialisable
 
 
+class Updates(Protocol):
+    """Does updates on batches that it draws: `gathering.GatheredUpdates` or `sampling.SampledUpdates`.
+
+    Attributes:
+      intake: what actors see; None where nobody acts.
+      dataset_size: items of the dataset; 0 for none.
+      batch_size: items per update.
+    """
+
+    intake: Intake | None
+    dataset_size: int
+    batch_size: int
+
+    def do(
+        self, state: TrainingState, first: int, number: int, *, offline: bool
+    ) -> tuple[TrainingState, dict[str, Array], int]:
+        """Does updates.
+
+        Args:
+          state: the training state, which is donated.
+          first: updates done before.
+          number: how many to do, at least 1.
+          offline: draw from the dataset alone.
+
+        Returns:
+          The training state, the metrics' means, and how many were done: fewer where there was nothing to draw.
+        """
+
+    def compile(self, state: TrainingState, *, offline: bool) -> None:
+        """Compiles what `do` calls; the state is not donated."""
+
+    def close(self) -> None:
+        """Ends what it has begun."""
+
+
 class Learner(acme.core.Learner):
     """Does the updates that its sources allow: offline ones as they are asked for, online ones as experience comes in.
 
-    Every update draws its batch by a key made from the seed and the update's number, so an interrupted learner goes on
-    exactly as it would have.
+    What an update draws from a learner's own stores is decided by the seed and the update's number, so an interrupted
+    learner goes on exactly as it would have.
     """
 
-    def __init__(
-        self,
-        core: LearnerCore,
-        replay: ReplaySpec,
-        seed: int,
-        *,
-        intake: Intake | None = None,
-        dataset: StoreState | None = None,
-        offline_updates: float = 0,
-    ):
+    def __init__(self, core: LearnerCore, seed: int, updates: Updates, *, offline_updates: float = 0):
         """Initialises an untrained learner.
 
         Args:
           core: the agent's functions.
-          replay: the agent's, its sources those that there are.
-          seed: of the training state and of what is sampled.
-          intake: what actors see; None where nobody acts.
-          dataset: what was recorded before; None for none.
+          seed: of the training state.
+          updates: does them.
           offline_updates: the first so many updates draw from the dataset alone, whatever the sources' shares; infinite
             where nobody acts.
         """
         self._core = core
-        self._replay = replay
-        init_key, self._sample_key = jax.random.split(jax.random.PRNGKey(seed))
-        self._state = jax.jit(self._core.init)(init_key)
+        self._updates = updates
+        self._state = jax.jit(self._core.init)(jax.random.split(jax.random.PRNGKey(seed))[0])
         self._steps = 0
-        self.intake = intake
-        self._dataset = dataset
-        self._dataset_size = 0 if dataset is None else int(dataset.size)
         self._offline_updates = offline_updates
         self._metrics: dict[str, Array] = {}
-        self._update_online = make_update(core, replay)
-        self._update_offline = make_update(core, _only(DATASET, replay))
+
+    @property
+    def intake(self) -> Intake | None:
+        """What actors see; None where nobody acts."""
+        return self._updates.intake
 
     @property
     def steps(self) -> int:
@@ -77,13 +94,13 @@ class Learner(acme.core.Learner):
 
     @property
     def replay_size(self) -> int:
-        """Transitions to draw from now."""
-        return self._dataset_size + (0 if self.intake is None else self.intake.size)
+        """Items to draw from now."""
+        return self._updates.dataset_size + (0 if self.intake is None else self.intake.size)
 
     @property
     def replay_capacity(self) -> int:
-        """Transitions that there can be to draw from."""
-        return self._dataset_size + (0 if self.intake is None else self.intake.capacity)
+        """Items that there can be to draw from."""
+        return self._updates.dataset_size + (0 if self.intake is None else self.intake.capacity)
 
     @property
     def samples_per_insert(self) -> float | None:
@@ -113,26 +130,20 @@ class Learner(acme.core.Learner):
         num_updates = int(min(allowed, MAX_UPDATES, math.inf if max_updates is None else max_updates))
         if not num_updates:
             return 0
-        update = self._update_offline if offline else self._update_online
-        self._state, self._metrics = update(
-            self._state, self._held(), self._sample_key, np.int32(self._steps), np.int32(num_updates)
-        )
-        jax.block_until_ready(self._metrics)
-        self._steps += num_updates
+        self._state, metrics, done = self._updates.do(self._state, self._steps, num_updates, offline=offline)
+        self._metrics = metrics or self._metrics
+        self._steps += done
         if not offline:
             assert self.intake is not None
-            self.intake.rate.sampled += num_updates * self._replay.batch_size
-        return num_updates
+            self.intake.rate.sampled += done * self._updates.batch_size
+        return done
 
     def compile(self) -> None:
         """Compiles the update now rather than when the first is done, by one whose result is dropped."""
-        state = jax.tree.map(jnp.copy, self._state)
-        held = {name: source._replace(size=jnp.maximum(source.size, 1)) for name, source in self._held().items()}
-        update = self._update_offline if self.is_offline else self._update_online
-        update(state, held, self._sample_key, np.int32(0), np.int32(1))
+        self._updates.compile(jax.tree.map(jnp.copy, self._state), offline=self.is_offline)
 
     def metrics(self) -> dict[str, float]:
-        """The metrics of the newest updates, each averaged over one call into JAX."""
+        """The metrics of the newest updates, averaged over one step."""
         return {name: float(value) for name, value in self._metrics.items()}
 
     def params(self) -> Params:
@@ -155,42 +166,6 @@ class Learner(acme.core.Learner):
         if self.intake is not None and state.counts["intake"] is not None:
             self.intake.restore(state.counts["intake"])
 
-    def _held(self) -> Held:
-        held = {REPLAY: self.intake.state if self.intake is not None else None, DATASET: self._dataset}
-        return {name: state for name, state in held.items() if state is not None}
-
-
-def _only(source: str, replay: ReplaySpec) -> ReplaySpec:
-    return dataclasses.replace(replay, sources={source: 1.0})
-
-
-def make_update(core: LearnerCore, replay: ReplaySpec) -> Any:
-    """Makes the jitted function that does a number of updates on batches drawn from the store.
-
-    Returns:
-      `(training_state, {source: store_state}, key, first_step, num_updates >= 1) -> (training_state, mean metrics)`;
-      the training state that goes in is donated.
-    """
-
-    def one(state: TrainingState, held: Held, key: Key, step: Array) -> tuple[TrainingState, dict[str, Array]]:
-        batch = store.sample(held, jax.random.fold_in(key, step), replay)
-        state, output = core.update(state, batch)
-        return state, output.metrics
-
-    @functools.partial(jax.jit, donate_argnums=0)
-    def update(
-        state: TrainingState, held: Held, key: Key, first_step: Array, num_updates: Array
-    ) -> tuple[TrainingState, dict[str, Array]]:
-        metrics = jax.tree.map(
-            lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(one, state, held, key, first_step)[1]
-        )
-
-        def body(i: Array, carry: tuple[TrainingState, dict[str, Array]]) -> tuple[TrainingState, dict[str, Array]]:
-            state, total = carry
-            state, metrics = one(state, held, key, first_step + i)
-            return state, jax.tree.map(jnp.add, total, metrics)
-
-        state, total = jax.lax.fori_loop(0, num_updates, body, (state, metrics))
-        return state, jax.tree.map(lambda x: x / num_updates, total)
-
-    return update
+    def close(self) -> None:
+        """Ends what draws for it."""
+        self._updates.close()

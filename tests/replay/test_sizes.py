@@ -27,7 +27,7 @@ def free(monkeypatch):
 
 def test_what_is_counted():
     assert chunks.nbytes(STEPS) == 28_237
-    assert chunks.num_rows(REPLAY) == 35
+    assert chunks.layout(REPLAY.experience).num_rows == 35
     assert sizes.num_chunks(REPLAY) == 39_079
     assert store.num_bytes(STEPS, REPLAY) == IN_STORE
 
@@ -58,6 +58,6 @@ def test_one_byte_too_few_is_too_few(free):
 
 def test_a_dataset_that_does_not_fit_is_refused_by_its_name(free):
     free(2 * 10 * 28_237)
-    sizes.check_dataset("demos", STEPS, 10)
+    sizes.check_dataset("demos", STEPS, REPLAY, 10)
     with pytest.raises(ValueError, match=r"The dataset demos takes 0\.6 MiB of memory to learn from"):
-        sizes.check_dataset("demos", STEPS, 11)
+        sizes.check_dataset("demos", STEPS, REPLAY, 11)

@@ -187,7 +187,7 @@ def test_each_transition_of_a_batch_is_drawn_from_a_source_by_its_share():
     sources = {"dataset": 0.02, "replay": 0.98}
     replay = dataclasses.replace(toys.REPLAY, batch_size=8, sources=sources)  # less than one in a batch
     states = {"dataset": held(1), "replay": held(0)}
-    draw = jax.jit(lambda key: store.sample(states, key, replay))
+    draw = jax.jit(lambda key: store.sample(states, {}, key, replay)[0])
     batches = [jax.tree.map(np.asarray, draw(jax.random.PRNGKey(seed))) for seed in range(2000)]
     counts = np.array([int(np.sum(batch.observation[:, 0] == 1)) for batch in batches])
     # Every element by itself: how many batches have none, one, and more from the dataset is binomial.
@@ -198,3 +198,88 @@ def test_each_transition_of_a_batch_is_drawn_from_a_source_by_its_share():
         for i, (number, t) in enumerate(batch.observation.astype(int)):
             np.testing.assert_array_equal(batch.action[i], toys.episode(number, 10).actions[t])
             assert batch.next_observation[i, 0] == number
+
+
+# --- By priority.
+
+
+def _prioritised(**fields):
+    return dataclasses.replace(toys.REPLAY, **({"priority_exponent": 0.5, "batch_size": 64} | fields))
+
+
+def _draw(held, spec, seed=0):
+    batch, places = store.sample({"replay": held.state}, {"replay": held.priorities}, jax.random.PRNGKey(seed), spec)
+    return jax.tree.map(np.asarray, batch), np.asarray(places)
+
+
+def test_transitions_are_drawn_by_their_priority_and_know_with_which_probability(replay):
+    spec = _prioritised(batch_size=512)
+    held = store.Store(toys.STEPS, spec)
+    held.insert(replay.cut([toys.episode(0, 10)]))
+    given = np.arange(1.0, 11.0)  # of the transition that begins at t, t + 1
+    batch, places = _draw(held, spec)
+    np.testing.assert_allclose(batch.draw.probability, 0.1)
+    priorities = {"replay": held.priorities}
+    new = given[batch.observation[:, 1].astype(int)].astype(np.float32)
+    held.priorities = store.reprioritise(priorities, batch.draw, places, new, spec)["replay"]
+    expected = given**0.5 / np.sum(given**0.5)
+    drawn = [_draw(held, spec, seed)[0] for seed in range(1, 41)]
+    found = np.concatenate([batch.observation[:, 1] for batch in drawn]).astype(int)
+    assert stats.chisquare(np.bincount(found), expected * len(found)).pvalue > 1e-3
+    np.testing.assert_allclose(np.concatenate([b.draw.probability for b in drawn]), expected[found], rtol=1e-5)
+
+
+def test_new_transitions_are_drawn_like_the_best_so_far_and_evicted_ones_never(replay):
+    """Room for 100, episodes of 40 in chunks of 32 and 8: what is left of the fourth on is always what is newest."""
+    spec = _prioritised(max_size=100)
+    held = store.Store(toys.STEPS, spec)
+    for number in range(8):
+        held.insert(replay.cut([toys.episode(number, 40)]))
+        names = [(int(n), int(t)) for n, t in np.asarray(held.state.steps.observation)[_live(held)]]
+        assert len(names) == held.size
+        weights = np.asarray(held.priorities.weights).reshape(-1)
+        assert np.count_nonzero(weights) == held.size
+        seen = set()
+        for seed in range(40):
+            batch, places = _draw(held, spec, seed)
+            seen |= {(int(n), int(t)) for n, t in batch.observation}
+            new = np.full(64, 4.0 if number == 3 else 1.0, np.float32)
+            held.priorities = store.reprioritise({"replay": held.priorities}, batch.draw, places, new, spec)["replay"]
+        assert seen == set(names)
+        assert float(held.priorities.largest) == (4.0 if number >= 3 else 1.0)
+        if number == 4:  # Its own came in at the largest priority so far.
+            assert np.sum(weights == 2.0) >= 40
+
+
+def _live(held):
+    size, oldest = int(held.state.size), int(held.state.oldest)
+    places = (oldest + np.arange(size)) % held.capacity
+    return np.asarray(held.state.starts)[places]
+
+
+def test_many_chunks_at_once_leave_the_same_priorities(replay):
+    spec = _prioritised(max_size=100)
+    chunks = replay.cut(toys.episodes(12, 60))
+    together, grouped = store.Store(toys.STEPS, spec), store.Store(toys.STEPS, spec)
+    together.insert(chunks)
+    for chunk in chunks:
+        grouped.insert([chunk])
+    np.testing.assert_array_equal(together.priorities.weights, grouped.priorities.weights)
+    np.testing.assert_allclose(together.priorities.sums, grouped.priorities.sums)
+    assert np.count_nonzero(together.priorities.weights) == together.size
+
+
+def test_each_source_keeps_priorities_of_its_own(replay):
+    spec = _prioritised(sources={"dataset": 0.5, "replay": 0.5})
+    held = store.Store(toys.STEPS, spec)
+    held.insert(replay.cut([toys.episode(0, 4)]))
+    e = toys.episode(1, 2)
+    dataset = store.from_trajectories(toys.STEPS, [Trajectory(e.observations, e.actions, e.rewards, e.discounts)])
+    states = {"dataset": dataset, "replay": held.state}
+    priorities = {"dataset": store.equal_priorities(dataset, 0.5), "replay": held.priorities}
+    batch, places = store.sample(states, priorities, jax.random.PRNGKey(0), spec)
+    np.testing.assert_array_equal(batch.draw.source, np.where(batch.observation[:, 0] == 1, 0, 1))
+    np.testing.assert_allclose(batch.draw.probability, np.where(batch.draw.source == 0, 1 / 2, 1 / 4))
+    changed = store.reprioritise(priorities, batch.draw, places, np.where(batch.draw.source == 0, 9.0, 4.0), spec)
+    assert np.asarray(changed["dataset"].weights)[0, :3].tolist() == [3, 3, 0]
+    assert np.asarray(changed["replay"].weights)[0, :5].tolist() == [2, 2, 2, 2, 0]

@@ -1,6 +1,7 @@
 """Trajectory in, chunks out, through a real server."""
 
 import dataclasses
+import itertools
 import threading
 import time
 
@@ -8,7 +9,7 @@ import dm_env
 import numpy as np
 import pytest
 
-from acme_agents.core.interfaces import NStep
+from acme_agents.core.interfaces import NStep, Sequences
 from acme_agents.core.types import ArraySpec
 from acme_agents.replay import chunks, tables
 from tests.replay import toys
@@ -185,3 +186,61 @@ def test_a_held_writer_returns_when_it_is_to_stop(replay):
     writer.flush()
     writer.close()
     assert time.monotonic() - began < 3
+
+
+# --- Sequences: a chunk is one.
+
+
+def _sequences(length, period):
+    return dataclasses.replace(toys.SEQUENCES, experience=Sequences(length, period))
+
+
+def test_sequences_overlap_and_the_last_is_padded_with_zeros():
+    with toys.serve(_sequences(6, 3)) as replay:
+        e = toys.episode(NUMBER, 10, final_discount=1.0)
+        found = replay.cut([e])
+        assert replay.size(tables.REPLAY) == 3
+    assert [_rows(chunk) for chunk in found] == [_numbered(0, 6), _numbered(3, 9), _numbered(6, 11)]
+    assert [int(chunk.episode_step) for chunk in found] == [0, 3, 6]
+    assert [int(chunk.num_starts) for chunk in found] == [3, 3, 4]
+    final = found[2].steps
+    assert final.last.tolist() == [False] * 4 + [True, False]
+    assert (final.discount[3], final.discount[4]) == (1, 0)
+    assert all(np.all(leaf[5] == 0) for leaf in (final.observation, final.action, final.reward, final.discount))
+
+
+def test_a_sequence_knows_what_led_to_its_first_row():
+    with toys.serve(_sequences(6, 3)) as replay:
+        e = toys.episode(NUMBER, 10)
+        first, second, third = replay.cut([e, toys.episode(8, 2)])[:3]
+        (other,) = replay.cut([toys.episode(9, 2)])
+    for chunk in (first, other):  # which begin an episode
+        assert (chunk.previous_action, chunk.previous_reward) == ([0], 0)
+    for chunk, t in ((second, 3), (third, 6)):
+        assert (chunk.previous_action, chunk.previous_reward) == (e.actions[t - 1], e.rewards[t - 1])
+
+
+@pytest.mark.parametrize(("length", "period"), [(6, 3), (5, 4), (21, 10), (2, 1)])
+def test_every_step_is_in_a_sequence_with_the_one_that_it_leads_to_for_every_length(length, period):
+    with toys.serve(_sequences(length, period)) as replay:
+        writer, stream = replay.writer(), replay.stream()
+        for steps in range(1, min(40, 15 * period)):  # The stream holds sixteen, and nobody reads meanwhile.
+            toys.write(writer, toys.episode(steps, steps))
+            writer.flush()
+            pairs, firsts = set(), []
+            for chunk in stream.poll():
+                rows = chunk.steps.observation[: chunk.num_steps, 1].astype(int).tolist()
+                assert set(chunk.steps.observation[: chunk.num_steps, 0]) == {steps}  # never of two episodes
+                assert rows == list(range(rows[0], rows[0] + len(rows)))
+                assert rows[0] == chunk.episode_step
+                firsts.append(rows[0])
+                pairs |= set(itertools.pairwise(rows))
+            assert pairs == {(t, t + 1) for t in range(steps)}
+            assert firsts == list(range(0, len(firsts) * period, period))
+            assert (
+                not {(t, t + 1) for t in range(steps)}
+                <= {  # and the last one is needed
+                    (t, t + 1) for first in firsts[:-1] for t in range(first, first + length - 1)
+                }
+            )
+        writer.close()

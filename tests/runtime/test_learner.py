@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from acme_agents.replay.chunks import PERIOD
-from acme_agents.runtime import checkpoint
+from acme_agents.runtime import checkpoint, gathering
 from acme_agents.runtime.learner import MAX_UPDATES, LearnerState
 from tests.runtime import toys
 
@@ -226,3 +226,21 @@ def test_parameters_can_be_copied_before_the_next_step_overwrites_them(replay):
     expected = learner.get_variables(["policy"])[0]
     _train(learner, 4)
     jax.tree.map(np.testing.assert_array_equal, copy, expected)
+
+
+def test_a_loop_in_python_does_the_same_updates(replay):
+    """As where observations are pictures, and the loop within JAX would be slow."""
+    toys.fill(replay, 6)
+    states, metrics = [], []
+    for in_python in (False, True):
+        learner = toys.learner(replay)
+        learner.intake.collect()
+        learner.step(max_updates=0)
+        update = gathering.make_update(toys.LINEAR.learner(toys.SPEC), toys.REPLAY, in_python=in_python)
+        key, held = jax.random.PRNGKey(1), {"replay": learner.intake.store.state}
+        state, _, found = update(learner.save().training, {}, held, key, np.int32(3), np.int32(5))
+        states.append(state)
+        metrics.append(found)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *states)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *metrics)
+    assert int(states[0]["count"]) == 5

@@ -12,6 +12,7 @@ from acme_agents.core.interfaces import ActorCore, LearnerCore, NStep, ReplaySpe
 from acme_agents.core.types import EnvironmentSpec
 from acme_agents.replay import chunks
 from acme_agents.replay.intake import Intake
+from acme_agents.runtime.gathering import GatheredUpdates
 from acme_agents.runtime.learner import MAX_UPDATES, Learner
 from tests.replay import toys
 
@@ -74,7 +75,8 @@ def serve(**kwargs):
 def learner(replay: toys.Replay, seed: int = 0, agent=LINEAR) -> Learner:
     tolerance = float(MAX_UPDATES * REPLAY.batch_size)
     intake = Intake(chunks.step_spec(agent, SPEC), REPLAY, replay.client, tolerance=tolerance)
-    return Learner(agent.learner(SPEC), REPLAY, seed, intake=intake)
+    core = agent.learner(SPEC)
+    return Learner(core, seed, GatheredUpdates(core, REPLAY, seed, intake=intake))
 
 
 def write_random(writer, num_episodes: int, seed: int = 0):

@@ -1,0 +1,82 @@
+"""A dataset's episodes as sequences in the replay server, to be drawn by priorities of their own."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dm_env
+import jax
+import reverb
+
+from acme_agents.core.interfaces import ReplaySpec
+from acme_agents.core.types import Step, Trajectory
+from acme_agents.replay import chunks, tables
+from acme_agents.replay.writer import ChunkWriter
+
+_RPC_TIMEOUT_S = 1
+
+
+class Demonstrations:
+    """Sees to it that the replay server holds a dataset: one that was killed before its first checkpoint does not."""
+
+    def __init__(self, client: reverb.Client, steps: Step, replay: ReplaySpec, trajectories: Sequence[Trajectory]):
+        """Initialises with nothing sent.
+
+        Args:
+          client: of the replay server.
+          steps: `chunks.step_spec` of the agent and the environment; extras, which a dataset does not have, are zero.
+          replay: the agent's.
+          trajectories: at least one, as the spec says.
+        """
+        self._client, self._steps, self._replay = client, steps, replay
+        self._trajectories = trajectories
+        layout = chunks.layout(replay.experience)
+        self.size = sum(_num_chunks(len(trajectory.discount), layout) for trajectory in trajectories)
+
+    def ensure(self) -> bool:
+        """Sends the dataset unless the server has it, whole; returns whether it has it now, False while it is away."""
+        while (held := self._held()) not in (None, self.size):
+            if held:  # The server was killed while it was sent.
+                self._client.reset(tables.DATASET)
+            self._send()
+        return held is not None
+
+    def _held(self) -> int | None:
+        """Sequences that the server holds; None while it is away."""
+        try:
+            return self._client.server_info(timeout=_RPC_TIMEOUT_S)[tables.DATASET].current_size
+        except reverb.errors.ReverbError:
+            return None
+
+    def _send(self) -> None:
+        writer = ChunkWriter(self._client, self._steps, self._replay, into=(tables.DATASET,))
+        extras = chunks.zeros(self._steps).extras
+        for trajectory in self._trajectories:
+            for action, timestep in _timesteps(trajectory):
+                if action is None:
+                    writer.observe_first(timestep)
+                else:
+                    writer.observe(action, timestep, extras)
+        writer.flush()
+        writer.close()
+        logging.info("Sent %s sequences of the dataset to the replay server.", f"{self.size:,}")
+
+
+def _num_chunks(length: int, layout: chunks.Layout) -> int:
+    """Chunks that the writer makes of an episode of so many steps, where the last one takes all that is left."""
+    rows_left = length + 1 - layout.num_rows
+    return 1 + max(0, -(-rows_left // layout.period))
+
+
+def _timesteps(trajectory: Trajectory) -> Iterator[tuple[Any, dm_env.TimeStep]]:
+    """Each action, None before the first time step, and the time step that it led to."""
+
+    def observation(t: int) -> Any:
+        return jax.tree.map(lambda x: x[t], trajectory.observation)
+
+    yield None, dm_env.restart(observation(0))
+    length = len(trajectory.discount)
+    for t in range(length):
+        step_type = dm_env.StepType.LAST if t == length - 1 else dm_env.StepType.MID
+        reward, discount = trajectory.reward[t], trajectory.discount[t]
+        yield trajectory.action[t], dm_env.TimeStep(step_type, reward, discount, observation(t + 1))

@@ -1,0 +1,138 @@
+"""Batches of sequences that the replay server draws by priority, and their new priorities on the way back."""
+
+import collections
+import contextlib
+import logging
+import queue
+import threading
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import reverb
+
+from acme_agents.core.interfaces import ReplaySpec
+from acme_agents.core.types import Draw, Sequence, Step
+from acme_agents.replay import chunks
+from acme_agents.replay.chunks import Chunk
+
+_HANDOVER_SECONDS = 0.2  # how long the thread waits before it looks at its stop event
+_MAX_PENDING = 1000  # batches whose priorities wait for a server that is away; the oldest are dropped
+
+
+class Drawn(NamedTuple):
+    """A batch, and where its elements lie in the server."""
+
+    sequences: Sequence  # NumPy arrays
+    keys: np.ndarray  # [B] uint64, Reverb's
+
+
+class SequenceSampler:
+    """Draws batches ahead of time, in a thread of its own.
+
+    Each element of a batch is from a source drawn by its share, and there by priority; Reverb draws with replacement.
+    Calls to a server that is away wait until it is back at its address, so all of them are the thread's: the learner
+    never waits for longer than it says. The priorities that a batch is drawn by are a few batches old: one waits here,
+    one is in the making, and Reverb has one on its way. Of a source that is seldom drawn from, the one item that Reverb
+    holds ready may be older.
+    """
+
+    def __init__(self, client: reverb.Client, steps: Step, replay: ReplaySpec, seed: int):
+        """Begins to draw, as soon as there is something in every source.
+
+        Args:
+          client: of the replay server.
+          steps: `chunks.step_spec` of the agent and the environment.
+          replay: the agent's; its sources are tables of the server.
+          seed: of which source each element is from; what is drawn there is Reverb's chance, which takes no seed.
+        """
+        self._client = client
+        self._structure = jax.tree.structure(chunks.empty(steps))
+        self._batch_size = replay.batch_size
+        self._tables, self._shares = list(replay.sources), np.array(list(replay.sources.values()))
+        self._rng = np.random.default_rng(seed)
+        self._batches: queue.Queue[Drawn] = queue.Queue(maxsize=1)
+        self._pending: collections.deque[tuple[Drawn, np.ndarray]] = collections.deque(maxlen=_MAX_PENDING)
+        self._stop = threading.Event()
+        self._samplers: list[Any] = []
+        self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
+        self._thread.start()
+
+    def next(self, timeout: float) -> Drawn | None:
+        """The next batch; None if there is none within `timeout` seconds, as while the server is away."""
+        try:
+            return self._batches.get(timeout=timeout)
+        except queue.Empty:
+            return None
+
+    def prioritise(self, drawn: Drawn, priorities: np.ndarray) -> None:
+        """Gives a batch new priorities, [B] float32, soon; what the server no longer holds is left out."""
+        self._pending.append((drawn, priorities))
+
+    def close(self) -> None:
+        """Stops drawing."""
+        self._stop.set()
+        for sampler in self._samplers:
+            sampler.Close()
+        self._thread.join(2 * _HANDOVER_SECONDS)
+
+    def _run(self) -> None:
+        connected = True
+        while not self._stop.is_set():
+            try:
+                self._write_back()
+                drawn = self._draw()
+                connected = True
+            except (RuntimeError, ConnectionError, reverb.errors.ReverbError) as error:  # The server has just died.
+                if connected and not self._stop.is_set():
+                    logging.warning("The replay server is away (%s); waiting for it.", str(error).splitlines()[0])
+                connected, self._samplers = False, []
+                self._stop.wait(_HANDOVER_SECONDS)
+                continue
+            while not self._stop.is_set():
+                with contextlib.suppress(queue.Full):
+                    self._batches.put(drawn, timeout=_HANDOVER_SECONDS)
+                    break
+
+    def _connect(self) -> list[Any]:
+        """A Reverb sampler for each source, with room for what a batch takes of it.
+
+        `Client.sample` makes a new one for each call, with room for one item: six times slower.
+        """
+        buffers = np.maximum(1, (self._shares * self._batch_size).astype(int)).tolist()
+        new_sampler = self._client._client.NewSampler
+        return [new_sampler(table, 2**60, size) for table, size in zip(self._tables, buffers)]
+
+    def _draw(self) -> Drawn:
+        source = self._rng.choice(len(self._shares), self._batch_size, p=self._shares / self._shares.sum())
+        self._samplers = self._samplers or self._connect()
+        samples = [self._samplers[i].GetNextTrajectory() for i in source]
+        key, probability, _, _, *columns = zip(*samples)  # of each sample: key, probability, table size, priority, data
+        chunk: Chunk = jax.tree.unflatten(self._structure, [np.stack([row[0] for row in rows]) for rows in columns])
+        probabilities: Any = np.array(probability, np.float32).reshape(-1)
+        sources: Any = source.astype(np.int32)
+        return Drawn(to_sequences(chunk, Draw(probabilities, sources)), np.array(key, np.uint64).reshape(-1))
+
+    def _write_back(self) -> None:
+        """Sends the priorities that wait."""
+        new: list[dict[int, float]] = [{} for _ in self._tables]
+        while self._pending:
+            drawn, priorities = self._pending.popleft()
+            assert drawn.sequences.draw is not None
+            for source, key, priority in zip(drawn.sequences.draw.source, drawn.keys.tolist(), priorities.tolist()):
+                new[source][key] = priority
+        for table, updates in zip(self._tables, new):
+            if updates:
+                self._client.mutate_priorities(table, updates)
+
+
+def to_sequences(batch: Chunk, draw: Draw) -> Sequence:
+    """Chunks, their arrays stacked, as sequences."""
+    return Sequence(
+        steps=batch.steps,
+        num_steps=batch.num_steps,
+        episode_step=batch.episode_step,
+        previous_action=batch.previous_action,
+        previous_reward=batch.previous_reward,
+        draw=draw,
+    )
