@@ -4,6 +4,7 @@ import dataclasses
 
 from acme_agents.bc import acting, learning, networks
 from acme_agents.bc.config import Config
+from acme_agents.core import configs
 from acme_agents.core.interfaces import ActorCore, LearnerCore, NStep, ReplaySpec
 from acme_agents.core.types import EnvironmentSpec
 
@@ -24,10 +25,4 @@ class BC:
 
     def replay(self, spec: EnvironmentSpec) -> ReplaySpec:
         """Uniform single steps; their rewards are not looked at, so they are not discounted."""
-        return ReplaySpec(
-            experience=NStep(n=1, discount=1.0),
-            batch_size=self.config.batch_size,
-            min_size=self.config.min_replay_size,
-            max_size=self.config.max_replay_size,
-            samples_per_insert=self.config.samples_per_insert,
-        )
+        return configs.replay_spec(self.config, NStep(n=1, discount=1.0))

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from acme_agents.core import configs
 from acme_agents.core.interfaces import ActorCore, LearnerCore, NStep, ReplaySpec
 from acme_agents.core.types import EnvironmentSpec
 from acme_agents.dime import acting, learning, networks
@@ -36,10 +37,4 @@ class DiME:
 
     def replay(self, spec: EnvironmentSpec) -> ReplaySpec:
         """Uniform n-step transitions."""
-        return ReplaySpec(
-            experience=NStep(self.config.n_step, self.config.discount),
-            batch_size=self.config.batch_size,
-            min_size=self.config.min_replay_size,
-            max_size=self.config.max_replay_size,
-            samples_per_insert=self.config.samples_per_insert,
-        )
+        return configs.replay_spec(self.config, NStep(self.config.n_step, self.config.discount))

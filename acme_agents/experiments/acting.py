@@ -1,5 +1,6 @@
 """Who acts in a run: the actors that explore, and the evaluator that does not."""
 
+import inspect
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,8 @@ import jax
 import reverb
 
 import environments
+from acme_agents.core.interfaces import ActorCore, Agent, Seat
+from acme_agents.core.types import EnvironmentSpec
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.replay import chunks
 from acme_agents.replay.writer import ChunkWriter
@@ -37,7 +40,14 @@ def make_actor(
     agent, spec = experiment.make_agent(), environments.spec(environment)
     writer = ChunkWriter(client, chunks.step_spec(agent, spec), agent.replay(spec), stop=stop)
     key = jax.random.PRNGKey(experiment.worker_seed("actor", index, start))
-    return Actor(agent.actor(spec, evaluation=False), key, writer), writer
+    return Actor(_exploring(agent, spec, Seat(index, experiment.num_actors)), key, writer), writer
+
+
+def _exploring(agent: Agent, spec: EnvironmentSpec, seat: Seat) -> ActorCore:
+    """The agent's actor, told its seat if it wants to know."""
+    if "seat" in inspect.signature(agent.actor).parameters:
+        return agent.actor(spec, evaluation=False, seat=seat)  # type: ignore[call-arg]
+    return agent.actor(spec, evaluation=False)
 
 
 class Evaluator:

@@ -6,7 +6,7 @@ import importlib.util
 from types import ModuleType
 
 # A module offers `Config`, a frozen dataclass, and `make(config)`; the first line of its docstring is its description.
-AGENTS = {name: f"acme_agents.{name}" for name in ("bc", "crr", "dime", "mpo")}
+AGENTS = {name: f"acme_agents.{name}" for name in ("bc", "crr", "dime", "dqn", "mpo", "r2d2", "r2d3")}
 
 
 def load(name: str) -> ModuleType:

@@ -1,6 +1,7 @@
 """What to run, as plain data: it travels to every process and is written to the run directory."""
 
 import dataclasses
+import functools
 import inspect
 import json
 import math
@@ -13,7 +14,7 @@ import dm_env
 import numpy as np
 
 import environments
-from acme_agents.core.interfaces import DATASET, REPLAY, Agent, ReplaySpec
+from acme_agents.core.interfaces import DATASET, REPLAY, Agent, ReplaySpec, Sequences
 from acme_agents.core.types import EnvironmentSpec
 from acme_agents.experiments import agents
 from acme_agents.runtime.coordinator import Budget
@@ -43,8 +44,9 @@ class Experiment:
     """Learner updates, offline ones included; None for no limit."""
     offline_updates: int = 0
     """Updates on the dataset alone before the actors begin; where there are none, all updates are."""
-    dataset_share: float = 0.5
-    """Of each batch while there are actors: the chance of each transition to be drawn from the dataset."""
+    dataset_share: float | None = None
+    """Of each batch while there are actors: the chance of each item to be drawn from the dataset; None for what the
+    agent says, and a half where it says nothing."""
     keep_good: float = 1.0
     """Fraction of the dataset's good episodes to learn from (RL Unplugged: a third); the others are all kept."""
     good_return: float | None = None
@@ -81,7 +83,7 @@ class Experiment:
             raise ValueError("The run would never end: without environment steps it needs --updates.")
         if self.dataset is None and self.offline_updates:
             raise ValueError("There is nothing to do offline updates on: give --dataset.")
-        if not 0 <= self.dataset_share < 1:
+        if self.dataset_share is not None and not 0 <= self.dataset_share < 1:
             raise ValueError(f"The dataset's share must lie in [0, 1), not {self.dataset_share}.")
         if self.is_offline and self.record is not None:
             raise ValueError("There is nothing to record: nobody acts in this run.")
@@ -107,13 +109,32 @@ class Experiment:
         return make(self.config, teacher=policies.teacher(pathlib.Path(self.teacher)))
 
     def replay_spec(self, spec: EnvironmentSpec) -> ReplaySpec:
-        """The agent's replay, its sources those that this experiment has."""
+        """The agent's replay, its sources those that this experiment has.
+
+        Raises:
+          ValueError: the agent learns from a dataset, and there is none.
+        """
         replay = self.make_agent().replay(spec)
+        said = replay.sources.get(DATASET)
         if self.dataset is None:
-            return replay
-        sources = {DATASET: 1.0} if self.is_offline else {DATASET: self.dataset_share, REPLAY: 1 - self.dataset_share}
-        sources = {name: share for name, share in sources.items() if share}
+            if said:
+                raise ValueError(
+                    f"The agent {self.agent} learns from demonstrations too: give them with --dataset, or train "
+                    "without (such as r2d2)."
+                )
+            return dataclasses.replace(replay, sources={REPLAY: 1.0})
+        share = 1.0 if self.is_offline else self.dataset_share
+        if share is None:
+            share = 0.5 if said is None else said
+        sources = {name: share for name, share in ((DATASET, share), (REPLAY, 1 - share)) if share}
         return dataclasses.replace(replay, sources=sources)
+
+    @property
+    def has_server(self) -> bool:
+        """Whether there is a replay server: nobody acts in an offline run, but sequences are drawn from one."""
+        return not self.is_offline or isinstance(
+            self.make_agent().replay(self.environment_spec()).experience, Sequences
+        )
 
     def make_environment(
         self, role: str, index: int = 0, start: int = 0, *, render: bool = False
@@ -129,7 +150,11 @@ class Experiment:
         return environments.make(self.environment, self.worker_seed(role, index, start), render=render)
 
     def environment_spec(self) -> EnvironmentSpec:
-        """What the agent must know of the environment; makes one to find out."""
+        """What the agent must know of the environment; makes one to find out, once."""
+        return self._environment_spec
+
+    @functools.cached_property
+    def _environment_spec(self) -> EnvironmentSpec:
         return environments.spec(self.make_environment("evaluator"))
 
     def worker_seed(self, role: str, index: int = 0, start: int = 0) -> int:

@@ -43,7 +43,7 @@ def run(
       on_status: called after every chunk and evaluation.
     """
     experiment = dataclasses.replace(experiment, num_actors=1)
-    if experiment.is_offline:
+    if not experiment.has_server:
         _Turns(experiment, LearnerRun(experiment, run_dir, None, wandb=wandb), stop, on_status).run()
         return
     server = reverb.Server(
@@ -52,7 +52,10 @@ def run(
     client = reverb.Client(f"localhost:{server.port}")
     try:
         learner_run = LearnerRun(experiment, run_dir, client, wandb=wandb)
-        _ActingTurns(experiment, learner_run, client, stop, on_status).run()
+        if experiment.is_offline:
+            _Turns(experiment, learner_run, stop, on_status).run()
+        else:
+            _ActingTurns(experiment, learner_run, client, stop, on_status).run()
     finally:
         server.stop()
 

@@ -8,16 +8,19 @@ import time
 import reverb
 
 from acme_agents import datasets
-from acme_agents.core.types import EnvironmentSpec, Step
+from acme_agents.core.interfaces import ReplaySpec, Sequences
+from acme_agents.core.types import EnvironmentSpec, Step, Trajectory
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.experiments.recording import Recorder
 from acme_agents.replay import chunks, sizes, store
+from acme_agents.replay.demonstrations import Demonstrations
 from acme_agents.replay.intake import Intake
-from acme_agents.replay.store import StoreState
 from acme_agents.runtime import checkpoint, variables
 from acme_agents.runtime.coordinator import Coordinator
-from acme_agents.runtime.learner import MAX_UPDATES, Learner, LearnerState
+from acme_agents.runtime.gathering import GatheredUpdates
+from acme_agents.runtime.learner import MAX_UPDATES, Learner, LearnerState, Updates
 from acme_agents.runtime.loggers import RunLogger
+from acme_agents.runtime.sampling import SampledUpdates
 
 _LOG_PERIOD = 200  # updates between rows of learner.csv
 _PUBLISH_PERIOD = 32  # updates between snapshots of the parameters
@@ -34,7 +37,7 @@ class LearnerRun:
         Args:
           experiment: what to run.
           run_dir: its directory.
-          client: of the replay server, whose durable table's chunks are collected; None where nobody acts.
+          client: of the replay server, whose durable table's chunks are collected; None where there is none.
           wandb: whether to log to W&B.
 
         Raises:
@@ -113,6 +116,7 @@ class LearnerRun:
 
     def close(self) -> None:
         """Closes the log, and writes the dataset if the run is recorded."""
+        self.learner.close()
         self._logger.close()
         if self._recorder is not None:
             self._recorder.close()
@@ -127,26 +131,30 @@ class LearnerRun:
 
 
 def _make_learner(experiment: Experiment, client: reverb.Client | None, recorder: Recorder | None) -> Learner:
-    """The untrained learner, with all that it draws from: actors where there is a client, a dataset if one is given.
+    """The untrained learner, with all that it draws from: actors unless nobody acts, a dataset if one is given.
 
     A recorder is told of what comes in from the actors.
     """
-    agent, spec = experiment.make_agent(), experiment.environment_spec()
-    replay, steps = experiment.replay_spec(spec), chunks.step_spec(agent, spec)
-    dataset = _load(experiment, spec, steps) if experiment.dataset is not None else None
+    agent, spec, seed = experiment.make_agent(), experiment.environment_spec(), experiment.seed
+    core, replay, steps = agent.learner(spec), experiment.replay_spec(spec), chunks.step_spec(agent, spec)
+    trajectories = _load(experiment, spec, steps, replay) if experiment.dataset is not None else []
     intake = None
-    if client is not None:
+    if client is not None and not experiment.is_offline:
         intake = Intake(steps, replay, client, tolerance=float(MAX_UPDATES * replay.batch_size))
         if recorder is not None:
             intake.on_new = recorder.add
-    offline_updates = experiment.budget().offline_updates
-    return Learner(
-        agent.learner(spec), replay, experiment.seed, intake=intake, dataset=dataset, offline_updates=offline_updates
-    )
+    updates: Updates
+    if isinstance(replay.experience, Sequences):
+        demonstrations = Demonstrations(client, steps, replay, trajectories) if trajectories else None
+        updates = SampledUpdates(core, replay, steps, seed, client, intake=intake, dataset=demonstrations)
+    else:
+        held = store.from_trajectories(steps, trajectories) if trajectories else None
+        updates = GatheredUpdates(core, replay, seed, intake=intake, dataset=held)
+    return Learner(core, seed, updates, offline_updates=experiment.budget().offline_updates)
 
 
-def _load(experiment: Experiment, spec: EnvironmentSpec, steps: Step) -> StoreState:
-    """The experiment's dataset, on the device."""
+def _load(experiment: Experiment, spec: EnvironmentSpec, steps: Step, replay: ReplaySpec) -> list[Trajectory]:
+    """The episodes of the experiment's dataset."""
     assert experiment.dataset is not None
     trajectories = datasets.load(
         experiment.dataset,
@@ -156,9 +164,9 @@ def _load(experiment: Experiment, spec: EnvironmentSpec, steps: Step) -> StoreSt
         seed=experiment.seed,
     )
     num_steps = sum(len(trajectory.discount) for trajectory in trajectories)
-    sizes.check_dataset(experiment.dataset, steps, num_steps + len(trajectories))
+    sizes.check_dataset(experiment.dataset, steps, replay, num_steps + len(trajectories))
     logging.info("%s: %s episodes, %s steps.", experiment.dataset, f"{len(trajectories):,}", f"{num_steps:,}")
-    return store.from_trajectories(steps, trajectories)
+    return trajectories
 
 
 def _checkpoint(client: reverb.Client) -> None:

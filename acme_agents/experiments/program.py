@@ -13,7 +13,8 @@ from acme_agents.runtime import checkpoint
 
 
 def make_program(experiment: Experiment, run_dir: pathlib.Path, *, wandb: bool = False) -> lp.Program:
-    """Makes the program: the learner; a Reverb server and the actors, unless all learning is offline; and an evaluator.
+    """Makes the program: the learner; a Reverb server, if the experiment has one; the actors, unless all learning is
+    offline; and an evaluator.
 
     Args:
       experiment: what to run.
@@ -22,7 +23,7 @@ def make_program(experiment: Experiment, run_dir: pathlib.Path, *, wandb: bool =
     """
     program = lp.Program(experiment.agent)
     replay = None
-    if not experiment.is_offline:
+    if experiment.has_server:
         with program.group("replay"):
             replay = program.add_node(
                 lp.ReverbNode(
