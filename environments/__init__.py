@@ -2,7 +2,12 @@
 
 `control:DOMAIN:TASK`  every task of the dm_control suite: `control:cheetah:run`
 `gym:ID`               every registered Gymnasium environment: `gym:Pendulum-v1`; `gym:MODULE:ID` imports MODULE first,
-                       so that it can register the ID: `gym:ale_py:ALE/Pong-v5`
+                       so that it can register the ID: `gym:my_env:Mine-v0`; those of MiniGrid, BabyAI and ALE need
+                       none: `gym:MiniGrid-DoorKey-8x8-v0`
+`ale:GAME`             Atari games with sticky actions and four grey pictures of 84 x 84: `ale:MontezumaRevenge`
+`deep-sea:N`           bsuite's deep sea of N x N cells, which only deep exploration solves: `deep-sea:20`;
+                       `deep-sea:N:stochastic` is its stochastic variant
+`key-door:N`           the project's own task of exploration and memory, on N x N cells: `key-door:8`
 `probe:NAME`           the project's own tiny tasks with known values: `probe:reach`
 `scaled:FACTOR:NAME`   any of these with its rewards times FACTOR, to stress an agent: `scaled:100:probe:reach`
 `energy:NAME`          any of these that has continuous actions and one reward, with the energy that actions cost as a
@@ -28,14 +33,16 @@ if TYPE_CHECKING:
     from acme_agents.core import types
 
 _WRAPPERS = ("scaled", "energy")
-_SOURCES = ("control", "gym", "probe", *_WRAPPERS)
+_SOURCES = ("control", "gym", "ale", "deep-sea", "key-door", "probe", *_WRAPPERS)
+_MODULES = {"probe": "probes", "deep-sea": "deep_sea", "key-door": "key_door"}  # Where it is not the source's name.
+_FORMS = "control:DOMAIN:TASK, gym:ID, ale:GAME, deep-sea:N, key-door:N, probe:NAME, scaled:FACTOR:NAME or energy:NAME"
 
 
 def make(name: str, seed: int, *, render: bool = False) -> dm_env.Environment:
     """Makes the environment of a name.
 
     Args:
-      name: `control:DOMAIN:TASK`, `gym:ID`, `probe:NAME`, `scaled:FACTOR:NAME` or `energy:NAME`.
+      name: one of the forms above.
       seed: of everything random in the environment, 0 <= seed < 2^32; equal seeds and actions give equal episodes.
       render: whether `render_frame` will be called. MuJoCo then loads a GL library, and otherwise none.
 
@@ -64,8 +71,11 @@ def check(name: str) -> None:
 
 
 def names() -> list[str]:
-    """Returns every `control:` and `probe:` name. Those of Gymnasium are `gym:` and any of its ids."""
-    return [f"{source}:{rest}" for source in ("control", "probe") for rest in _module(source).names()]
+    """Returns every `control:`, `ale:` and `probe:` name.
+
+    Those of Gymnasium are `gym:` and any of its ids; of `deep-sea:` and `key-door:` there is one for each size.
+    """
+    return [f"{source}:{rest}" for source in ("control", "ale", "probe") for rest in _module(source).names()]
 
 
 def spec(env: dm_env.Environment) -> types.EnvironmentSpec:
@@ -107,7 +117,7 @@ def render_frame(env: dm_env.Environment) -> np.ndarray:
 
 
 def _module(source: str) -> Any:
-    return importlib.import_module("environments." + {"probe": "probes"}.get(source, source))
+    return importlib.import_module("environments." + _MODULES.get(source, source))
 
 
 def _unknown_source(name: str) -> str:
@@ -115,8 +125,9 @@ def _unknown_source(name: str) -> str:
     source, _, rest = name.partition(":")
     known = names() + [f"gym:{environment_id}" for environment_id in _module("gym").names()]
     without_source = {full.partition(":")[2]: full for full in known}
-    wrapped = [f"{wrapper}:{rest}" for wrapper in difflib.get_close_matches(source, _WRAPPERS)]
-    close = (wrapped if rest else []) or difflib.get_close_matches(name, known)
+    # Whose names nobody can list.
+    open_ended = difflib.get_close_matches(source, ("deep-sea", "key-door", *_WRAPPERS)) if rest else []
+    close = [f"{source}:{rest}" for source in open_ended] or difflib.get_close_matches(name, known)
     close = close or [without_source[bare] for bare in difflib.get_close_matches(name, without_source)]
     hint = f", did you mean {' or '.join(close)}?" if close else "."
-    return f"a name is control:DOMAIN:TASK, gym:ID, probe:NAME, scaled:FACTOR:NAME or energy:NAME{hint}"
+    return f"a name is {_FORMS}{hint}"

@@ -3,6 +3,7 @@
 Actions: a bounded float Box becomes [-1, 1] float32; a Discrete becomes int32 from 0, whatever it starts from.
 Observations: a Box of uint8 (pixels) stays as it is, any other Box and MultiBinary become float32, a Discrete becomes a
 one-hot float32 vector, and a Dict a dict of these. Every other space is refused.
+A MiniGrid or BabyAI task observes as `environments.minigrid` says.
 Endings: termination gives discount 0, truncation keeps discount 1; both at once is a termination.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -20,15 +22,21 @@ from gymnasium import spaces
 
 from environments import rendering
 
+# What registers the ids that begin so, which need no MODULE before them.
+_MODULES = {"MiniGrid-": "minigrid", "BabyAI-": "minigrid", "ALE/": "ale_py"}
+
 
 def names() -> list[str]:
-    """Returns the ids that are registered now."""
+    """Returns the ids that are registered now, after importing the packages that need not be named."""
+    for module in _MODULES.values():
+        importlib.import_module(module)
     return list(gymnasium.registry)
 
 
 def problem(name: str) -> str | None:
     """Returns what is wrong with `ID` or `MODULE:ID`, or None."""
     module, _, environment_id = name.rpartition(":")
+    module = module or next((known for start, known in _MODULES.items() if environment_id.startswith(start)), "")
     try:
         if module:
             importlib.import_module(module)
@@ -38,7 +46,7 @@ def problem(name: str) -> str | None:
         hint = (
             f"did you mean {' or '.join(close)}?"
             if close
-            else "and if a package registers it, the package goes first: gym:ale_py:ALE/Pong-v5."
+            else "and if a package registers it, the package goes first: gym:my_env:Mine-v0."
         )
         return f"Gymnasium has no id {environment_id!r}, {hint}"
     except Exception as error:  # A module's import can raise anything.
@@ -47,7 +55,7 @@ def problem(name: str) -> str | None:
 
 
 def make(name: str, seed: int, *, render: bool = False) -> Gym:
-    """Makes `ID`, or `MODULE:ID` after importing MODULE; its first reset is seeded with `seed`.
+    """Makes `ID`, which `problem` has found to be known, or `MODULE:ID`; its first reset is seeded with `seed`.
 
     Raises:
       ValueError: if it cannot be made, as where it needs a package that is not installed, or its observation or action
@@ -60,6 +68,8 @@ def make(name: str, seed: int, *, render: bool = False) -> Gym:
         environment = gymnasium.make(name, render_mode=mode, disable_env_checker=True)
     except Exception as error:  # An environment's constructor can raise anything.
         raise ValueError(f"Gymnasium cannot make {name!r}: {error}") from error
+    if "minigrid" in sys.modules:
+        environment = importlib.import_module("environments.minigrid").with_planes(environment)
     needs_gl = "mujoco" in type(environment.unwrapped).__module__
     no_gl = rendering.NO_GL if needs_gl and not backend else None
     return Gym(environment, seed, unrenderable=no_gl if render else rendering.NOT_ASKED)

@@ -10,12 +10,21 @@ import environments
 from tests.environments import toys
 
 CONTROL = ["control:cheetah:run", "control:cartpole:swingup", "control:quadruped:escape", "control:lqr:lqr_2_1"]
-GYM = ["gym:Pendulum-v1", "gym:CartPole-v1", "gym:HalfCheetah-v5", "gym:FrozenLake-v1", *toys.NAMES]
+GYM = [
+    "gym:Pendulum-v1",
+    "gym:CartPole-v1",
+    "gym:HalfCheetah-v5",
+    "gym:FrozenLake-v1",
+    "gym:MiniGrid-DoorKey-5x5-v0",
+    *toys.NAMES,
+]
 PROBES = [name for name in environments.names() if name.startswith("probe:")]
+ALE = ["ale:Pong", "ale:Freeway"]
+OWN = ["deep-sea:10", "deep-sea:10:stochastic", "key-door:5", "key-door:8"]
 WRAPPED = ["scaled:0.5:probe:reach", "energy:probe:reach", "energy:scaled:2:probe:sign", "scaled:2:energy:probe:sign"]
 
 
-@pytest.mark.parametrize("name", CONTROL + GYM + PROBES + WRAPPED)
+@pytest.mark.parametrize("name", CONTROL + GYM + ALE + OWN + PROBES + WRAPPED)
 @pytest.mark.parametrize("case", [name for name in dir(test_utils.EnvironmentTestMixin) if name.startswith("test_")])
 def test_dm_env_contract(name, case):
     class Case(test_utils.EnvironmentTestMixin, absltest.TestCase):
@@ -30,7 +39,7 @@ def test_dm_env_contract(name, case):
     assert result.wasSuccessful(), "".join(text for _, text in result.failures + result.errors)
 
 
-@pytest.mark.parametrize("name", CONTROL + GYM + PROBES + WRAPPED)
+@pytest.mark.parametrize("name", CONTROL + GYM + ALE + OWN + PROBES + WRAPPED)
 def test_specs_and_values_are_canonical(name):
     env = environments.make(name, seed=0)
     spec = environments.spec(env)
@@ -63,7 +72,7 @@ def test_the_seed_decides_every_episode(name):
     assert not np.array_equal(observations(7)[0], observations(7)[2])  # The second episode is not the first again.
 
 
-@pytest.mark.parametrize("name", ["control:cheetah:run", "gym:Pendulum-v1", "probe:reach", toys.NAMES[0]])
+@pytest.mark.parametrize("name", ["control:cheetah:run", "gym:Pendulum-v1", "ale:Pong", "probe:reach", toys.NAMES[0]])
 def test_an_observation_is_not_overwritten_by_the_next(name):
     env = environments.make(name, seed=0)
     first = env.reset().observation

@@ -10,8 +10,8 @@ from acme_agents.core import types
 
 def test_names():
     names = environments.names()
-    assert len(names) == len(set(names)) == 64
-    assert {"control:cheetah:run", "control:dog:fetch", "probe:reach", "probe:constant"} <= set(names)
+    assert len(names) == len(set(names)) == 168
+    assert {"control:cheetah:run", "control:dog:fetch", "ale:Pong", "probe:reach", "probe:constant"} <= set(names)
     for name in names:
         environments.check(name)
 
@@ -30,7 +30,12 @@ def test_gym_names_are_known(name):
         ("probe:reech", "there is no probe 'reech', did you mean reach?"),
         ("gym:Pendulm-v1", "Gymnasium has no id 'Pendulm-v1', did you mean Pendulum-v1 or "),
         ("gym:Pendulum-v0", "Gymnasium has no id 'Pendulum-v0', did you mean Pendulum-v1 or "),
-        ("gym:ALE/Zzzzz-v5", "and if a package registers it, the package goes first: gym:ale_py:ALE/Pong-v5."),
+        ("gym:zz/Zzzzz-v5", "and if a package registers it, the package goes first: gym:my_env:Mine-v0."),
+        (
+            "gym:MiniGrid-DoorKy-8x8-v0",
+            "Gymnasium has no id 'MiniGrid-DoorKy-8x8-v0', did you mean MiniGrid-DoorKey-8x8",
+        ),
+        ("gym:ALE/Pongg-v5", "Gymnasium has no id 'ALE/Pongg-v5', did you mean ALE/Pong-v5 or "),
         ("gym:no_such_module:X-v0", "importing 'no_such_module' failed with ModuleNotFoundError: No module named"),
         (
             "cartpole:swingup",
@@ -41,8 +46,26 @@ def test_gym_names_are_known(name):
         ("scale:2:probe:reach", "energy:NAME, did you mean scaled:2:probe:reach?"),
         ("energy:control:walker:wlk", "has no task 'wlk', did you mean walk?"),
         ("Pendulum-v1", "did you mean gym:Pendulum-v1"),
-        ("xyzzy", "a name is control:DOMAIN:TASK, gym:ID, probe:NAME, scaled:FACTOR:NAME or energy:NAME."),
-        ("", "a name is control:DOMAIN:TASK, gym:ID, probe:NAME, scaled:FACTOR:NAME or energy:NAME."),
+        ("ale:Pongg", "the Arcade Learning Environment has no game 'Pongg', did you mean Pong"),
+        ("ale:montezuma", "no game 'montezuma', did you mean MontezumaRevenge?"),
+        ("ale:", "the Arcade Learning Environment has no game '', acme-agents list has them all."),
+        ("Freeway", "did you mean ale:Freeway"),
+        ("deep-sea", "a deep sea is deep-sea:N or deep-sea:N:stochastic with N from 2 to 200, and '' is no such N."),
+        ("deep-sea:1", "with N from 2 to 200, and '1' is no such N."),
+        ("deep-sea:201", "with N from 2 to 200, and '201' is no such N."),
+        ("deep-sea:-5", "with N from 2 to 200, and '-5' is no such N."),
+        ("deep-sea:ten:stochastic", "with N from 2 to 200, and 'ten' is no such N."),
+        ("deep-sea:10:noisy", "deep-sea:N or deep-sea:N:stochastic, and 'noisy' is no variant of it."),
+        ("deep-sea:10:", "deep-sea:N or deep-sea:N:stochastic, and '' is no variant of it."),
+        ("deepsea:10", "or energy:NAME, did you mean deep-sea:10?"),
+        ("key-door:4", "a key and a door are key-door:N with N from 5 to 32, and '4' is no such N."),
+        ("key-door:33", "with N from 5 to 32, and '33' is no such N."),
+        ("key-door:8x8", "with N from 5 to 32, and '8x8' is no such N."),
+        ("key-door:²", "with N from 5 to 32, and '²' is no such N."),
+        ("key_door:8", "or energy:NAME, did you mean key-door:8?"),
+        ("MiniGrid-Empty-5x5-v0", "did you mean gym:MiniGrid-Empty-5x5-v0 or "),
+        ("xyzzy", "gym:ID, ale:GAME, deep-sea:N, key-door:N, probe:NAME, scaled:FACTOR:NAME or energy:NAME."),
+        ("", "gym:ID, ale:GAME, deep-sea:N, key-door:N, probe:NAME, scaled:FACTOR:NAME or energy:NAME."),
     ],
 )
 def test_an_unknown_name_is_told_in_one_sentence(name, sentence):
