@@ -4,14 +4,13 @@ import os
 import pathlib
 from typing import Any
 
-import dm_env
 import jax
 import numpy as np
 
 from acme_agents import datasets
-from acme_agents.core.types import Trajectory
 from acme_agents.experiments import policies
 from acme_agents.runtime.loop import EnvironmentLoop, Episode
+from launch.recorder import Recorder
 
 
 def collect(
@@ -51,7 +50,7 @@ def collect(
     spec = experiment.environment_spec()
     environment = experiment.make_environment("evaluator")
     core = experiment.make_agent().actor(spec, evaluation=not explore)
-    recorder = _Recorder()
+    recorder = Recorder()
     actor = Actor(core, jax.random.PRNGKey(experiment.worker_seed("evaluator")), recorder)
     actor.params = params
     loop = EnvironmentLoop(environment, actor)
@@ -67,21 +66,3 @@ def collect(
         metadata={"experiment": experiment.to_json()},
     )
     return np.array([episode.episode_return for episode in episodes])
-
-
-class _Recorder:
-    """Keeps whole episodes; in the place of an actor's writer."""
-
-    def __init__(self) -> None:
-        self.trajectories: list[Trajectory] = []
-
-    def observe_first(self, timestep: dm_env.TimeStep) -> None:
-        self._observations = [timestep.observation]
-        self._steps: list[tuple[Any, Any, Any]] = []
-
-    def observe(self, action: Any, timestep: dm_env.TimeStep, extras: Any) -> None:
-        self._observations.append(timestep.observation)
-        self._steps.append((action, timestep.reward, timestep.discount))
-        if timestep.last():
-            observation = jax.tree.map(lambda *x: np.stack(x), *self._observations)
-            self.trajectories.append(Trajectory(observation, *map(np.stack, zip(*self._steps))))

@@ -1,10 +1,11 @@
-"""The command line: `acme-agents train | evaluate | collect | plot | list`."""
+"""The command line: `acme-agents train | evaluate | collect | demonstrate | plot | list`."""
 
 import contextlib
 import dataclasses
 import os
 import pathlib
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,7 @@ Distributed reinforcement learning in JAX.
   train AGENT     train an agent in an environment; `acme-agents train mpo --help` lists every option
   evaluate RUN    run the policy of a run directory, and film it with --video
   collect RUN     write episodes of a run directory's policy as a dataset
+  demonstrate ENV write episodes of an environment's scripted expert as a dataset
   plot RUN...     draw the learning curves of run directories
   list            list agents and environments
 """
@@ -40,8 +42,9 @@ class Train:
     """Dataset to learn from: a Minari dataset, a D4RL HDF5 file or an RL Unplugged TFRecord set."""
     offline_updates: int = 0
     """With --dataset and --steps: updates on the dataset alone before the actors begin."""
-    dataset_share: float = 0.5
-    """With --dataset and --steps: the share of each batch that is drawn from the dataset, once the actors act."""
+    dataset_share: float | None = None
+    """With --dataset and --steps: the share of each batch that is drawn from the dataset, once the actors act (default:
+    what the agent says, else 0.5)."""
     keep_good: float = 1.0
     """Fraction of the dataset's good episodes to learn from (RL Unplugged: a third); the others are all kept."""
     good_return: float | None = None
@@ -105,6 +108,22 @@ class Collect:
 
 
 @dataclasses.dataclass(frozen=True)
+class Demonstrate:
+    """Write episodes of an environment's scripted expert as a Minari dataset."""
+
+    env: tyro.conf.Positional[str]
+    """Environment that has an expert: deep-sea:N or key-door:N."""
+    dataset: pathlib.Path
+    """Directory to write the dataset to."""
+    episodes: int = 50
+    """Episodes to write."""
+    random_actions: float = 0.0
+    """Chance of each action to be a uniformly random one instead of the expert's."""
+    seed: int = 0
+    """Seed of the environment and of the random actions."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Plot:
     """Draw learning curves: the runs of one agent, environment and configuration are one curve with an interval."""
 
@@ -124,7 +143,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command line; exits with 0, or with 1 or 2 and one sentence on standard error."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     sys.path.append(os.getcwd())  # so that a module of the user's can be named as an agent
-    commands = {"train": _train, "evaluate": _evaluate, "collect": _collect, "plot": _plot, "list": _list}
+    commands = {
+        "train": _train,
+        "evaluate": _evaluate,
+        "collect": _collect,
+        "demonstrate": _demonstrate,
+        "plot": _plot,
+        "list": _list,
+    }
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_DESCRIPTION, end="")
         sys.exit(0 if arguments else 2)
@@ -257,6 +283,20 @@ def _collect(arguments: list[str]) -> None:
     print(f"{options.dataset}: {len(returns)} episodes, mean return {returns.mean():.1f}")
 
 
+def _demonstrate(arguments: list[str]) -> None:
+    from launch.demonstrate import demonstrate
+
+    options = tyro.cli(Demonstrate, prog="acme-agents demonstrate", args=arguments)
+    returns = demonstrate(
+        options.env,
+        options.dataset,
+        episodes=options.episodes,
+        random_actions=options.random_actions,
+        seed=options.seed,
+    )
+    print(f"{options.dataset}: {len(returns)} episodes, mean return {returns.mean():.2f}")
+
+
 def _plot(arguments: list[str]) -> None:
     from launch.plot import plot
 
@@ -276,8 +316,16 @@ def _list(arguments: list[str]) -> None:
         for name in agents.AGENTS:
             print(f"  {name:<12} {(agents.load(name).__doc__ or '').splitlines()[0]}")
         print("environments:")
-        for name in (*environments.names(), "gym:ID (any Gymnasium environment)"):
-            print(f"  {name}")
+        names = environments.names()
+        games = [name.removeprefix("ale:") for name in names if name.startswith("ale:")]
+        open_ended = (
+            f"ale:GAME (Atari) of {', '.join(games)}",
+            "deep-sea:N (bsuite's deep sea of N x N cells, or deep-sea:N:stochastic)",
+            "key-door:N (a memory task on N x N cells)",
+            "gym:ID (any Gymnasium environment)",
+        )
+        for name in (*(name for name in names if not name.startswith("ale:")), *open_ended):
+            print(textwrap.fill(name, 118, initial_indent="  ", subsequent_indent="      "))
 
 
 if __name__ == "__main__":

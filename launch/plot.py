@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +25,7 @@ AXIS_LABELS = {
 }
 MAX_POINTS = 200  # of an aggregate curve
 # Of an experiment, beside the configuration: what was learned from.
+_LETTERS_PER_INCH = 11  # of the legend's
 _SOURCES = ("dataset", "offline_updates", "dataset_share", "keep_good", "good_return", "teacher")
 
 
@@ -187,7 +189,12 @@ def _draw(figure: "Figure", panels: dict[str, dict[str, list[Run]]], *, x_label:
     labels = list(dict.fromkeys(label for groups in panels.values() for label in groups))
     columns = min(len(panels), 3)
     rows = -(-len(panels) // columns)
-    figure.set_size_inches(6.4 if columns == 1 else 4.2 * columns, 0.7 + 0.2 * len(labels) + 3.4 * rows)
+    counts = {label: sorted({len(groups[label]) for groups in panels.values() if label in groups}) for label in labels}
+    width = 6.4 if columns == 1 else 4.2 * columns  # in inches
+    full = (f"{label} ({_run_count(counts[label])})" for label in labels)
+    texts = [textwrap.fill(text, int(_LETTERS_PER_INCH * width)) for text in full]
+    num_lines = sum(text.count("\n") + 1 for text in texts)
+    figure.set_size_inches(width, 0.7 + 0.2 * num_lines + 3.4 * rows)
     several = False
     handles: dict[str, Any] = {}
     for i, (environment, groups) in enumerate(panels.items()):
@@ -198,8 +205,6 @@ def _draw(figure: "Figure", panels: dict[str, dict[str, list[Run]]], *, x_label:
             style = LINE_STYLES[index // len(COLOURS) % len(LINE_STYLES)]
             handles[label] = _draw_group(axes, runs, colour=COLOURS[index % len(COLOURS)], style=style)
             several |= len(runs) > 1
-    counts = {label: sorted({len(groups[label]) for groups in panels.values() if label in groups}) for label in labels}
-    texts = [f"{label} ({_run_count(counts[label])})" for label in labels]
     figure.legend(
         [handles[label] for label in labels],
         texts,

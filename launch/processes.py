@@ -73,8 +73,9 @@ def run(
     """
     replay_port, learner_port = _ports(port)
     nodes = [Node("learner", 0, f"localhost:{learner_port}")]
-    if not experiment.is_offline:
+    if experiment.has_server:
         nodes.insert(0, Node("replay", 0, f"localhost:{replay_port}"))
+    if not experiment.is_offline:
         nodes += [Node("actor", index, None) for index in range(experiment.num_actors)]
     if experiment.eval_every:
         nodes.append(Node("evaluator", 0, None))

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 import environments
 from acme_agents import datasets
+from acme_agents.core.interfaces import Sequences
 from acme_agents.experiments import Experiment
 from acme_agents.replay import chunks, sizes
 from acme_agents.runtime import display as display_lib
@@ -90,7 +91,7 @@ def check(experiment: Experiment) -> str:
     """Checks everything that can be checked before anything is started.
 
     Returns:
-      A line on the memory that the replay takes, or on the dataset.
+      A line on the memory that the replay takes and, for sequences, on when training begins; or on the dataset.
 
     Raises:
       ValueError: the environment does not exist or does not suit the agent, the dataset does not exist, or the replay
@@ -107,9 +108,13 @@ def check(experiment: Experiment) -> str:
     if experiment.max_steps is not None and experiment.max_steps <= replay.min_size:
         raise ValueError(
             f"The budget of {experiment.max_steps:,} environment steps ends before training begins, which waits for "
-            f"{replay.min_size:,} transitions in replay: give more --steps."
+            f"{replay.min_size:,} {chunks.noun(replay.experience)} in replay: give more --steps."
         )
-    return sizes.check_memory(steps, replay)
+    memory = sizes.check_memory(steps, replay)
+    if isinstance(replay.experience, Sequences):
+        first_update = replay.experience.length + (replay.min_size - 1) * replay.experience.period
+        memory += f"; training begins with {replay.min_size:,} of them, after {first_update:,} steps at most"
+    return memory
 
 
 @contextlib.contextmanager

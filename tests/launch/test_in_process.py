@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from acme_agents import mpo
+from acme_agents import dqn, mpo
 from acme_agents.experiments import Experiment
 from acme_agents.runtime import checkpoint, loggers
 from launch import run
@@ -30,10 +30,22 @@ def _without_time(path: pathlib.Path) -> list[str]:
     return [",".join(cell for i, cell in enumerate(line) if i != time_column) for line in lines]
 
 
-def test_equal_seeds_give_equal_bytes(tmp_path: pathlib.Path) -> None:
+_PRIORITISED = dataclasses.replace(
+    _EXPERIMENT,
+    agent="dqn",
+    environment="gym:CartPole-v1",
+    config=dqn.Config(
+        torso_layers=(32,), head_layers=(32,), batch_size=16, min_replay_size=100, max_replay_size=500,
+        samples_per_insert=4.0,
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("experiment", [_EXPERIMENT, _PRIORITISED], ids=lambda experiment: experiment.agent)
+def test_equal_seeds_give_equal_bytes(tmp_path: pathlib.Path, experiment: Experiment) -> None:
     for name in ("a", "b"):
-        run(_EXPERIMENT, run_dir=tmp_path / name)
-    run(dataclasses.replace(_EXPERIMENT, seed=4), run_dir=tmp_path / "other")
+        run(experiment, run_dir=tmp_path / name)
+    run(dataclasses.replace(experiment, seed=4), run_dir=tmp_path / "other")
     for table in loggers.TABLES:
         first, second, other = (_without_time(tmp_path / name / f"{table}.csv") for name in ("a", "b", "other"))
         assert len(first) >= 3

@@ -46,7 +46,7 @@ def finished_run(tmp_path: pathlib.Path, template_run: pathlib.Path) -> pathlib.
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("fly",), "error: Unknown command 'fly': choose train, evaluate, collect, plot, list.\n"),
+        (("fly",), "error: Unknown command 'fly': choose train, evaluate, collect, demonstrate, plot, list.\n"),
         (("train", "mp0", "--env", "probe:sign"), "error: Unknown agent 'mp0': did you mean 'mpo'?\n"),
         (("train", "json", "--env", "probe:sign"), "offers no agent: it has no Config and no make.\n"),
         (("train", "mpo", "--env", "control:cartpole:swing"), "did you mean swingup?\n"),
@@ -74,6 +74,18 @@ def finished_run(tmp_path: pathlib.Path, template_run: pathlib.Path) -> pathlib.
         ((*_TRAIN, "--dataset", "a", "--steps", "9", "--dataset-share", "1"), "share must lie in [0, 1), not 1.0."),
         ((*_TRAIN, "--teacher", "nowhere"), "error: The agent mpo learns from no teacher: leave --teacher out.\n"),
         (("collect", "nowhere", "--dataset", "x"), "error: nowhere is not a run directory: it has no config.json.\n"),
+        (("demonstrate", "deep-see:5", "--dataset", "x"), "Unknown environment 'deep-see:5'"),
+        (
+            ("demonstrate", "probe:choice", "--dataset", "x"),
+            "error: probe:choice has no scripted expert, as deep-sea:N and key-door:N have: train an agent there, and "
+            "collect episodes of its policy.\n",
+        ),
+        (("demonstrate", "deep-sea:5", "--dataset", "."), "error: . is there already: write the dataset to another"),
+        (("demonstrate", "deep-sea:5", "--dataset", "x", "--episodes", "0"), "--episodes must be at least 1, not 0.\n"),
+        (
+            ("demonstrate", "deep-sea:5", "--dataset", "x", "--random-actions", "1.5"),
+            "--random-actions must lie in [0, 1], not 1.5.\n",
+        ),
         (("evaluate", "nowhere"), "error: nowhere is not a run directory: it has no config.json.\n"),
         (("list", "agents"), "error: list takes no arguments, not agents.\n"),
     ],

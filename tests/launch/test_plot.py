@@ -210,3 +210,17 @@ def test_offline_runs_are_drawn_over_updates_and_by_what_they_learned_from(tmp_p
     assert texts == ["mpo, dataset=a (2 runs)", "mpo, dataset=b (1 run)"]
     plot.plot([*directories, _run_dir(tmp_path / "online")], tmp_path / "figure.png")
     assert drawn[1].axes[0].get_xlabel() == "Environment steps"
+
+
+def test_a_long_label_goes_over_several_lines(tmp_path, drawn):
+    directories = []
+    for dataset in ("a" * 120, "b"):
+        directory = _run_dir(tmp_path / dataset[:3])
+        description = json.loads((directory / "config.json").read_text()) | {"max_steps": 0, "dataset": dataset}
+        (directory / "config.json").write_text(json.dumps(description))
+        directories.append(directory)
+    plot.plot(directories, tmp_path / "figure.png")
+    long, short = (text.get_text() for text in drawn[0].legends[0].get_texts())
+    assert "".join(long.split()) == "mpo,dataset=" + "a" * 120 + "(1run)"
+    assert max(map(len, long.splitlines())) <= 70
+    assert short == "mpo, dataset=b (1 run)"

@@ -1,6 +1,5 @@
 """A Launchpad program on this machine, for real: it learns, it stops when asked, it survives kill -9, it goes on."""
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -11,8 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import psutil
@@ -22,6 +19,7 @@ from acme_agents import datasets, mpo
 from acme_agents.experiments import Experiment
 from acme_agents.runtime import checkpoint, loggers
 from launch import run
+from tests.launch.running import nodes, rows, started, wait
 
 pytestmark = pytest.mark.slow
 
@@ -33,45 +31,8 @@ _COMMAND = (
 )
 
 
-@contextlib.contextmanager
-def _started(run_dir: pathlib.Path, *options: str) -> Iterator[subprocess.Popen]:
-    """The command line's process; whatever is left of it at the end is killed."""
-    with (run_dir.parent / f"{run_dir.name}.out").open("a") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "launch.main", *_COMMAND, "--run-dir", str(run_dir), *options],
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                for child in (*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)):
-                    with contextlib.suppress(psutil.NoSuchProcess):
-                        child.kill()
-                process.wait()
-
-
-def _wait(condition: Callable[[], Any], seconds: float, what: str) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.1)
-    raise AssertionError(f"{what}: not within {seconds} s")
-
-
-def _nodes(run_dir: pathlib.Path) -> dict[str, dict[str, Any]]:
-    return {f"{n['role']}-{n['index']}": n for n in json.loads((run_dir / "nodes.json").read_text())}
-
-
-def _rows(run_dir: pathlib.Path, table: str, column: str) -> np.ndarray:
-    path = run_dir / f"{table}.csv"
-    return loggers.read_csv(path).get(column, np.zeros(0)) if path.exists() else np.zeros(0)
-
-
 def _learned(run_dir: pathlib.Path, least: int) -> bool:
-    return any(_rows(run_dir, "learner", "learner_steps") >= least)
+    return any(rows(run_dir, "learner", "learner_steps") >= least)
 
 
 def test_learns_a_probe(tmp_path: pathlib.Path) -> None:
@@ -109,18 +70,18 @@ def test_learns_a_probe(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_stops_within_ten_seconds_and_goes_on(tmp_path: pathlib.Path, signum: int) -> None:
     run_dir = tmp_path / "run"
-    with _started(run_dir) as process:
-        _wait(lambda: _learned(run_dir, 200), 90, "first updates")
-        nodes = _nodes(run_dir)
+    with started(run_dir, *_COMMAND) as process:
+        wait(lambda: _learned(run_dir, 200), 90, "first updates")
+        found = nodes(run_dir)
         children = psutil.Process(process.pid).children(recursive=True)
-        assert {"replay-0", "learner-0", "actor-0", "actor-1", "evaluator-0"} == set(nodes)
+        assert {"replay-0", "learner-0", "actor-0", "actor-1", "evaluator-0"} == set(found)
         began = time.monotonic()
         process.send_signal(signum)
         assert process.wait(timeout=15) == 0
         assert time.monotonic() - began < 10
     _gone, alive = psutil.wait_procs(children, timeout=3)
     assert not alive, alive
-    for node in nodes.values():
+    for node in found.values():
         if node["address"]:
             host, port = node["address"].split(":")
             with socket.socket() as probe:
@@ -128,41 +89,39 @@ def test_stops_within_ten_seconds_and_goes_on(tmp_path: pathlib.Path, signum: in
     saved = checkpoint.steps(run_dir / "checkpoints")[-1]
     assert saved >= 200
 
-    with _started(run_dir, "--resume") as process:
-        _wait(lambda: _learned(run_dir, saved + 200), 90, "updates after the resume")
+    with started(run_dir, *_COMMAND, "--resume") as process:
+        wait(lambda: _learned(run_dir, saved + 200), 90, "updates after the resume")
         process.send_signal(signum)
         assert process.wait(timeout=15) == 0
     for table, column in (("actor", "actor_steps"), ("learner", "learner_steps"), ("learner", "walltime")):
-        assert np.all(np.diff(_rows(run_dir, table, column)) >= 0), column
+        assert np.all(np.diff(rows(run_dir, table, column)) >= 0), column
 
 
 @pytest.mark.parametrize("victim", ["actor-1", "learner-0", "replay-0", "evaluator-0"])
 def test_survives_kill_9(tmp_path: pathlib.Path, victim: str) -> None:
     run_dir = tmp_path / "run"
-    with _started(run_dir) as process:
-        _wait(lambda: checkpoint.steps(run_dir / "checkpoints"), 90, "a checkpoint")
+    with started(run_dir, *_COMMAND) as process:
+        wait(lambda: checkpoint.steps(run_dir / "checkpoints"), 90, "a checkpoint")
         saved = checkpoint.steps(run_dir / "checkpoints")[-1]
-        pid = _nodes(run_dir)[victim]["pid"]
+        pid = nodes(run_dir)[victim]["pid"]
         os.kill(pid, signal.SIGKILL)
-        _wait(lambda: _nodes(run_dir)[victim]["pid"] != pid, 30, "a restart")
-        after = _wait(
-            lambda: [s for s in checkpoint.steps(run_dir / "checkpoints") if s > saved + 1500], 120, "updates"
-        )
-        evaluations = len(_rows(run_dir, "evaluator", "actor_steps"))
-        _wait(lambda: len(_rows(run_dir, "evaluator", "actor_steps")) > evaluations, 60, "an evaluation")
+        wait(lambda: nodes(run_dir)[victim]["pid"] != pid, 30, "a restart")
+        after = wait(lambda: [s for s in checkpoint.steps(run_dir / "checkpoints") if s > saved + 1500], 120, "updates")
+        evaluations = len(rows(run_dir, "evaluator", "actor_steps"))
+        wait(lambda: len(rows(run_dir, "evaluator", "actor_steps")) > evaluations, 60, "an evaluation")
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=15) == 0
     assert after
-    assert np.all(np.diff(_rows(run_dir, "actor", "actor_steps")) >= 0)
-    assert np.all(np.diff(_rows(run_dir, "learner", "learner_steps")) > 0)
+    assert np.all(np.diff(rows(run_dir, "actor", "actor_steps")) >= 0)
+    assert np.all(np.diff(rows(run_dir, "learner", "learner_steps")) > 0)
     assert f"{victim} died (exit code -9)" in (tmp_path / "run.out").read_text()
 
 
 def test_a_killed_launcher_leaves_a_checkpoint_and_no_process(tmp_path: pathlib.Path) -> None:
     run_dir = tmp_path / "run"
-    with _started(run_dir, "--checkpoint-seconds", "1000") as process:
-        _wait(lambda: _learned(run_dir, 200), 90, "first updates")
-        workers = [psutil.Process(node["pid"]) for node in _nodes(run_dir).values()]
+    with started(run_dir, *_COMMAND, "--checkpoint-seconds", "1000") as process:
+        wait(lambda: _learned(run_dir, 200), 90, "first updates")
+        workers = [psutil.Process(node["pid"]) for node in nodes(run_dir).values()]
         process.kill()
         process.wait()
         _gone, alive = psutil.wait_procs(workers, timeout=25)
@@ -238,9 +197,9 @@ def test_an_environment_that_breaks_its_spec_ends_the_run_with_a_sentence(tmp_pa
 
 def test_a_recording_has_every_episode_once_though_the_learner_is_killed(tmp_path: pathlib.Path) -> None:
     run_dir, data = tmp_path / "run", tmp_path / "data"
-    with _started(run_dir, "--record", str(data), "--steps", "12000", "--checkpoint-seconds", "1") as process:
-        _wait(lambda: any((run_dir / "recording").glob("*.npz")), 60, "a first piece of the recording")
-        os.kill(_nodes(run_dir)["learner-0"]["pid"], signal.SIGKILL)
+    with started(run_dir, *_COMMAND, "--record", str(data), "--steps", "12000", "--checkpoint-seconds", "1") as process:
+        wait(lambda: any((run_dir / "recording").glob("*.npz")), 60, "a first piece of the recording")
+        os.kill(nodes(run_dir)["learner-0"]["pid"], signal.SIGKILL)
         assert process.wait(timeout=180) == 0
     trajectories = datasets.load(data, Experiment("mpo", "probe:reach").environment_spec())
     starts = {tuple(trajectory.observation[0]) for trajectory in trajectories}

@@ -1,0 +1,85 @@
+"""Writes episodes of an environment's scripted expert as a dataset: demonstrations, as good or as bad as asked for."""
+
+import pathlib
+from typing import Any
+
+import dm_env
+import numpy as np
+
+import environments
+from acme_agents import datasets
+from acme_agents.runtime.loop import EnvironmentLoop
+from launch.recorder import Recorder
+
+
+def demonstrate(
+    environment: str,
+    dataset: pathlib.Path,
+    *,
+    episodes: int = 50,
+    random_actions: float = 0.0,
+    seed: int = 0,
+) -> np.ndarray:
+    """Writes episodes in which an environment's scripted expert acts, and now and then chance.
+
+    Args:
+      environment: the environment's name; it has an `expert_action() -> np.int32`, the best action now.
+      dataset: the directory to write, as a Minari dataset.
+      episodes: how many.
+      random_actions: chance of each action to be a uniformly random one instead of the expert's.
+      seed: of the environment and of the random actions; the same one gives the same episodes.
+
+    Returns:
+      [episodes] float64, their returns.
+
+    Raises:
+      ValueError: no such environment, no expert, no episodes or no such chance, or the dataset is there already.
+    """
+    if episodes < 1:
+        raise ValueError(f"--episodes must be at least 1, not {episodes}.")
+    if not 0 <= random_actions <= 1:
+        raise ValueError(f"--random-actions must lie in [0, 1], not {random_actions}.")
+    if dataset.exists():
+        raise ValueError(f"{dataset} is there already: write the dataset to another path.")
+    environment_seed, action_seed = map(int, np.random.SeedSequence(seed).generate_state(2))
+    made = environments.make(environment, environment_seed)
+    if not hasattr(made, "expert_action"):
+        raise ValueError(
+            f"{environment} has no scripted expert, as deep-sea:N and key-door:N have: train an agent there, and "
+            "collect episodes of its policy."
+        )
+    recorder = Recorder()
+    loop = EnvironmentLoop(made, _Expert(made, random_actions, action_seed, recorder))
+    returns = [loop.run_episode().episode_return for _ in range(episodes)]
+    datasets.save(
+        dataset,
+        recorder.trajectories,
+        environments.spec(made),
+        environment=environment,
+        policy=f"scripted expert, {random_actions:.0%} random actions",
+        metadata={"random_actions": random_actions, "seed": seed},
+    )
+    return np.array(returns)
+
+
+class _Expert:
+    """Acts as the environment's expert does, or at random, and records it."""
+
+    def __init__(self, environment: Any, random_actions: float, seed: int, recorder: Recorder):
+        self._environment = environment
+        self._num_actions = environment.action_spec().num_values
+        self._random_actions = random_actions
+        self._rng = np.random.default_rng(seed)
+        self._recorder = recorder
+
+    def select_action(self, observation: Any) -> np.int32:
+        del observation  # The expert knows the environment's state.
+        if self._rng.random() < self._random_actions:
+            return np.int32(self._rng.integers(self._num_actions))
+        return self._environment.expert_action()
+
+    def observe_first(self, timestep: dm_env.TimeStep) -> None:
+        self._recorder.observe_first(timestep)
+
+    def observe(self, action: Any, timestep: dm_env.TimeStep) -> None:
+        self._recorder.observe(action, timestep)
