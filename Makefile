@@ -24,7 +24,7 @@ test-fast: setup ## every test not marked slow
 
 # The newest releases on purpose: this is where a new JAX is first seen to break the maths.
 # The tests of core, and of every agent.
-CORE_TESTS := tests/core $(wildcard $(patsubst acme_agents/%/losses.py,tests/%,$(wildcard acme_agents/*/losses.py)))
+CORE_TESTS := tests/core $(wildcard $(patsubst acme_agents/%/config.py,tests/%,$(wildcard acme_agents/*/config.py)))
 
 test-core: .venv-core/.installed ## the pure tests alone, on Python 3.12 and the newest JAX, without TensorFlow
 	.venv-core/bin/python -m pytest $(CORE_TESTS) $(PYTEST_FLAGS)

@@ -23,6 +23,9 @@ RUNTIME = [
     "dm-env>=1.6",
     "dm-control==1.0.50",
     "gymnasium[classic-control,mujoco]==1.4.0",
+    "ale-py==0.12.1",
+    "minigrid==3.1.0",
+    "opencv-python-headless>=4.11,<4.12",  # Gymnasium resizes Atari's frames with it; from 4.12 on it wants NumPy 2.
     "rliable==1.2.0",
     "minari[hdf5]==0.5.3",
     "tyro>=1.0.17",

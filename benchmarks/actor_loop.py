@@ -80,11 +80,11 @@ def _contestants(name: str, num_episodes: int) -> Iterator[dict[str, Callable[[]
     """The three loops, each a function that runs episodes and returns their steps per second."""
     experiment = Experiment(agent="mpo", environment=name)
     agent, spec = experiment.make_agent(), environments.spec(experiment.make_environment("actor"))
-    params = _params(experiment)
+    params = untrained_params(experiment)
     with contextlib.ExitStack() as stack:
         address, _ = stack.enter_context(common.reverb_server(program.make_tables, experiment))
         acme_address, _ = stack.enter_context(common.reverb_server(_acme_tables, experiment))
-        reader = stack.enter_context(common.Child(_drain, address, experiment))
+        reader = stack.enter_context(common.Child(drain, address, experiment))
         reader.receive()
 
         core, key = agent.actor(spec, evaluation=False), jax.random.PRNGKey(0)
@@ -103,12 +103,12 @@ def _contestants(name: str, num_episodes: int) -> Iterator[dict[str, Callable[[]
             "ours": lambda: our_loop.run_episode().length,
             "acme": lambda: acme_loop.run_episode()["episode_length"],
         }
-        yield {who: functools.partial(_rate, episode, num_episodes) for who, episode in episodes.items()}
+        yield {who: functools.partial(rate, episode, num_episodes) for who, episode in episodes.items()}
         chunk_writer.close()
         adder.reset()
 
 
-def _rate(episode: Callable[[], Any], num_episodes: int) -> float:
+def rate(episode: Callable[[], Any], num_episodes: int) -> float:
     """Runs episodes, each of which returns its length; returns their steps per second."""
     began = time.perf_counter()
     length = sum(int(episode()) for _ in range(num_episodes))
@@ -153,7 +153,7 @@ class _AcmeActor(acme.core.Actor):
         pass
 
 
-def _params(experiment: Experiment) -> Any:
+def untrained_params(experiment: Experiment) -> Any:
     """Untrained parameters, as NumPy arrays: what an actor gets from the learner."""
     spec = environments.spec(experiment.make_environment("actor"))
     learner = experiment.make_agent().learner(spec)
@@ -176,7 +176,7 @@ def _acme_tables(experiment: Experiment) -> list[reverb.Table]:
     ]
 
 
-def _drain(connection: Any, address: str, experiment: Experiment) -> None:
+def drain(connection: Any, address: str, experiment: Experiment) -> None:
     """A process that takes whatever comes through the stream, as a learner does between updates."""
     spec = environments.spec(experiment.make_environment("actor"))
     structure = chunks.empty(chunks.step_spec(experiment.make_agent(), spec))

@@ -219,3 +219,16 @@ def train(experiment: Any, run_dir: pathlib.Path) -> dict[str, Any]:
             raise SystemExit("Stopped; the same command goes on from here.")
         finished.touch()
     return loggers.read_csv(run_dir / "evaluator.csv")
+
+
+def demonstrations(environment: str, path: pathlib.Path, *, episodes: int, random_actions: float = 0.0) -> pathlib.Path:
+    """A dataset of the environment's scripted expert, made unless it is there; equal arguments give equal ones."""
+    from launch.demonstrate import demonstrate
+
+    try:
+        if not path.exists():
+            demonstrate(environment, path, episodes=episodes, random_actions=random_actions)
+    except ValueError:
+        if not path.exists():  # Otherwise another process that runs a part of the same benchmark was faster.
+            raise
+    return path

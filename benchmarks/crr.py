@@ -5,7 +5,7 @@ actions for the advantage, and the weight exp, on a dataset of random steps of H
 actions). They take turns; d3rlpy is a process of its own, which waits while it is not its turn:
 
   bare            jitted `core.update`, 16 times in a `fori_loop`, on one batch that lies on the device
-  gather          `runtime.learner.make_update`: the same, each batch drawn from the dataset's store
+  gather          `runtime.gathering.make_update`: the same, each batch drawn from the dataset's store
   end2end         `LearnerRun.step()` of an offline run: updating, reporting, logging and publishing parameters
   bare, LayerNorm `bare` with the layers that our agent has by default: LayerNorm and tanh after the first, then ELU
   d3rlpy update   `CRR.update` on one batch

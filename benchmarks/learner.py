@@ -4,7 +4,7 @@ For MPO (256x3, batch 256, 20 actions) on HalfCheetah's sizes (17 observations, 
 take turns in one process, one after the other:
 
   bare      jitted `core.update`, 16 times in a `fori_loop`, on one batch that lies on the device
-  gather    `runtime.learner.make_update`: the same, each batch drawn from a filled store of the replay
+  gather    `runtime.gathering.make_update`: the same, each batch drawn from a filled store of the replay
   end2end   `LearnerRun.step()` as a run has it: reading chunks from a Reverb server in another process, where a third
             process writes as fast as it is let, inserting, updating, reporting, logging and publishing parameters
   acme      mixture only: `bare` with the critic's loss as Acme has it, 128 independent samples for each of 20 actions
@@ -40,6 +40,7 @@ from acme_agents.experiments import Experiment, program
 from acme_agents.experiments.learner_run import LearnerRun
 from acme_agents.mpo import config as mpo_config
 from acme_agents.replay import chunks, store, writer
+from acme_agents.runtime import gathering
 from acme_agents.runtime import learner as learner_lib
 
 _ENVIRONMENT = "control:cheetah:run"  # has HalfCheetah's sizes: 17 observations, 6 actions
@@ -109,17 +110,14 @@ def filled_store(agent: Agent, spec: EnvironmentSpec, num_transitions: int) -> s
     """A store with so many transitions at least, of random steps, inserted as a learner inserts them."""
     replay, steps = agent.replay(spec), chunks.step_spec(agent, spec)
     held, rng = store.Store(steps, replay), np.random.default_rng(0)
-    rows = chunks.num_rows(replay)
+    rows = chunks.layout(replay.experience).num_rows
     filling = [
-        chunks.Chunk(
+        chunks.empty(steps)._replace(
             steps=jax.tree.map(lambda s: rng.uniform(-1, 1, (rows, *s.shape)).astype(s.dtype), steps)._replace(
                 discount=np.ones(rows, np.float32), last=np.zeros(rows, bool)
             ),
-            num_steps=np.int32(rows),
-            num_starts=np.int32(chunks.PERIOD),
-            episode_step=np.int32(0),
-            writer=np.int64(0),
-            time_ns=np.int64(0),
+            num_steps=rows,
+            num_starts=chunks.PERIOD,
         )
         for _ in range(64)
     ]
@@ -163,12 +161,12 @@ def measure_gathering(
     core: LearnerCore, replay: ReplaySpec, held: Mapping[str, store.StoreState], seconds: float
 ) -> Callable[[], float]:
     """Compiles the runtime's update, which draws its batches; returns a function that returns ms per update."""
-    update = learner_lib.make_update(core, replay)
+    update = gathering.make_update(core, replay)
     state, key, steps = jax.jit(core.init)(jax.random.PRNGKey(0)), jax.random.PRNGKey(1), 0
 
     def step() -> int:
         nonlocal state, steps
-        state, metrics = update(state, held, key, np.int32(steps), np.int32(learner_lib.MAX_UPDATES))
+        state, _, metrics = update(state, {}, held, key, np.int32(steps), np.int32(learner_lib.MAX_UPDATES))
         jax.block_until_ready(metrics)
         steps += learner_lib.MAX_UPDATES
         return learner_lib.MAX_UPDATES

@@ -37,7 +37,7 @@ from acme_agents.experiments import Experiment
 from acme_agents.mpo import config as mpo_config
 from acme_agents.mpo import learning, networks
 from acme_agents.replay import chunks, store
-from acme_agents.runtime import learner as learner_lib
+from acme_agents.runtime import gathering
 
 _ESTIMATORS = [("stratified", 1), ("stratified", 2), ("stratified", 4), ("stratified", 8)]
 _ESTIMATORS += [("iid", 1), ("iid", 8), ("iid", 32), ("iid", 128)]
@@ -89,8 +89,10 @@ def _errors(num_updates: int, num_minibatches: int) -> tuple[dict[tuple[str, int
     core, replay = learning.make_learner(config, nets, spec.action.shape[0]), experiment.make_agent().replay(spec)
     state = jax.jit(core.init)(jax.random.PRNGKey(0))
     if num_updates:
-        update = learner_lib.make_update(core, replay)
-        state, _ = update(state, {"replay": held.state}, jax.random.PRNGKey(1), np.int32(0), np.int32(num_updates))
+        update = gathering.make_update(core, replay)
+        state, _, _ = update(
+            state, {}, {"replay": held.state}, jax.random.PRNGKey(1), np.int32(0), np.int32(num_updates)
+        )
 
     @jax.jit
     def draw(key: Any) -> tuple[Transition, Mixture]:
@@ -146,7 +148,7 @@ def _random_experience(experiment: Experiment, num_steps: int = 5_000) -> tuple[
     environment = experiment.make_environment("actor")
     agent, spec = experiment.make_agent(), environments.spec(environment)
     replay, steps = agent.replay(spec), chunks.step_spec(agent, spec)
-    held, rng, rows = store.Store(steps, replay), np.random.default_rng(0), chunks.num_rows(replay)
+    held, rng, rows = store.Store(steps, replay), np.random.default_rng(0), chunks.layout(replay.experience).num_rows
     timestep = environment.reset()
     while held.size < num_steps:
         chunk, row = chunks.zeros(steps, rows), 0
@@ -159,7 +161,7 @@ def _random_experience(experiment: Experiment, num_steps: int = 5_000) -> tuple[
         if timestep.last():  # The few steps before it are left out, and nothing crosses it.
             timestep = environment.reset()
         else:
-            held.insert([chunks.Chunk(chunk, np.int32(rows), np.int32(chunks.PERIOD), np.int64(0), np.int64(0))])
+            held.insert([chunks.empty(steps)._replace(steps=chunk, num_steps=rows, num_starts=chunks.PERIOD)])
     return held, spec
 
 

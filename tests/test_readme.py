@@ -35,7 +35,7 @@ def commands(repository):
     found = []
     for document in DOCUMENTS:
         for block in re.findall(r"^```\w*\n(.*?)^```$", text(repository, document), re.DOTALL | re.MULTILINE):
-            found += [line for line in block.splitlines() if line.startswith("acme-agents ")]
+            found += [line for line in block.replace("\\\n", " ").splitlines() if line.startswith("acme-agents ")]
     return found
 
 
