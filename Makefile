@@ -66,7 +66,7 @@ COMPILE = "$$(scripts/find_uv.sh)" pip compile --quiet --generate-hashes --no-he
   --python-version $(LOCK_PYTHON) --python-platform x86_64-manylinux_2_28 $(UPGRADE)
 
 lock: ## write the lock files again from setup.py
-	$(COMPILE) setup.py --extra runtime --extra dev -o requirements.lock
+	$(COMPILE) setup.py --extra runtime --extra cluster --extra dev -o requirements.lock
 	sed -i '1i # Exact versions of everything in .venv, with hashes. Made from setup.py by `make lock`.' requirements.lock
 	printf '%s\n' pip setuptools wheel uv | $(COMPILE) - -c requirements.lock -o requirements-bootstrap.lock
 	sed -i '1i # What .venv is made with, in the versions of requirements.lock. Made by `make lock`.' requirements-bootstrap.lock

@@ -36,6 +36,9 @@ RUNTIME = [
     "psutil>=5.9",
 ]
 
+# `--launcher ray`. No newer Ray accepts TensorFlow 2.8's protobuf.
+CLUSTER = ["ray==2.48.0"]
+
 DEV = ["pytest>=8", "pytest-timeout>=2.3", "ruff>=0.8", "mypy>=1.13", "rlax>=0.1.6"]
 
 setup(
@@ -47,6 +50,6 @@ setup(
     package_dir={"": "."},
     packages=find_packages(include=["acme_agents*", "environments*", "launch*"]),
     install_requires=CORE,
-    extras_require={"runtime": RUNTIME, "dev": DEV, "wandb": ["wandb"]},
+    extras_require={"runtime": RUNTIME, "cluster": CLUSTER, "dev": DEV, "wandb": ["wandb"]},
     entry_points={"console_scripts": ["acme-agents = launch.main:main"]},
 )
