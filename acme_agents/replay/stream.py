@@ -53,7 +53,9 @@ class ChunkStream:
             chunks |= new
             self._client.mutate_priorities(tables.REPLAY, dict.fromkeys(new, 0.0))
         self._client.mutate_priorities(tables.REPLAY, dict.fromkeys(chunks, 1.0))
-        in_order = sorted(chunks.values(), key=lambda chunk: int(chunk.time_ns))
+        # A writer sends again what was not confirmed before its connection broke, though it may have arrived.
+        once = {(int(chunk.writer), int(chunk.time_ns)): chunk for chunk in chunks.values()}
+        in_order = sorted(once.values(), key=lambda chunk: int(chunk.time_ns))
         self._collected = [chunk for chunk in in_order if not self._was_delivered(chunk)]
         return [chunk for chunk in in_order if self._was_delivered(chunk)]
 

@@ -1,5 +1,6 @@
 """From time steps to chunks in the replay server."""
 
+import logging
 import os
 import threading
 import time
@@ -16,6 +17,7 @@ from acme_agents.core.types import Step
 from acme_agents.replay import chunks, tables
 
 _FLUSH_TIMEOUT_MS = 500  # how long a blocked writer goes without looking at its stop event
+_OPEN_TIMEOUT_MS = 1000  # that the server has to say what its tables hold, before the writer asks again
 _IN_FLIGHT = 4  # items (two for each chunk) that need not be confirmed before the actor goes on
 
 
@@ -44,7 +46,8 @@ class ChunkWriter:
           stop: set to make blocked calls return.
         """
         self._spec = steps
-        self._writer = client.trajectory_writer(num_keep_alive_refs=1)
+        self._client = client
+        self._writer: reverb.TrajectoryWriter | None = None  # until the first chunk
         self._id = int.from_bytes(os.urandom(7), "big")
         self._tables = tuple(into)
         self._stop = stop or threading.Event()
@@ -93,7 +96,8 @@ class ChunkWriter:
 
     def close(self) -> None:
         """Ends the connection; steps of an unfinished episode that were not yet written are dropped."""
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
     def _put_observation(self) -> int:
         row = self._num_rows
@@ -117,6 +121,29 @@ class ChunkWriter:
 
     def _write(self, num_starts: int) -> None:
         """Writes the buffer as one chunk, and keeps the rows from `num_starts` on for the next."""
+        if (writer := self._opened()) is not None:
+            self._send(writer, num_starts)
+        self.num_chunks += 1
+        last_action, last_reward = self._buffer.action[num_starts - 1], self._buffer.reward[num_starts - 1]
+        self._previous = last_action.copy(), last_reward.copy()
+        kept = self._num_rows - num_starts
+        for buffer in self._leaves:
+            buffer[:kept] = buffer[num_starts : self._num_rows]
+        self._num_rows = kept
+        self._episode_step += num_starts
+
+    def _opened(self) -> reverb.TrajectoryWriter | None:
+        """Reverb's writer, once the server answers; None if `stop` is set first."""
+        while self._writer is None and not self._stop.is_set():
+            try:
+                self._writer = self._client.trajectory_writer(
+                    num_keep_alive_refs=1, get_signature_timeout_ms=_OPEN_TIMEOUT_MS
+                )
+            except (RuntimeError, ConnectionError) as error:  # It is starting, being restarted, or slow.
+                logging.warning("The replay server does not answer (%s); asking again.", error)
+        return self._writer
+
+    def _send(self, writer: reverb.TrajectoryWriter, num_starts: int) -> None:
         self._time_ns = max(self._time_ns + 1, time.time_ns())
         chunk = chunks.Chunk(
             steps=jax.tree.map(self._padded, self._buffer),
@@ -128,19 +155,11 @@ class ChunkWriter:
             writer=np.int64(self._id),
             time_ns=np.int64(self._time_ns),
         )
-        self._writer.append(jax.tree.leaves(chunk))
-        trajectory = [column[-1:] for column in self._writer.history]
+        writer.append(jax.tree.leaves(chunk))
+        trajectory = [column[-1:] for column in writer.history]
         for table in self._tables:
-            self._writer.create_item(table, priority=1.0, trajectory=trajectory)
+            writer.create_item(table, priority=1.0, trajectory=trajectory)
         self._wait(_IN_FLIGHT)
-        self.num_chunks += 1
-        last_action, last_reward = self._buffer.action[num_starts - 1], self._buffer.reward[num_starts - 1]
-        self._previous = last_action.copy(), last_reward.copy()
-        kept = self._num_rows - num_starts
-        for buffer in self._leaves:
-            buffer[:kept] = buffer[num_starts : self._num_rows]
-        self._num_rows = kept
-        self._episode_step += num_starts
 
     def _padded(self, buffer: np.ndarray) -> np.ndarray:
         copy = np.copy(buffer)
@@ -148,7 +167,7 @@ class ChunkWriter:
         return copy
 
     def _wait(self, in_flight: int) -> None:
-        while not self._stop.is_set():
+        while self._writer is not None and not self._stop.is_set():
             try:
                 self._writer.flush(block_until_num_items=in_flight, timeout_ms=_FLUSH_TIMEOUT_MS)
                 return

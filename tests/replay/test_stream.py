@@ -85,7 +85,7 @@ def test_chunks_that_a_reconnected_writer_sent_in_another_order_are_put_right_an
     (early,) = replay.cut([toys.episode(1, 2)])
     late = early._replace(time_ns=early.time_ns + 1, writer=early.writer + 1)
     early = early._replace(writer=late.writer)
-    with replay.client.trajectory_writer(num_keep_alive_refs=1) as writer:
+    with replay.client.trajectory_writer(num_keep_alive_refs=1, get_signature_timeout_ms=60_000) as writer:
         for chunk in (late, early):
             writer.append(jax.tree.leaves(chunk))
             for table in (tables.REPLAY, tables.STREAM):
@@ -107,6 +107,19 @@ def test_collect_finds_what_a_reader_that_died_had_marked(replay, num_seen):
     stream = replay.stream()
     assert (stream.collect(), _names(stream.poll())) == ([], written)
     assert {priority for _, priority in _priorities(replay, 100)} == {1.0}
+
+
+def test_collect_takes_a_chunk_once_that_was_sent_twice(replay):
+    """As when a connection broke after the chunk had arrived and before that was confirmed."""
+    (chunk,) = replay.cut([toys.episode(1, 2)])
+    with replay.client.trajectory_writer(num_keep_alive_refs=1, get_signature_timeout_ms=60_000) as writer:
+        writer.append(jax.tree.leaves(chunk))
+        for table in (tables.REPLAY, tables.STREAM):
+            writer.create_item(table, 1.0, [column[-1:] for column in writer.history])
+        writer.flush()
+    assert (replay.size(tables.REPLAY), replay.size(tables.STREAM)) == (2, 1)
+    stream = replay.stream()
+    assert (stream.collect(), _names(stream.poll()), stream.poll()) == ([], [(1, 0)], [])
 
 
 def test_collect_of_an_empty_table_is_empty(replay):

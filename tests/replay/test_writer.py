@@ -2,12 +2,14 @@
 
 import dataclasses
 import itertools
+import socket
 import threading
 import time
 
 import dm_env
 import numpy as np
 import pytest
+import reverb
 
 from acme_agents.core.interfaces import NStep, Sequences
 from acme_agents.core.types import ArraySpec
@@ -244,3 +246,39 @@ def test_every_step_is_in_a_sequence_with_the_one_that_it_leads_to_for_every_len
                 }
             )
         writer.close()
+
+
+def test_a_server_that_starts_late_is_waited_for():
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port = free.getsockname()[1]
+    replay = toys.Replay(port)
+    writer = replay.writer()
+    writing = threading.Thread(target=toys.write, args=(writer, toys.episode(NUMBER, 100)))
+    writing.start()
+    writing.join(timeout=4.0)  # longer than Reverb itself would wait for the server
+    assert writing.is_alive() and writer.num_chunks == 0
+    server = reverb.Server(tables.make_tables(toys.REPLAY), port=port)
+    try:
+        writing.join(timeout=120.0)
+        assert not writing.is_alive()
+        writer.flush()
+        assert (writer.num_chunks, replay.size(tables.REPLAY), replay.size(tables.STREAM)) == (4, 4, 4)
+    finally:
+        writer.close()
+        server.stop()
+
+
+def test_without_a_server_a_writer_stops_when_it_is_told_to():
+    with socket.socket() as free:
+        free.bind(("", 0))
+        replay = toys.Replay(free.getsockname()[1])
+    stop = threading.Event()
+    writer = replay.writer(stop=stop)
+    writing = threading.Thread(target=toys.write, args=(writer, toys.episode(NUMBER, 100)))
+    writing.start()
+    stop.set()
+    writing.join(timeout=60.0)
+    assert not writing.is_alive()
+    writer.flush()
+    writer.close()
