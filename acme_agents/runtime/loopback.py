@@ -1,0 +1,49 @@
+"""Servers that only their own machine can reach.
+
+Reverb's and Courier's servers ask nobody who they are, listen on every interface, and Courier unpickles what it is sent;
+neither can be told to listen on one address. So their sockets are bound to the loopback device after the fact.
+"""
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Iterator
+
+_DEVICE = b"lo\0"
+
+
+def only_this_machine() -> bool:
+    """Makes every TCP server of this process reachable from this machine alone.
+
+    Call it when the servers have started: those started later are not covered. A connection from elsewhere is refused.
+
+    Returns:
+      Whether it could be done; if not, a warning is logged. Linux allows it to everyone from version 5.7 on.
+    """
+    try:
+        for server in _listening():
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, _DEVICE)
+    except (OSError, AttributeError) as error:
+        logging.warning("The servers of this process can be reached from other machines, and ask for no proof: %s", error)
+        return False
+    return True
+
+
+def _listening() -> Iterator[socket.socket]:
+    """The listening TCP sockets of this process, each open for as long as it is looked at."""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.ExitStack() as stack:
+            try:
+                copy = os.dup(int(name))
+            except OSError:
+                continue  # Closed meanwhile.
+            try:
+                server = stack.enter_context(socket.socket(fileno=copy))
+            except OSError:
+                os.close(copy)  # Not a socket.
+                continue
+            if server.family not in (socket.AF_INET, socket.AF_INET6) or server.type != socket.SOCK_STREAM:
+                continue
+            if server.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                yield server
