@@ -1,4 +1,4 @@
-"""The command line: `acme-agents train | evaluate | collect | demonstrate | plot | list`."""
+"""The command line: `acme-agents train | attach | evaluate | collect | demonstrate | plot | list`."""
 
 import contextlib
 import dataclasses
@@ -11,11 +11,14 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from launch.node import Launcher, Options
+
 _DESCRIPTION = """usage: acme-agents COMMAND [OPTIONS]
 
 Distributed reinforcement learning in JAX.
 
   train AGENT     train an agent in an environment; `acme-agents train mpo --help` lists every option
+  attach RUN      watch over a run again whose launcher has died
   evaluate RUN    run the policy of a run directory, and film it with --video
   collect RUN     write episodes of a run directory's policy as a dataset
   demonstrate ENV write episodes of an environment's scripted expert as a dataset
@@ -25,13 +28,15 @@ Distributed reinforcement learning in JAX.
 
 
 @dataclasses.dataclass(frozen=True)
-class Train:
+class Train(Options):
     """Train an agent in an environment."""
 
     env: str | None = None
     """Environment, as `acme-agents list` has them (default: the one that the dataset is from, where it says so)."""
-    launcher: Literal["in-process", "processes"] = "in-process"
-    """Where it runs: all in this process, or as Launchpad processes of this machine."""
+    launcher: Launcher = "in-process"
+    """Where it runs: all in this process, as Launchpad processes of this machine, or of a Ray cluster."""
+    dry_run: bool = False
+    """With --launcher ray: print where the workers would be placed, and start nothing."""
     actors: int = 1
     """Actor processes; with --launcher in-process there is one actor."""
     steps: int | None = None
@@ -65,12 +70,20 @@ class Train:
     """Episodes of each evaluation."""
     checkpoint_seconds: float = 120.0
     """Seconds between checkpoints."""
-    port: int | None = None
-    """First of the two ports of --launcher processes (default: any free ones)."""
-    wandb: bool = False
-    """Log to Weights & Biases too, if it is installed."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints that are kept, at least 2: a damaged one is skipped for the one before it."""
+    keep_every: int | None = None
+    """Updates; the first checkpoint at or after each multiple of it is kept too, for good."""
     config: Any = None
     """Configuration of the agent."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Attach:
+    """Watch over a run again whose launcher has died: as if it had not, Ctrl-C included."""
+
+    run_dir: tyro.conf.Positional[pathlib.Path]
+    """Run directory."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +158,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.path.append(os.getcwd())  # so that a module of the user's can be named as an agent
     commands = {
         "train": _train,
+        "attach": _attach,
         "evaluate": _evaluate,
         "collect": _collect,
         "demonstrate": _demonstrate,
@@ -183,24 +197,33 @@ def _train(arguments: list[str]) -> None:
         raise ValueError(
             f"Name an agent: acme-agents train AGENT --env ENVIRONMENT; there is {', '.join(agents.AGENTS)}."
         )
-    agent, *options = arguments
+    agent, *flags = arguments
     config_type = agents.load(agent).Config
     typed = _with_config(Train, config_type())
     program = f"acme-agents train {agent}"
-    train = tyro.cli(typed, prog=program, args=options)
+    train = tyro.cli(typed, prog=program, args=flags)
     if train.resume and train.run_dir is not None:  # What is not given is then as it was.
         before = Experiment.from_run_dir(train.run_dir)
         if before.agent == agent:
-            train = tyro.cli(typed, prog=program, args=options, default=typed(**_flags(before)))
+            train = tyro.cli(typed, prog=program, args=flags, default=typed(**_flags(before)))
     experiment = _experiment(agent, train)
-    result = run(
-        experiment,
-        launcher=train.launcher,
-        run_dir=train.run_dir,
-        resume=train.resume,
-        port=train.port,
-        wandb=train.wandb,
-    )
+    options = Options(**{field.name: getattr(train, field.name) for field in dataclasses.fields(Options)})
+    if train.dry_run:
+        from launch import cluster
+
+        print(cluster.dry_run(experiment, options))
+        return
+    _say(run(experiment, launcher=train.launcher, run_dir=train.run_dir, resume=train.resume, options=options))
+
+
+def _attach(arguments: list[str]) -> None:
+    from launch.run import attach
+
+    _say(attach(tyro.cli(Attach, prog="acme-agents attach", args=arguments).run_dir))
+
+
+def _say(result: Any) -> None:
+    """Says how a run ended."""
     if not result.finished:
         print(f"stopped; continue with --run-dir {result.run_dir} --resume")
     elif result.evaluation_return is not None:

@@ -6,289 +6,161 @@ address it had, and its peers reconnect.
 """
 
 import contextlib
-import dataclasses
-import json
-import logging
 import multiprocessing
-import os
 import pathlib
-import signal
+import random
 import socket
-import sys
-import threading
-import time
-import traceback
+from collections.abc import Sequence
 from multiprocessing import forkserver, resource_tracker
 from typing import Any
 
+import psutil
+
 from acme_agents.experiments import Experiment
-from acme_agents.runtime.display import Display
-
-_POLL_SECONDS = 0.25
-_STOP_SECONDS = 7.0  # the learner has so long for its last checkpoint
-_EXIT_SECONDS = 1.0  # the others have so long after that
-_MAX_RESTARTS = 5  # of one worker, none of which lived long
-_STABLE_SECONDS = 600.0  # a worker that lived so long has its restarts forgiven
-_BACKOFF_SECONDS = 1.0  # before a worker's first restart; doubles with each
-_USER_ERROR = 2  # exit code of a worker whose log ends with a sentence for the user
-_LOG_TAIL = 15  # lines of a log that are shown when a worker keeps dying
+from launch import node as node_lib
+from launch.node import LEARNER, REPLAY, Launcher, Node
+from launch.supervisor import LOST
+from launch.work import work
 
 
-@dataclasses.dataclass(frozen=True)
-class Node:
-    """One worker of a program."""
+class Processes:
+    """The place of a program whose workers are processes of this machine; see `supervisor.Place`."""
 
-    role: str  # its group in the program
-    index: int  # within the role
-    address: str | None  # host:port where it serves, if it does
+    launcher: Launcher = "processes"
+    stop_seconds = 7.0
 
-    @property
-    def name(self) -> str:
-        """The name of its log."""
-        return f"{self.role}-{self.index}"
+    def __init__(self, experiment: Experiment, run_dir: pathlib.Path, ports: dict[str, int], *, wandb: bool):
+        """Initialises; nothing is started.
 
-
-def run(
-    experiment: Experiment,
-    run_dir: pathlib.Path,
-    *,
-    port: int | None,
-    wandb: bool,
-    stop: threading.Event,
-    display: Display,
-) -> None:
-    """Runs an experiment to its end, or until `stop` is set; leaves a checkpoint and no process in both cases.
-
-    Args:
-      experiment: what to run.
-      run_dir: its directory; a checkpoint in it is continued.
-      port: of the replay server, and the next one of the learner; any free ones if None.
-      wandb: whether to log to W&B.
-      stop: set to end the run early.
-      display: shows the run.
-
-    Raises:
-      ValueError: a port is taken.
-      RuntimeError: a worker kept dying.
-    """
-    replay_port, learner_port = _ports(port)
-    nodes = [Node("learner", 0, f"localhost:{learner_port}")]
-    if experiment.has_server:
-        nodes.insert(0, Node("replay", 0, f"localhost:{replay_port}"))
-    if not experiment.is_offline:
-        nodes += [Node("actor", index, None) for index in range(experiment.num_actors)]
-    if experiment.eval_every:
-        nodes.append(Node("evaluator", 0, None))
-    supervisor = _Supervisor(experiment, run_dir, nodes, wandb, display)
-    try:
-        supervisor.start()
-        supervisor.watch(stop)
-    finally:
-        supervisor.end()
-
-
-class _Supervisor:
-    """Starts the workers, restarts those that die, and ends them all."""
-
-    def __init__(self, experiment: Experiment, run_dir: pathlib.Path, nodes: list[Node], wandb: bool, display: Display):
+        Args:
+          experiment: what to run.
+          run_dir: its directory; a checkpoint in it is continued.
+          ports: of the servers, by role; `free_ports` finds some.
+          wandb: whether to log to W&B.
+        """
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["launch.preload"])
-        self._args = (experiment, run_dir, {(n.role, n.index): n.address for n in nodes if n.address}, wandb)
+        self._args = (experiment, run_dir, ports, wandb)
         self._run_dir = run_dir
-        self._nodes = nodes
-        self._display = display
-        self._workers: dict[Node, Any] = {}
-        self._restarts: dict[Node, int] = {}
-        self._started_at: dict[Node, float] = {}
-        self._restart_at: dict[Node, float] = {}
+        self._ports = ports
+        self.learner_port = ports[LEARNER]
 
-    def start(self) -> None:
-        for node in self._nodes:
-            self._start(node)
+    def start(self, node: Node) -> "_Child":
+        """Starts a worker, at the address that it had if it is not the first of its name."""
+        process = self._context.Process(target=work, args=(node, *self._args), name=node.name)
+        process.start()
+        return _Child(process)
 
-    def watch(self, stop: threading.Event) -> None:
-        """Returns when the learner is done, or has written its checkpoint after `stop` was set."""
-        import courier  # A second; the workers are starting meanwhile.
+    def adopt(self, node: Node, record: dict[str, Any]) -> "_Adopted":
+        """A worker that another launcher started."""
+        return _Adopted(record, node_lib.exit_path(self._run_dir, node))
 
-        learner = next(node for node in self._nodes if node.role == "learner")
-        client = courier.Client(learner.address, call_timeout=1.0)
-        stop_by: float | None = None
-        while True:
-            if self._workers[learner].exitcode == 0:
-                return
-            with contextlib.suppress(Exception):  # It is starting, or being restarted.
-                self._display.update(client.status())
-            if stop.is_set():
-                if stop_by is None:
-                    self._display.message("stopping: writing a checkpoint")
-                    stop_by = time.monotonic() + _STOP_SECONDS
-                    self._workers[learner].terminate()
-                if not self._workers[learner].is_alive():
-                    self._raise_user_error(learner)
-                    return
-                if time.monotonic() > stop_by:
-                    self._display.message("the learner did not end in time: its newest checkpoint is an earlier one")
-                    return
-            else:
-                self._restart_dead()
-            self._workers[learner].join(_POLL_SECONDS)
+    def record(self) -> dict[str, Any]:
+        """The servers' ports."""
+        return {"ports": self._ports}
 
-    def end(self) -> None:
-        """Ends every worker: those that do not go when asked are killed."""
-        for worker in self._workers.values():
-            if worker.is_alive():
-                worker.terminate()
-        deadline = time.monotonic() + _EXIT_SECONDS
-        for worker in self._workers.values():
-            worker.join(max(0.0, deadline - time.monotonic()))
-            if worker.is_alive():
-                worker.kill()
-                worker.join()
-        # The two helpers of multiprocessing would end with this process, and be left to init, which in a container
-        # may not collect them.
+    def close(self) -> None:
+        """Ends the two helpers of multiprocessing.
+
+        They would end with this process, and be left to init, which in a container may not collect them.
+        """
         forkserver._forkserver._stop()  # type: ignore[attr-defined]
         resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
-        (self._run_dir / "nodes.json").unlink(missing_ok=True)
 
-    def _start(self, node: Node) -> None:
-        worker = self._context.Process(target=_work, args=(node, *self._args), name=node.name)
-        worker.start()
-        self._workers[node] = worker
-        self._started_at[node] = time.monotonic()
-        self._write_nodes()
 
-    def _restart_dead(self) -> None:
-        for node, worker in list(self._workers.items()):
-            if worker.exitcode in (None, 0):
-                continue
-            self._raise_user_error(node)
-            if node not in self._restart_at:
-                lived = time.monotonic() - self._started_at[node]
-                restarts = self._restarts[node] = 1 if lived > _STABLE_SECONDS else self._restarts.get(node, 0) + 1
-                if restarts > _MAX_RESTARTS:
-                    tail = "\n".join(self._log(node)[-_LOG_TAIL:])
-                    raise RuntimeError(
-                        f"{node.name} died {restarts} times, the last time with exit code {worker.exitcode}. Its log "
-                        f"ends so:\n{tail}"
-                    )
-                delay = _BACKOFF_SECONDS * 2 ** (restarts - 1)
-                self._restart_at[node] = time.monotonic() + delay
-                self._display.message(
-                    f"{node.name} died (exit code {worker.exitcode}); "
-                    f"restart {restarts} of {_MAX_RESTARTS} in {delay:.0f} s"
-                )
-            elif time.monotonic() >= self._restart_at[node]:
-                del self._restart_at[node]
-                self._start(node)
+class _Child:
+    """A process that this one started."""
 
-    def _raise_user_error(self, node: Node) -> None:
-        """Raises ValueError if the worker ended with a sentence for the user."""
-        if self._workers[node].exitcode == _USER_ERROR:
-            raise ValueError(f"{self._log(node)[-1].removeprefix('error: ')} [{self._log_path(node)}]")
+    def __init__(self, process: Any):
+        self._process = process
+        self._record = _record(process.pid)
 
-    def _log_path(self, node: Node) -> pathlib.Path:
-        return self._run_dir / "logs" / f"{node.name}.log"
+    def exit_code(self) -> int | None:
+        return self._process.exitcode
 
-    def _log(self, node: Node) -> list[str]:
+    def terminate(self) -> None:
+        if self._process.is_alive():
+            self._process.terminate()
+
+    def kill(self) -> None:
+        if self._process.is_alive():
+            self._process.kill()
+        self._process.join()
+
+    def record(self) -> dict[str, Any]:
+        return self._record
+
+
+class _Adopted:
+    """A process that a launcher which is gone had started."""
+
+    def __init__(self, record: dict[str, Any], exit_file: pathlib.Path):
+        self._record = record
+        self._exit_file = exit_file
+        self._process: psutil.Process | None = None
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(record["pid"])
+            if process.create_time() == record.get("started"):  # else its number was given to another
+                self._process = process
+
+    def exit_code(self) -> int | None:
+        if self._process is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if self._process.status() != psutil.STATUS_ZOMBIE and self._process.is_running():
+                    return None
         try:
-            text = self._log_path(node).read_text(errors="replace")
-        except FileNotFoundError:
-            text = (
-                "(There is none: it died before it could begin. A script that runs an experiment as processes must do "
-                "so under `if __name__ == '__main__':`.)"
-            )
-        return text.splitlines() or ["(empty)"]
+            return int(self._exit_file.read_text())
+        except (FileNotFoundError, ValueError):
+            return LOST
 
-    def _write_nodes(self) -> None:
-        nodes = [
-            {**dataclasses.asdict(node), "host": socket.gethostname(), "pid": worker.pid}
-            for node, worker in self._workers.items()
-        ]
-        partial = self._run_dir / "nodes.json.partial"
-        partial.write_text(json.dumps(nodes, indent=2) + "\n")
-        partial.replace(self._run_dir / "nodes.json")
+    def terminate(self) -> None:
+        if self._process is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self._process.terminate()
 
+    def kill(self) -> None:
+        if self._process is not None and self.exit_code() is None:
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
+                self._process.kill()
+                self._process.wait(timeout=5.0)
 
-def _work(
-    node: Node, experiment: Experiment, run_dir: pathlib.Path, addresses: dict[tuple[str, int], str], wandb: bool
-) -> None:
-    """A worker process: makes the program, binds its addresses and runs one of its nodes."""
-    log = os.open(run_dir / "logs" / f"{node.name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    for descriptor in (1, 2):
-        os.dup2(log, descriptor)
-    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True)
-    if node.role != "learner":  # One thread each, and no accelerator.
-        os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
-        os.environ["OMP_NUM_THREADS"] = "1"
-
-    import jax
-    import launchpad
-    from absl import flags
-    from launchpad.launch import worker_manager
-
-    from acme_agents.experiments import program as program_lib
-
-    if node.role != "learner":
-        jax.config.update("jax_platforms", "cpu")
-    flags.FLAGS(sys.argv[:1])
-    worker_manager.WorkerManager(register_in_thread=True)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the launcher too, which ends us in order.
-    threading.Thread(target=_end_with_the_launcher, name="launcher", daemon=True).start()
-
-    program = program_lib.make_program(experiment, run_dir, wandb=wandb)
-    for role, nodes in program.groups.items():
-        for index, launchpad_node in enumerate(nodes):
-            launchpad_node._initialize_context(launchpad.context.LaunchType.LOCAL_MULTI_PROCESSING, launch_config=None)
-            for handle in launchpad_node.input_handles:
-                handle.connect(launchpad_node, role)
-            for address in launchpad_node.addresses:
-                address.bind(_FixedAddress(addresses[role, index]))
-    try:
-        program.groups[node.role][node.index].function()
-    except (
-        ValueError,
-        OSError,
-    ) as error:  # A broken environment, a full disk: a restart would not help.
-        traceback.print_exc()
-        print("error:", " ".join(str(error).split()), file=sys.stderr, flush=True)
-        os._exit(_USER_ERROR)
+    def record(self) -> dict[str, Any]:
+        return self._record
 
 
-def _end_with_the_launcher() -> None:
-    """Asks this process to end, the learner with a checkpoint, when the launcher has been killed."""
-    launcher = multiprocessing.parent_process()
-    assert launcher is not None
-    launcher.join()
-    os.kill(os.getpid(), signal.SIGTERM)
+def alive(records: Sequence[dict[str, Any]]) -> bool:
+    """Whether any of these workers of this machine is running."""
+    return any(_Adopted(record, pathlib.Path("/nonexistent")).exit_code() is None for record in records)
 
 
-class _FixedAddress:
-    """A Launchpad address builder for an address that is known."""
-
-    def __init__(self, address: str):
-        self._address = address
-
-    def build(self) -> str:
-        return self._address
+def _record(pid: int) -> dict[str, Any]:
+    started = None
+    with contextlib.suppress(psutil.NoSuchProcess):
+        started = psutil.Process(pid).create_time()
+    return {"host": socket.gethostname(), "pid": pid, "started": started}
 
 
-def _ports(first: int | None) -> tuple[int, int]:
-    """Two ports that are free now.
+def free_ports(within: tuple[int, int]) -> dict[str, int]:
+    """Ports for the servers that are free now, by role.
+
+    They are chosen at random, so that two programs that start at once seldom want the same, and by default from below
+    those that Linux gives to connections, so that none takes one while its server is being restarted.
 
     Raises:
-      ValueError: the ones asked for are not.
+      ValueError: there are not enough.
     """
-    ports = []
+    first, last = within
+    found: list[int] = []
     with contextlib.ExitStack() as stack:
-        for wanted in (0, 0) if first is None else (first, first + 1):
+        for wanted in random.sample(range(first, last + 1), last + 1 - first):
             bound = stack.enter_context(socket.socket())
             try:
                 bound.bind(("", wanted))
-            except OSError as error:
-                raise ValueError(
-                    f"Port {wanted} is taken ({error.strerror}): choose another with --port, or leave it out."
-                ) from error
-            ports.append(bound.getsockname()[1])
-    return ports[0], ports[1]
+            except OSError:
+                continue
+            found.append(wanted)
+            if len(found) == 2:
+                return {REPLAY: found[0], LEARNER: found[1]}
+    raise ValueError(
+        f"Of the ports {first} to {last} fewer than two are free: give others with --ports FIRST LAST, or leave it out."
+    )

@@ -8,8 +8,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, get_args
 
 import environments
 from acme_agents import datasets
@@ -18,9 +18,13 @@ from acme_agents.experiments import Experiment
 from acme_agents.replay import chunks, sizes
 from acme_agents.runtime import display as display_lib
 from acme_agents.runtime import loggers
+from launch import node as node_lib
 from launch import run_dir as run_dir_lib
+from launch.node import Launcher, Options
+from launch.supervisor import Place, Supervisor
 
-Launcher = Literal["in-process", "processes"]
+# What a batch system sends before the time that it has given is over is here too.
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class Result(NamedTuple):
@@ -37,18 +41,17 @@ def run(
     launcher: Launcher = "in-process",
     run_dir: pathlib.Path | str | None = None,
     resume: bool = False,
-    port: int | None = None,
-    wandb: bool = False,
+    options: Options | None = None,
 ) -> Result:
-    """Runs an experiment until its budget is used up, or SIGINT or SIGTERM asks it to stop.
+    """Runs an experiment until its budget is used up, or SIGINT, SIGTERM or SIGUSR1 asks it to stop.
 
     Args:
       experiment: what to run.
-      launcher: "in-process" for this process alone, "processes" for a Launchpad program on this machine.
+      launcher: "in-process" for this process alone, "processes" for a Launchpad program on this machine, "ray" for one
+        on a Ray cluster.
       run_dir: where everything is written; `runs/<agent>-<environment>-<time>` if left out.
       resume: continue the run in `run_dir` from its checkpoint.
-      port: the first of the program's two ports; any free ones if left out.
-      wandb: log to W&B too.
+      options: how the program is launched.
 
     Returns:
       How it ended.
@@ -57,34 +60,113 @@ def run(
       ValueError: the experiment cannot run as it stands, in one sentence that says what to do.
       RuntimeError: a worker kept dying, with the last lines of its log.
     """
-    if launcher not in ("in-process", "processes"):
-        raise ValueError(f"Unknown launcher {launcher!r}: choose in-process or processes.")
+    options = options or Options()
+    if launcher not in get_args(Launcher):
+        raise ValueError(f"Unknown launcher {launcher!r}: choose {', '.join(get_args(Launcher))}.")
     if resume and run_dir is None:
         raise ValueError("There is nothing to resume without a run directory: give --run-dir.")
-    if wandb:
+    if launcher == "ray" and options.address is None:
+        raise ValueError("Which cluster? Give the address of its head: --address HOST:PORT.")
+    if options.wandb:
         loggers.check_wandb()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("MUJOCO_GL", "disable")
+    _set_environment()
     directory = pathlib.Path(run_dir) if run_dir is not None else run_dir_lib.default(experiment)
     memory = check(experiment)
     if experiment.record is not None and not resume and pathlib.Path(experiment.record).exists():
         raise ValueError(f"{experiment.record} is there already: record to another path.")
-    with run_dir_lib.opened(directory, experiment, resume=resume), _stop_on_signals() as stop:
-        title = f"{experiment.agent} on {experiment.environment}"
-        with display_lib.make_display(title=title) as display:
-            display.message(f"run directory {directory}; {memory}")
-            if launcher == "processes":
-                from launch import processes
+    with (
+        run_dir_lib.opened(directory, experiment, resume=resume),
+        _stop_on_signals() as stop,
+        display_lib.make_display(title=_title(experiment)) as display,
+    ):
+        display.message(f"run directory {directory}; {memory}")
+        if launcher == "in-process":
+            with _native_logs_to(directory / "logs" / "in-process.log"):
+                from acme_agents.experiments import in_process  # Imports TensorFlow.
 
-                processes.run(experiment, directory, port=port, wandb=wandb, stop=stop, display=display)
-            else:
-                with _native_logs_to(directory / "logs" / "in-process.log"):
-                    from acme_agents.experiments import in_process  # Imports TensorFlow.
+                in_process.run(experiment, directory, wandb=options.wandb, stop=stop, on_status=display.update)
+        else:
+            place = _make_place(launcher, experiment, directory, options, display)
+            supervisor = Supervisor(directory, node_lib.of(experiment), options, place, display)
+            _supervise(supervisor, supervisor.start, stop)
+    return _result(directory, stop)
 
-                    in_process.run(experiment, directory, wandb=wandb, stop=stop, on_status=display.update)
-    evaluations = loggers.read_csv(directory / "evaluator.csv") if (directory / "evaluator.csv").exists() else {}
+
+def attach(run_dir: pathlib.Path | str) -> Result:
+    """Watches over a run whose launcher has died: shows it, starts again what died, and ends it as `run` does.
+
+    Args:
+      run_dir: its directory.
+
+    Returns:
+      How it ended.
+
+    Raises:
+      ValueError: no program runs there, or another launcher is watching over it.
+      RuntimeError: a worker kept dying, with the last lines of its log.
+    """
+    directory = pathlib.Path(run_dir)
+    experiment = Experiment.from_run_dir(directory)
+    _set_environment()
+    with run_dir_lib.held(directory), _stop_on_signals() as stop:
+        record = node_lib.read_record(directory)
+        if record is None:
+            raise ValueError(f"Nothing runs in {directory}: continue it with --resume.")
+        with display_lib.make_display(title=_title(experiment)) as display:
+            display.message(f"attached to {directory}")
+            place = _find_place(record, experiment, directory, display)
+            supervisor = Supervisor(directory, node_lib.of(experiment), record.options, place, display)
+            _supervise(supervisor, lambda: supervisor.adopt(record.nodes), stop)
+    return _result(directory, stop)
+
+
+def _supervise(supervisor: Supervisor, begin: Callable[[], None], stop: threading.Event) -> None:
+    try:
+        begin()
+        supervisor.watch(stop)
+    finally:
+        supervisor.end()
+
+
+def _make_place(
+    launcher: Launcher, experiment: Experiment, run_dir: pathlib.Path, options: Options, display: display_lib.Display
+) -> Place:
+    """Where the workers of a new program run."""
+    if launcher == "processes":
+        from launch import processes
+
+        return processes.Processes(experiment, run_dir, processes.free_ports(options.ports), wandb=options.wandb)
+    from launch import cluster
+
+    return cluster.Cluster.begin(node_lib.of(experiment), run_dir, options, display)
+
+
+def _find_place(
+    record: node_lib.Record, experiment: Experiment, run_dir: pathlib.Path, display: display_lib.Display
+) -> Place:
+    """Where the workers of a program that runs are."""
+    if record.launcher == "processes":
+        from launch import processes
+
+        return processes.Processes(experiment, run_dir, record.place["ports"], wandb=record.options.wandb)
+    from launch import cluster
+
+    return cluster.Cluster.find(node_lib.of(experiment), record, run_dir, display)
+
+
+def _set_environment() -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("MUJOCO_GL", "disable")
+
+
+def _title(experiment: Experiment) -> str:
+    return f"{experiment.agent} on {experiment.environment}"
+
+
+def _result(run_dir: pathlib.Path, stop: threading.Event) -> Result:
+    evaluations = loggers.read_csv(run_dir / "evaluator.csv") if (run_dir / "evaluator.csv").exists() else {}
     returns = list(evaluations.get("episode_return", []))
-    return Result(directory, not stop.is_set(), float(returns[-1]) if returns else None)
+    return Result(run_dir, not stop.is_set(), float(returns[-1]) if returns else None)
 
 
 def check(experiment: Experiment) -> str:
@@ -119,7 +201,7 @@ def check(experiment: Experiment) -> str:
 
 @contextlib.contextmanager
 def _stop_on_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set; a second SIGINT interrupts as usual."""
+    """An event that the signals to stop set; a second SIGINT interrupts as usual."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -129,7 +211,7 @@ def _stop_on_signals() -> Iterator[threading.Event]:
         stop.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = {signum: signal.signal(signum, handle) for signum in (signal.SIGINT, signal.SIGTERM)}
+    before = {signum: signal.signal(signum, handle) for signum in _STOP_SIGNALS}
     try:
         yield stop
     finally:

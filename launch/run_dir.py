@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from acme_agents.experiments import Experiment
 from acme_agents.runtime import checkpoint
+from launch import node, processes
 
 
 def default(experiment: Experiment) -> pathlib.Path:
@@ -37,6 +38,25 @@ def opened(run_dir: pathlib.Path, experiment: Experiment, *, resume: bool) -> It
     if run_dir.exists() and not run_dir.is_dir():
         raise ValueError(f"{run_dir} is a file: choose another --run-dir.")
     run_dir.mkdir(parents=True, exist_ok=True)
+    with held(run_dir):
+        record = node.read_record(run_dir)
+        if record is not None and (record.launcher == "ray" or processes.alive(record.nodes)):
+            raise ValueError(
+                f"The launcher of {run_dir} has died and its workers have not: watch over them with "
+                f"`acme-agents attach {run_dir}`, where Ctrl-C ends them with a checkpoint."
+            )
+        (run_dir / "config.json").write_text(experiment.to_json())
+        (run_dir / "logs").mkdir(exist_ok=True)
+        yield
+
+
+@contextlib.contextmanager
+def held(run_dir: pathlib.Path) -> Iterator[None]:
+    """Holds a run directory for this process while the context lasts.
+
+    Raises:
+      ValueError: another process holds it.
+    """
     with (run_dir / "lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -44,8 +64,6 @@ def opened(run_dir: pathlib.Path, experiment: Experiment, *, resume: bool) -> It
             raise ValueError(
                 f"{run_dir} is in use by another process: wait for it, or choose another --run-dir."
             ) from None
-        (run_dir / "config.json").write_text(experiment.to_json())
-        (run_dir / "logs").mkdir(exist_ok=True)
         yield
 
 

@@ -61,6 +61,10 @@ class Experiment:
     """Episodes of each evaluation."""
     checkpoint_seconds: float = 120.0
     """Seconds between checkpoints; there is one at the end in any case."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints that are kept: a damaged one is skipped for the one before it."""
+    keep_every: int | None = None
+    """Updates; the first checkpoint at or after each multiple of it is kept too, for good. None for no others."""
 
     def __post_init__(self) -> None:
         if self.config is None:
@@ -75,6 +79,8 @@ class Experiment:
             ("The steps between evaluations", 0, self.eval_every),
             ("The number of evaluation episodes", 1, self.eval_episodes),
             ("The seconds between checkpoints", 0, self.checkpoint_seconds),
+            ("The number of checkpoints to keep", 2, self.keep_checkpoints),
+            ("The updates between checkpoints to keep", 1, self.keep_every),
             ("The seed", 0, self.seed),
         ):
             if value is not None and value < least:

@@ -1,6 +1,7 @@
 """Actor, replay server and learner in this process, taking turns: the same agent code, the same numbers each time."""
 
 import dataclasses
+import functools
 import os
 import pathlib
 import threading
@@ -14,7 +15,7 @@ from acme_agents.experiments import acting, program
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.experiments.learner_run import LearnerRun
 from acme_agents.replay import tables
-from acme_agents.runtime import variables
+from acme_agents.runtime import loopback, variables
 from acme_agents.runtime.coordinator import ActorReport, Phase
 from acme_agents.runtime.loop import EnvironmentLoop, Episode
 from acme_agents.runtime.status import Status
@@ -46,9 +47,8 @@ def run(
     if not experiment.has_server:
         _Turns(experiment, LearnerRun(experiment, run_dir, None, wandb=wandb), stop, on_status).run()
         return
-    server = reverb.Server(
-        program.make_tables(experiment), checkpointer=tables.make_checkpointer(program.replay_directory(run_dir))
-    )
+    server = tables.serve(functools.partial(program.make_tables, experiment), program.replay_directory(run_dir))
+    loopback.only_this_machine()
     client = reverb.Client(f"localhost:{server.port}")
     try:
         learner_run = LearnerRun(experiment, run_dir, client, wandb=wandb)

@@ -12,17 +12,19 @@ from acme_agents.core.interfaces import ReplaySpec, Sequences
 from acme_agents.core.types import EnvironmentSpec, Step, Trajectory
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.experiments.recording import Recorder
-from acme_agents.replay import chunks, sizes, store
+from acme_agents.replay import chunks, sizes, store, tables
 from acme_agents.replay.demonstrations import Demonstrations
 from acme_agents.replay.intake import Intake
 from acme_agents.runtime import checkpoint, variables
 from acme_agents.runtime.coordinator import Coordinator
 from acme_agents.runtime.gathering import GatheredUpdates
 from acme_agents.runtime.learner import MAX_UPDATES, Learner, LearnerState, Updates
+from acme_agents.runtime.lease import Lease
 from acme_agents.runtime.loggers import RunLogger
 from acme_agents.runtime.sampling import SampledUpdates
 
 _LOG_PERIOD = 200  # updates between rows of learner.csv
+_LEASE_SECONDS = 1.0  # between looks at whether another learner has taken over
 _PUBLISH_PERIOD = 32  # updates between snapshots of the parameters
 
 
@@ -46,6 +48,8 @@ class LearnerRun:
         self._experiment = experiment
         self._directory = run_dir / checkpoint.DIRECTORY
         self._client = client
+        self._lease = Lease(run_dir)
+        self._lease_checked_at = time.monotonic()
         self._recorder = Recorder(experiment, run_dir) if experiment.record is not None else None
         self.learner = _make_learner(experiment, client, self._recorder)
         self._publisher = variables.Publisher()
@@ -74,7 +78,15 @@ class LearnerRun:
             self._recorder.restore(num_pieces, known)
 
     def step(self) -> int:
-        """Lets the learner step, and publishes, logs and checkpoints what is due; returns the updates done."""
+        """Lets the learner step, and publishes, logs and checkpoints what is due; returns the updates done.
+
+        Raises:
+          CheckpointError: the disk did not take a checkpoint.
+          Superseded: another learner continues the run.
+        """
+        if time.monotonic() - self._lease_checked_at > _LEASE_SECONDS:
+            self._lease.check()
+            self._lease_checked_at = time.monotonic()
         before = self.learner.steps
         num_updates = self.learner.step(self.coordinator.updates_left())
         self._report()
@@ -102,16 +114,25 @@ class LearnerRun:
 
         Raises:
           CheckpointError: the disk did not take it.
+          Superseded: another learner continues the run.
         """
+        self._lease.check()
         if self._client is not None:
-            _checkpoint(self._client)
+            self._checkpoint_replay(self._client)
         state = self.learner.save()
         meta = {
             "learner": state.counts,
             "coordinator": self.coordinator.save(),
             "recorded_pieces": 0 if self._recorder is None else self._recorder.save(),
         }
-        checkpoint.save(self._directory, self.learner.steps, state.training, meta)
+        checkpoint.save(
+            self._directory,
+            self.learner.steps,
+            state.training,
+            meta,
+            keep=self._experiment.keep_checkpoints,
+            keep_every=self._experiment.keep_every,
+        )
         self._saved_at = time.monotonic()
 
     def close(self) -> None:
@@ -120,6 +141,19 @@ class LearnerRun:
         self._logger.close()
         if self._recorder is not None:
             self._recorder.close()
+
+    def _checkpoint_replay(self, client: reverb.Client) -> None:
+        """Has the replay server write a checkpoint; only a warning while it is away."""
+        try:
+            tables.keep_newest(self._directory / tables.CHECKPOINTS)
+            client.checkpoint()
+        except Exception as error:  # Reverb raises what its status code says.
+            if isinstance(error, OSError) or answers(client):
+                raise checkpoint.CheckpointError(
+                    f"the replay server cannot write its checkpoint ({str(error).splitlines()[0]}); the one before it "
+                    "is intact: free some space, then continue with --resume."
+                ) from error
+            logging.warning("The replay server is away; its newest checkpoint is older than the learner's.")
 
     def _publish(self) -> None:
         self._publisher.publish(self.learner.steps, self.learner.params())
@@ -167,19 +201,6 @@ def _load(experiment: Experiment, spec: EnvironmentSpec, steps: Step, replay: Re
     sizes.check_dataset(experiment.dataset, steps, replay, num_steps + len(trajectories))
     logging.info("%s: %s episodes, %s steps.", experiment.dataset, f"{len(trajectories):,}", f"{num_steps:,}")
     return trajectories
-
-
-def _checkpoint(client: reverb.Client) -> None:
-    """Has the replay server write a checkpoint; only a warning while it is away."""
-    try:
-        client.checkpoint()
-    except Exception as error:  # Reverb raises what its status code says.
-        if answers(client):
-            raise checkpoint.CheckpointError(
-                f"the replay server cannot write its checkpoint ({str(error).splitlines()[0]}); the one before it "
-                "is intact: free some space, then continue with --resume."
-            ) from error
-        logging.warning("The replay server is away; its newest checkpoint is older than the learner's.")
 
 
 def answers(client: reverb.Client, timeout: int = 1) -> bool:

@@ -2,14 +2,16 @@
 
 import functools
 import pathlib
+from collections.abc import Callable
 
 import launchpad as lp
 import reverb
+from launchpad import address as lp_address
 
 from acme_agents.experiments import workers
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.replay import tables
-from acme_agents.runtime import checkpoint
+from acme_agents.runtime import checkpoint, loopback
 
 
 def make_program(experiment: Experiment, run_dir: pathlib.Path, *, wandb: bool = False) -> lp.Program:
@@ -26,10 +28,7 @@ def make_program(experiment: Experiment, run_dir: pathlib.Path, *, wandb: bool =
     if experiment.has_server:
         with program.group("replay"):
             replay = program.add_node(
-                lp.ReverbNode(
-                    functools.partial(make_tables, experiment),
-                    functools.partial(tables.make_checkpointer, replay_directory(run_dir)),
-                )
+                _ReplayNode(functools.partial(make_tables, experiment), replay_directory(run_dir))
             )
     with program.group("learner"):
         learner = program.add_node(lp.CourierNode(workers.LearnerWorker, experiment, run_dir, wandb, replay))
@@ -43,9 +42,23 @@ def make_program(experiment: Experiment, run_dir: pathlib.Path, *, wandb: bool =
     return program
 
 
+class _ReplayNode(lp.ReverbNode):
+    """A Reverb server that restores its newest whole checkpoint, and that only this machine can reach."""
+
+    def __init__(self, make_tables: Callable[[], list[reverb.Table]], directory: pathlib.Path):
+        super().__init__(make_tables)
+        self._directory = directory
+
+    def run(self) -> None:
+        port = lp_address.get_port_from_address(self._address.resolve())
+        self._server = tables.serve(self._priority_tables_fn, self._directory, port)
+        loopback.only_this_machine()
+        lp.wait_for_stop()
+
+
 def replay_directory(run_dir: pathlib.Path) -> pathlib.Path:
     """Where the replay server's checkpoint is."""
-    return run_dir / checkpoint.DIRECTORY / "replay"
+    return run_dir / checkpoint.DIRECTORY / tables.CHECKPOINTS
 
 
 def make_tables(experiment: Experiment) -> list[reverb.Table]:

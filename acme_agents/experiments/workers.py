@@ -17,7 +17,7 @@ import reverb
 from acme_agents.experiments import acting
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.experiments.learner_run import LearnerRun, answers
-from acme_agents.runtime import variables
+from acme_agents.runtime import loopback, variables
 from acme_agents.runtime.coordinator import ActorOrders, ActorReport, EvaluatorOrders, Phase
 from acme_agents.runtime.loop import EnvironmentLoop, Episode
 
@@ -45,6 +45,7 @@ class LearnerWorker:
 
     def run(self) -> None:
         """Learns until the budget is used up or the run is to stop; leaves a checkpoint in both cases."""
+        loopback.only_this_machine()  # Launchpad has just started the server of this object's methods.
         run, coordinator = self._run, self._run.coordinator
         run.learner.compile()  # while the actors fill replay
         while coordinator.phase is Phase.TRAINING:

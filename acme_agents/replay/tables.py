@@ -1,6 +1,10 @@
 """The replay server: its tables, made from a `ReplaySpec`."""
 
+import logging
+import os
 import pathlib
+import shutil
+from collections.abc import Callable
 
 import reverb
 
@@ -10,6 +14,7 @@ from acme_agents.replay import sizes
 
 REPLAY = interfaces.REPLAY  # durable: what a learner that starts fills its store from, or what sequences are drawn from
 STREAM = "stream"  # once only: what a running learner has not seen yet
+CHECKPOINTS = "replay"  # the directory of its checkpoints, within the run's
 DATASET = interfaces.DATASET  # sequences of the dataset, where sequences are drawn
 
 
@@ -34,7 +39,78 @@ def _table(name: str, max_size: int, exponent: float) -> reverb.Table:
     )
 
 
-def make_checkpointer(directory: pathlib.Path) -> reverb.checkpointers.CheckpointerBase:
-    """Keeps the newest checkpoint of the tables in `directory`, and restores it when a server starts."""
+def serve(
+    make_tables: Callable[[], list[reverb.Table]], directory: pathlib.Path, port: int | None = None
+) -> reverb.Server:
+    """Starts a replay server, with what the newest whole checkpoint of the tables in `directory` holds.
+
+    A damaged one is set aside for the one before it; where that is damaged too, the server starts empty.
+
+    Args:
+      make_tables: makes the tables.
+      directory: of the checkpoints; made if it is not there.
+      port: where it listens; any free one if left out.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    return reverb.checkpointers.DefaultCheckpointer(str(directory))
+    while True:
+        found, before = _checkpoints(directory), _checkpoints(_before(directory))
+        if not found and before:
+            before[-1].rename(directory / before[-1].name)
+            continue
+        checkpointer = reverb.checkpointers.DefaultCheckpointer(str(directory))
+        try:
+            if found and not (found[-1] / "tables.tfrecord").stat().st_size:
+                raise RuntimeError("it is empty")  # Reverb would take it for a checkpoint of nothing.
+            return reverb.Server(make_tables(), port=port, checkpointer=checkpointer)
+        except (RuntimeError, OSError) as error:
+            if not found:
+                raise
+            aside = _damaged(directory) / found[-1].name
+            aside.parent.mkdir(exist_ok=True)
+            found[-1].rename(aside)
+            logging.warning(
+                "The replay server's checkpoint %s is damaged (%s) and kept as %s; restoring %s.",
+                *(aside.name, error, aside, "the one before it" if before else "nothing"),
+            )
+
+
+def keep_newest(directory: pathlib.Path) -> None:
+    """Keeps the newest checkpoint in `directory` beside it when the next is written, of which Reverb keeps one alone.
+
+    Its files are linked rather than copied, where the file system can do so.
+
+    Raises:
+      OSError: the disk did not take it.
+    """
+    if not (found := _checkpoints(directory)):
+        return
+    before, newest = _before(directory), found[-1]
+    older = _checkpoints(before)
+    if newest.name in [path.name for path in older]:
+        return
+    partial = before / f"{newest.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(newest, partial, copy_function=_link)
+    partial.rename(before / newest.name)
+    for path in older:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _checkpoints(directory: pathlib.Path) -> list[pathlib.Path]:
+    """The complete checkpoints in a directory, oldest first: Reverb names them by their time."""
+    return sorted(path.parent for path in directory.glob("*/DONE") if path.parent.suffix != ".partial")
+
+
+def _before(directory: pathlib.Path) -> pathlib.Path:
+    return directory.with_name(f"{directory.name}-before")
+
+
+def _damaged(directory: pathlib.Path) -> pathlib.Path:
+    return directory.with_name(f"{directory.name}-damaged")

@@ -17,7 +17,6 @@ import jax
 import numpy as np
 
 DIRECTORY = "checkpoints"  # within a run directory
-_KEEP = 2  # newest checkpoints that are kept
 _META = "meta.json"
 
 
@@ -25,14 +24,24 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be written or read; its message is one sentence for the user."""
 
 
-def save(directory: pathlib.Path, step: int, tree: Any, meta: dict[str, Any]) -> pathlib.Path:
-    """Writes `directory/STEP.npz` and removes all but the newest two.
+def save(
+    directory: pathlib.Path,
+    step: int,
+    tree: Any,
+    meta: dict[str, Any],
+    *,
+    keep: int = 2,
+    keep_every: int | None = None,
+) -> pathlib.Path:
+    """Writes `directory/STEP.npz`, and then removes old ones.
 
     Args:
       directory: made if it is not there.
       step: the learner's update count; names the file.
       tree: a pytree of arrays.
       meta: JSON-serialisable.
+      keep: how many of the newest stay.
+      keep_every: updates; the first checkpoint at or after each multiple of it stays too. None for no others.
 
     Returns:
       The file's path.
@@ -52,8 +61,10 @@ def save(directory: pathlib.Path, step: int, tree: Any, meta: dict[str, Any]) ->
             f"cannot write the checkpoint {path}: {error.strerror or error}; {intact}: free some space, then continue "
             "with --resume."
         ) from error
-    for old in steps(directory)[:-_KEEP]:
-        (directory / f"{old:012d}.npz").unlink(missing_ok=True)
+    found = steps(directory)
+    for before, old in list(zip([0, *found], found))[:-keep]:
+        if not keep_every or before // keep_every == old // keep_every:
+            (directory / f"{old:012d}.npz").unlink(missing_ok=True)
     for left_by_a_kill in directory.glob("*.partial"):
         left_by_a_kill.unlink(missing_ok=True)
     return path

@@ -1,6 +1,6 @@
 """Servers that only their own machine can reach.
 
-Reverb's and Courier's servers ask nobody who they are, listen on every interface, and Courier unpickles what it is sent;
+Servers of Reverb and Courier ask nobody who they are, listen on every interface, and Courier unpickles what comes;
 neither can be told to listen on one address. So their sockets are bound to the loopback device after the fact.
 """
 
@@ -25,7 +25,9 @@ def only_this_machine() -> bool:
         for server in _listening():
             server.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, _DEVICE)
     except (OSError, AttributeError) as error:
-        logging.warning("The servers of this process can be reached from other machines, and ask for no proof: %s", error)
+        logging.warning(
+            "The servers of this process can be reached from other machines, and ask for no proof: %s", error
+        )
         return False
     return True
 

@@ -1,5 +1,6 @@
 """A learner's checkpoint and the replay server's, when one of them cannot be written."""
 
+import functools
 import pathlib
 import subprocess
 
@@ -22,8 +23,7 @@ _EXPERIMENT = Experiment(
 
 
 def _server(run_dir: pathlib.Path) -> reverb.Server:
-    checkpointer = tables.make_checkpointer(program.replay_directory(run_dir))
-    return reverb.Server(program.make_tables(_EXPERIMENT), checkpointer=checkpointer)
+    return tables.serve(functools.partial(program.make_tables, _EXPERIMENT), program.replay_directory(run_dir))
 
 
 def test_a_replay_server_that_is_away_does_not_keep_the_learner_from_saving(

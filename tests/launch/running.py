@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,21 @@ import psutil
 from acme_agents.runtime import loggers
 
 
+def started(run_dir: pathlib.Path, *command: str) -> contextlib.AbstractContextManager[subprocess.Popen]:
+    """The process of the command line, for a run directory; whatever is left of it at the end is killed."""
+    return _started(run_dir, (*command, "--run-dir", str(run_dir)))
+
+
+def attached(run_dir: pathlib.Path) -> contextlib.AbstractContextManager[subprocess.Popen]:
+    """The process of `acme-agents attach`, as `started`."""
+    return _started(run_dir, ("attach", str(run_dir)))
+
+
 @contextlib.contextmanager
-def started(run_dir: pathlib.Path, *command: str) -> Iterator[subprocess.Popen]:
-    """The command line's process; whatever is left of it at the end is killed."""
+def _started(run_dir: pathlib.Path, command: Sequence[str]) -> Iterator[subprocess.Popen]:
     with (run_dir.parent / f"{run_dir.name}.out").open("a") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "launch.main", *command, "--run-dir", str(run_dir)],
-            stdout=out,
-            stderr=subprocess.STDOUT,
+            [sys.executable, "-m", "launch.main", *command], stdout=out, stderr=subprocess.STDOUT
         )
         try:
             yield process
@@ -44,7 +51,11 @@ def wait(condition: Callable[[], Any], seconds: float, what: str) -> Any:
 
 
 def nodes(run_dir: pathlib.Path) -> dict[str, dict[str, Any]]:
-    return {f"{n['role']}-{n['index']}": n for n in json.loads((run_dir / "nodes.json").read_text())}
+    return {f"{n['role']}-{n['index']}": n for n in record(run_dir)["nodes"]}
+
+
+def record(run_dir: pathlib.Path) -> dict[str, Any]:
+    return json.loads((run_dir / "nodes.json").read_text())
 
 
 def rows(run_dir: pathlib.Path, table: str, column: str) -> np.ndarray:

@@ -46,7 +46,7 @@ def finished_run(tmp_path: pathlib.Path, template_run: pathlib.Path) -> pathlib.
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("fly",), "error: Unknown command 'fly': choose train, evaluate, collect, demonstrate, plot, list.\n"),
+        (("fly",), "error: Unknown command 'fly': choose train, attach, evaluate, collect, demonstrate, plot, list.\n"),
         (("train", "mp0", "--env", "probe:sign"), "error: Unknown agent 'mp0': did you mean 'mpo'?\n"),
         (("train", "json", "--env", "probe:sign"), "offers no agent: it has no Config and no make.\n"),
         (("train", "mpo", "--env", "control:cartpole:swing"), "did you mean swingup?\n"),
@@ -153,13 +153,18 @@ def test_a_run_directory_in_use(fails: Callable[..., str], finished_run: pathlib
     assert said == f"error: {finished_run} is in use by another process: wait for it, or choose another --run-dir.\n"
 
 
-def test_a_taken_port(fails: Callable[..., str], tmp_path: pathlib.Path) -> None:
+def test_taken_ports(fails: Callable[..., str], tmp_path: pathlib.Path) -> None:
     with socket.socket() as taken:
         taken.bind(("", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        said = fails(*_TRAIN, "--launcher", "processes", "--port", port, "--run-dir", str(tmp_path / "run"))
-    assert f"error: Port {port} is taken" in said and "--port" in said
+        said = fails(*_TRAIN, "--launcher", "processes", "--ports", port, port, "--run-dir", str(tmp_path / "run"))
+    assert f"error: Of the ports {port} to {port} fewer than two are free" in said and "--ports" in said
+
+
+def test_nothing_to_attach_to(fails: Callable[..., str], finished_run: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    assert fails("attach", str(finished_run)) == f"error: Nothing runs in {finished_run}: continue it with --resume.\n"
+    assert "is not a run directory" in fails("attach", str(tmp_path))
 
 
 def test_list_names_agents_and_environments(capsys: pytest.CaptureFixture[str]) -> None:

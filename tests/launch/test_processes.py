@@ -1,5 +1,6 @@
 """A Launchpad program on this machine, for real: it learns, it stops when asked, it survives kill -9, it goes on."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -19,7 +20,7 @@ from acme_agents import datasets, mpo
 from acme_agents.experiments import Experiment
 from acme_agents.runtime import checkpoint, loggers
 from launch import run
-from tests.launch.running import nodes, rows, started, wait
+from tests.launch.running import attached, nodes, record, rows, started, wait
 
 pytestmark = pytest.mark.slow
 
@@ -67,12 +68,12 @@ def test_learns_a_probe(tmp_path: pathlib.Path) -> None:
     assert not (tmp_path / "run" / "nodes.json").exists()
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_stops_within_ten_seconds_and_goes_on(tmp_path: pathlib.Path, signum: int) -> None:
     run_dir = tmp_path / "run"
     with started(run_dir, *_COMMAND) as process:
         wait(lambda: _learned(run_dir, 200), 90, "first updates")
-        found = nodes(run_dir)
+        found, ports = nodes(run_dir), record(run_dir)["place"]["ports"]
         children = psutil.Process(process.pid).children(recursive=True)
         assert {"replay-0", "learner-0", "actor-0", "actor-1", "evaluator-0"} == set(found)
         began = time.monotonic()
@@ -81,11 +82,10 @@ def test_stops_within_ten_seconds_and_goes_on(tmp_path: pathlib.Path, signum: in
         assert time.monotonic() - began < 10
     _gone, alive = psutil.wait_procs(children, timeout=3)
     assert not alive, alive
-    for node in found.values():
-        if node["address"]:
-            host, port = node["address"].split(":")
-            with socket.socket() as probe:
-                assert probe.connect_ex((host, int(port))) != 0, f"{node['role']} still listens"
+    assert set(ports) == {"replay", "learner"}
+    for role, port in ports.items():
+        with socket.socket() as probe:
+            assert probe.connect_ex(("localhost", port)) != 0, f"{role} still listens"
     saved = checkpoint.steps(run_dir / "checkpoints")[-1]
     assert saved >= 200
 
@@ -117,16 +117,53 @@ def test_survives_kill_9(tmp_path: pathlib.Path, victim: str) -> None:
     assert f"{victim} died (exit code -9)" in (tmp_path / "run.out").read_text()
 
 
-def test_a_killed_launcher_leaves_a_checkpoint_and_no_process(tmp_path: pathlib.Path) -> None:
+def test_a_killed_launcher_disturbs_nobody_and_another_attaches(tmp_path: pathlib.Path) -> None:
     run_dir = tmp_path / "run"
     with started(run_dir, *_COMMAND, "--checkpoint-seconds", "1000") as process:
+        wait(lambda: _learned(run_dir, 200), 90, "first updates")
+        found = nodes(run_dir)
+        process.kill()
+        process.wait()
+        try:
+            before = rows(run_dir, "learner", "learner_steps")[-1]
+            wait(lambda: _learned(run_dir, before + 400), 60, "updates without a launcher")
+            with pytest.raises(ValueError, match="acme-agents attach"):
+                run(Experiment.from_run_dir(run_dir), launcher="processes", run_dir=run_dir)
+            os.kill(found["actor-1"]["pid"], signal.SIGKILL)
+            with attached(run_dir) as watcher:
+                wait(lambda: nodes(run_dir)["actor-1"]["pid"] != found["actor-1"]["pid"], 30, "a restart")
+                after = nodes(run_dir)
+                assert {name for name in found if after[name]["pid"] != found[name]["pid"]} == {"actor-1"}
+                os.kill(found["learner-0"]["pid"], signal.SIGKILL)  # of one that the watcher did not start
+                wait(lambda: nodes(run_dir)["learner-0"]["pid"] != found["learner-0"]["pid"], 30, "a restart")
+                wait(lambda: _learned(run_dir, 200), 60, "updates of a learner that began again")
+                workers = [psutil.Process(node["pid"]) for node in nodes(run_dir).values()]
+                watcher.send_signal(signal.SIGTERM)
+                assert watcher.wait(timeout=15) == 0
+            assert not [worker for worker in workers if worker.is_running() and worker.status() != "zombie"]
+        finally:
+            for node in found.values():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(node["pid"], signal.SIGKILL)
+    assert checkpoint.steps(run_dir / "checkpoints")[-1] >= 200
+    assert not (run_dir / "nodes.json").exists()
+    assert "actor-1 died" in (tmp_path / "run.out").read_text()
+
+
+def test_a_run_without_launcher_ends_by_itself(tmp_path: pathlib.Path) -> None:
+    run_dir = tmp_path / "run"
+    with started(run_dir, *_COMMAND, "--steps", "6000") as process:
         wait(lambda: _learned(run_dir, 200), 90, "first updates")
         workers = [psutil.Process(node["pid"]) for node in nodes(run_dir).values()]
         process.kill()
         process.wait()
-        _gone, alive = psutil.wait_procs(workers, timeout=25)
-        assert not [worker for worker in alive if worker.status() != psutil.STATUS_ZOMBIE]
-    assert checkpoint.steps(run_dir / "checkpoints")[-1] >= 200
+        wait(
+            lambda: not [w for w in workers if w.is_running() and w.status() != psutil.STATUS_ZOMBIE], 150, "their end"
+        )
+    assert rows(run_dir, "evaluator", "actor_steps")[-1] == 6000
+    with attached(run_dir) as watcher:  # There is nothing left to do but to say so.
+        assert watcher.wait(timeout=60) == 0
+    assert "final evaluation return" in (tmp_path / "run.out").read_text()
 
 
 def test_a_worker_that_keeps_dying_ends_the_run(tmp_path: pathlib.Path) -> None:

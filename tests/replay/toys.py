@@ -1,6 +1,8 @@
 """Replay servers, episodes to write, and the transitions that a plain reading of the episodes gives."""
 
 import contextlib
+import functools
+import pathlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -118,8 +120,9 @@ class Replay:
 
 
 @contextlib.contextmanager
-def serve(replay: ReplaySpec = REPLAY, steps: Step = STEPS, **kwargs) -> Iterator[Replay]:
-    """A replay server with the project's tables, in this process; the other arguments are `reverb.Server`'s."""
-    server = reverb.Server(tables.make_tables(replay), **kwargs)
+def serve(replay: ReplaySpec = REPLAY, steps: Step = STEPS, directory: pathlib.Path | None = None) -> Iterator[Replay]:
+    """A replay server with the project's tables, in this process; checkpoints go to `directory`, if it is given."""
+    make_tables = functools.partial(tables.make_tables, replay)
+    server = reverb.Server(make_tables()) if directory is None else tables.serve(make_tables, directory)
     yield Replay(server.port, replay, steps)
     server.stop()

@@ -186,6 +186,14 @@ def test_a_file_that_may_not_grow_leaves_the_checkpoint_before(tmp_path):
     _assert_survives_a_full_disk(tmp_path, save_large)
 
 
+def test_the_first_checkpoint_after_each_multiple_is_kept_for_good(tmp_path):
+    for step in (40, 90, 110, 160, 230, 310, 360, 390, 420, 450):
+        checkpoint.save(tmp_path, step, _tree(step), {}, keep=3, keep_every=100)
+    assert checkpoint.steps(tmp_path) == [110, 230, 310, 390, 420, 450]
+    checkpoint.save(tmp_path, 460, _tree(460), {}, keep=2, keep_every=100)
+    assert checkpoint.steps(tmp_path) == [110, 230, 310, 420, 450, 460]
+
+
 @pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_a_checkpoint_to_load(tmp_path):
     code = """

@@ -1,0 +1,37 @@
+"""Sees to it that of two learners of one run the older one ends: the network may hide that it is still alive."""
+
+import logging
+import os
+import pathlib
+
+_FILE = "learner.lease"  # within a run directory
+
+
+class Superseded(RuntimeError):
+    """Another learner has begun to continue the run."""
+
+
+class Lease:
+    """The right to write to a run directory, which the newest holder has."""
+
+    def __init__(self, run_dir: pathlib.Path):
+        """Takes the lease, from whoever has it."""
+        self._path = run_dir / _FILE
+        self._name = os.urandom(8).hex()
+        partial = self._path.with_suffix(".partial")
+        partial.write_text(self._name)
+        partial.replace(self._path)
+
+    def check(self) -> None:
+        """Returns if the lease is still held.
+
+        Raises:
+          Superseded: it is not.
+        """
+        try:
+            holder = self._path.read_text()
+        except OSError as error:  # Nobody has taken it, as far as is known.
+            logging.warning("The lease %s cannot be read (%s).", self._path, error)
+            return
+        if holder != self._name:
+            raise Superseded("Another learner continues this run; this one ends, and writes nothing more.")

@@ -1,0 +1,155 @@
+"""The workers of a program: who they are, what they are given, their logs, and the record that a run keeps of them."""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any, Literal
+
+from acme_agents.experiments import Experiment
+from acme_agents.experiments.experiment import from_dict
+
+LEARNER = "learner"
+REPLAY = "replay"
+SERVERS = (REPLAY, LEARNER)  # roles that others connect to
+
+_RECORD = "nodes.json"  # within a run directory, while its program runs
+
+Launcher = Literal["in-process", "processes", "ray"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Node:
+    """One worker of a program."""
+
+    role: str  # its group in the program
+    index: int = 0  # within the role
+
+    @property
+    def name(self) -> str:
+        """The name of its log."""
+        return f"{self.role}-{self.index}"
+
+
+def of(experiment: Experiment) -> list[Node]:
+    """The workers of an experiment's program, in the order in which they are started and placed."""
+    nodes = [Node(LEARNER)]
+    if experiment.has_server:
+        nodes.insert(0, Node(REPLAY))
+    if not experiment.is_offline:
+        nodes += [Node("actor", index) for index in range(experiment.num_actors)]
+    if experiment.eval_every:
+        nodes.append(Node("evaluator"))
+    return nodes
+
+
+@dataclasses.dataclass(frozen=True)
+class Role:
+    """What each worker of a role is given."""
+
+    cpus: float = 1.0
+    """CPU cores that Ray keeps for it."""
+    gpus: float = 0.0
+    """GPUs that Ray keeps for it."""
+    memory_gib: float = 0.0
+    """Memory that Ray keeps for it, in GiB; 0 to place it without asking for any."""
+    max_restarts: int = 5
+    """Deaths in a row that are forgiven, on any launcher; a life of ten minutes forgives those before it."""
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if value < 0:
+                raise ValueError(f"What a role is given must be at least 0, and its {name} is {value}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Roles:
+    """What the workers of each role are given."""
+
+    replay: Role = Role()
+    """The replay server."""
+    learner: Role = Role()
+    """The learner."""
+    actor: Role = Role()
+    """Each actor."""
+    evaluator: Role = Role()
+    """The evaluator."""
+
+    def of(self, node: Node) -> Role:
+        """What a worker is given."""
+        return getattr(self, node.role)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How a program is launched; the same experiment with other options is the same run."""
+
+    ports: tuple[int, int] = (20_000, 29_999)
+    """First and last of the ports to choose from: on this machine with --launcher processes, where only it itself can
+    reach them, and on each host with --launcher ray."""
+    address: str | None = None
+    """HOST:PORT of the Ray cluster, with --launcher ray."""
+    place_seconds: float = 120.0
+    """Seconds that the Ray cluster has to place all workers at the start."""
+    roles: Roles = dataclasses.field(default_factory=Roles)
+    """What each worker is given, by role."""
+    wandb: bool = False
+    """Log to Weights & Biases too, if it is installed."""
+
+    def __post_init__(self) -> None:
+        first, last = self.ports
+        if not 1 <= first <= last <= 65_535:
+            raise ValueError(
+                f"--ports must be the first and the last of a range within 1 to 65535, not {first} {last}."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """What `nodes.json` says of a program while it runs: enough to watch it from another process."""
+
+    launcher: Launcher
+    options: Options
+    place: dict[str, Any]  # what the launcher must know to find the workers again
+    nodes: list[dict[str, Any]]  # of each worker its role, index, host, pid ...
+
+    def write(self, run_dir: pathlib.Path) -> None:
+        """Writes the record; it is whole or the one before."""
+        partial = run_dir / f"{_RECORD}.partial"
+        partial.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+        partial.replace(run_dir / _RECORD)
+
+
+def read_record(run_dir: pathlib.Path) -> Record | None:
+    """The record of the program that runs there, or that was not ended in order; None where there is none."""
+    try:
+        fields = json.loads((run_dir / _RECORD).read_text())
+    except FileNotFoundError:
+        return None
+    return Record(**{**fields, "options": from_dict(Options, fields["options"])})
+
+
+def remove_record(run_dir: pathlib.Path) -> None:
+    """Says that the program has ended."""
+    (run_dir / _RECORD).unlink(missing_ok=True)
+
+
+def log_path(run_dir: pathlib.Path, node: Node) -> pathlib.Path:
+    """Where a worker's log is."""
+    return run_dir / "logs" / f"{node.name}.log"
+
+
+def exit_path(run_dir: pathlib.Path, node: Node) -> pathlib.Path:
+    """Where a worker that ends by itself leaves its exit code, for a launcher that is not its parent."""
+    return run_dir / "logs" / f"{node.name}.exit"
+
+
+def log_lines(run_dir: pathlib.Path, node: Node) -> list[str]:
+    """The lines of a worker's log; a line that says so where there is none."""
+    try:
+        text = log_path(run_dir, node).read_text(errors="replace")
+    except FileNotFoundError:
+        text = (
+            "(There is none: it died before it could begin. A script that runs an experiment as processes must do so "
+            "under `if __name__ == '__main__':`.)"
+        )
+    return text.splitlines() or ["(empty)"]

@@ -1,0 +1,198 @@
+"""Watches over the workers of a program, wherever they run: starts those that die again, and ends them all."""
+
+import contextlib
+import dataclasses
+import pathlib
+import threading
+import time
+from typing import Any, Protocol
+
+from acme_agents.runtime.display import Display
+from launch import node as node_lib
+from launch.node import LEARNER, Launcher, Node, Options, Record
+from launch.work import USER_ERROR
+
+_POLL_SECONDS = 0.25
+_EXIT_SECONDS = 1.0  # that the other workers have to end after the learner
+_STABLE_SECONDS = 600.0  # a worker that lived so long has its deaths forgiven
+_BACKOFF_SECONDS = 1.0  # before a worker's first restart; doubles with each
+_MAX_BACKOFF_SECONDS = 60.0
+_LOG_TAIL = 15  # lines of a log that are shown when a worker keeps dying
+LOST = -9  # exit code of a worker that is gone without leaving one
+
+
+class Worker(Protocol):
+    """A worker that was started somewhere."""
+
+    def exit_code(self) -> int | None:
+        """How it ended; None while it runs, or while nothing is known of it."""
+
+    def terminate(self) -> None:
+        """Asks it to end."""
+
+    def kill(self) -> None:
+        """Ends it if it has not ended, at once."""
+
+    def record(self) -> dict[str, Any]:
+        """Where it is, JSON-serialisable."""
+
+
+class Place(Protocol):
+    """Where the workers of one program run.
+
+    Attributes:
+      launcher: its name.
+      stop_seconds: that the learner has for its last checkpoint.
+      learner_port: of the loopback interface, where this process reaches the learner.
+    """
+
+    launcher: Launcher
+    stop_seconds: float
+    learner_port: int
+
+    def start(self, node: Node) -> Worker:
+        """Starts a worker, where it was before if it had been started."""
+
+    def adopt(self, node: Node, record: dict[str, Any]) -> Worker:
+        """A worker that was started by another process, from what its `record` was."""
+
+    def record(self) -> dict[str, Any]:
+        """What another process must know to adopt the workers, JSON-serialisable."""
+
+    def close(self) -> None:
+        """Gives back what it holds; the workers have ended."""
+
+
+class Supervisor:
+    """Starts workers or adopts them, restarts those that die, and ends them all."""
+
+    def __init__(self, run_dir: pathlib.Path, nodes: list[Node], options: Options, place: Place, display: Display):
+        """Initialises; nothing is started.
+
+        Args:
+          run_dir: the run's directory.
+          nodes: the workers, servers first.
+          options: how they are launched.
+          place: where.
+          display: shows the run.
+        """
+        self._run_dir = run_dir
+        self._nodes = nodes
+        self._learner = next(node for node in nodes if node.role == LEARNER)
+        self._options = options
+        self._place = place
+        self._display = display
+        self._workers: dict[Node, Worker] = {}
+        self._deaths: dict[Node, int] = {}
+        self._started_at: dict[Node, float] = {}
+        self._restart_at: dict[Node, float] = {}
+        self._recorded: list[dict[str, Any]] = []
+
+    def start(self) -> None:
+        """Starts every worker."""
+        self._write_record()  # Whoever finds it finds all that is being started.
+        for node in self._nodes:
+            self._start(node)
+        self._write_record()
+
+    def adopt(self, records: list[dict[str, Any]]) -> None:
+        """Takes over workers that another process started; those that have died since are started again."""
+        by_node = {Node(record["role"], record["index"]): record for record in records}
+        for node in self._nodes:
+            if node in by_node:
+                self._workers[node] = self._place.adopt(node, by_node[node])
+                self._started_at[node] = time.monotonic()
+            else:
+                self._start(node)
+        self._write_record()
+
+    def watch(self, stop: threading.Event) -> None:
+        """Returns when the learner is done, or has written its checkpoint after `stop` was set.
+
+        Raises:
+          ValueError: a worker ended with a sentence for the user, which this is.
+          RuntimeError: a worker kept dying; its log's last lines are in the message.
+        """
+        import courier  # A second; the workers are starting meanwhile.
+
+        client = courier.Client(f"localhost:{self._place.learner_port}", call_timeout=1.0)
+        stop_by: float | None = None
+        while True:
+            code = self._workers[self._learner].exit_code()
+            if code == 0:
+                return
+            with contextlib.suppress(Exception):  # It is starting, or being restarted.
+                self._display.update(client.status())
+            if stop.is_set():
+                if stop_by is None:
+                    self._display.message("stopping: writing a checkpoint")
+                    stop_by = time.monotonic() + self._place.stop_seconds
+                    self._workers[self._learner].terminate()
+                if code is not None:
+                    self._raise_user_error(self._learner, code)
+                    return
+                if time.monotonic() > stop_by:
+                    self._display.message("the learner did not end in time: its newest checkpoint is an earlier one")
+                    return
+            else:
+                self._restart_dead()
+                self._write_record()
+            time.sleep(_POLL_SECONDS)
+
+    def end(self) -> None:
+        """Ends every worker: those that do not go when asked are killed."""
+        for worker in self._workers.values():
+            worker.terminate()
+        deadline = time.monotonic() + _EXIT_SECONDS
+        while time.monotonic() < deadline and any(w.exit_code() is None for w in self._workers.values()):
+            time.sleep(0.05)
+        for worker in self._workers.values():
+            worker.kill()
+        self._place.close()
+        for node in self._nodes:
+            node_lib.exit_path(self._run_dir, node).unlink(missing_ok=True)
+        node_lib.remove_record(self._run_dir)
+
+    def _start(self, node: Node) -> None:
+        node_lib.exit_path(self._run_dir, node).unlink(missing_ok=True)
+        self._workers[node] = self._place.start(node)
+        self._started_at[node] = time.monotonic()
+
+    def _restart_dead(self) -> None:
+        for node, worker in list(self._workers.items()):
+            if node in self._restart_at:
+                if time.monotonic() >= self._restart_at[node]:
+                    del self._restart_at[node]
+                    self._start(node)
+                continue
+            code = worker.exit_code()
+            if code in (None, 0):
+                continue
+            self._raise_user_error(node, code)
+            lived = time.monotonic() - self._started_at[node]
+            deaths = self._deaths[node] = 1 if lived > _STABLE_SECONDS else self._deaths.get(node, 0) + 1
+            allowed = self._options.roles.of(node).max_restarts
+            if deaths > allowed:
+                tail = "\n".join(node_lib.log_lines(self._run_dir, node)[-_LOG_TAIL:])
+                times = "once" if deaths == 1 else f"{deaths} times"
+                raise RuntimeError(
+                    f"{node.name} died {times}, the last time with exit code {code}. Its log ends so:\n{tail}"
+                )
+            delay = min(_BACKOFF_SECONDS * 2 ** (deaths - 1), _MAX_BACKOFF_SECONDS)
+            self._restart_at[node] = time.monotonic() + delay
+            self._display.message(
+                f"{node.name} died (exit code {code}); restart {deaths} of {allowed} in {delay:.0f} s"
+            )
+
+    def _raise_user_error(self, node: Node, code: int | None) -> None:
+        """Raises ValueError if the worker ended with a sentence for the user."""
+        if code == USER_ERROR:
+            last = node_lib.log_lines(self._run_dir, node)[-1].removeprefix("error: ")
+            raise ValueError(f"{last} [{node_lib.log_path(self._run_dir, node)}]")
+
+    def _write_record(self) -> None:
+        """Writes down where everyone is, if that has changed."""
+        nodes = [{**dataclasses.asdict(node), **worker.record()} for node, worker in self._workers.items()]
+        if nodes != self._recorded or not nodes:
+            Record(self._place.launcher, self._options, self._place.record(), nodes).write(self._run_dir)
+            self._recorded = nodes

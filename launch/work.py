@@ -1,0 +1,157 @@
+"""What a worker's process does: it makes the program, tells it where the servers are, and runs one of its nodes."""
+
+import argparse
+import logging
+import multiprocessing
+import os
+import pathlib
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+
+from acme_agents.experiments import Experiment
+from launch import node as node_lib
+from launch.node import LEARNER, REPLAY, Node
+
+USER_ERROR = 2  # exit code of a worker whose log ends with a sentence for the user
+_ALONE_SECONDS = 30.0  # that a worker without launcher goes on without learner
+_LINGER_SECONDS = 8.0  # that the replay server outlives a request to stop, for the learner's last checkpoint
+
+
+def work(node: Node, experiment: Experiment, run_dir: pathlib.Path, ports: Mapping[str, int], wandb: bool) -> None:
+    """Runs a node of the experiment's program in this process, to its end.
+
+    Args:
+      node: which one.
+      experiment: what to run.
+      run_dir: its directory.
+      ports: of the loopback interface, where the servers are reached from here; a server's own is where it listens.
+      wandb: whether the learner logs to W&B.
+    """
+    _log_to(node_lib.log_path(run_dir, node))
+    if node.role != LEARNER:  # One thread each, and no accelerator.
+        os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
+        os.environ["OMP_NUM_THREADS"] = "1"
+
+    import jax
+    import launchpad
+    from absl import flags
+    from launchpad.launch import worker_manager
+
+    from acme_agents.experiments import program as program_lib
+
+    if node.role != LEARNER:
+        jax.config.update("jax_platforms", "cpu")
+    flags.FLAGS(sys.argv[:1])
+    worker_manager.WorkerManager(register_in_thread=True)
+    # A terminal and a batch system send these to every process of a run; the launcher then ends us in order.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    if node.role == REPLAY:
+        signal.signal(signal.SIGTERM, lambda *_: _in_background(_end_after_the_learner, ports[LEARNER]))
+    if (launcher := multiprocessing.parent_process()) is not None:
+        _in_background(_go_on_without, launcher.join, node, ports[LEARNER])
+
+    program = program_lib.make_program(experiment, run_dir, wandb=wandb)
+    for role, nodes in program.groups.items():
+        for launchpad_node in nodes:
+            launchpad_node._initialize_context(launchpad.context.LaunchType.LOCAL_MULTI_PROCESSING, launch_config=None)
+            for handle in launchpad_node.input_handles:
+                handle.connect(launchpad_node, role)
+            for address in launchpad_node.addresses:
+                address.bind(_FixedAddress(f"localhost:{ports[role]}"))
+    code = 1
+    try:
+        program.groups[node.role][node.index].function()
+        code = 0
+    except (ValueError, OSError) as error:  # A broken environment, a full disk: a restart would not help.
+        traceback.print_exc()
+        print("error:", " ".join(str(error).split()), file=sys.stderr, flush=True)
+        code = USER_ERROR
+    except Exception:
+        traceback.print_exc()
+    _exit(run_dir, node, code)
+
+
+def main() -> None:
+    """Runs one node of the run in a directory, whose `config.json` says what to run."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("run_dir", type=pathlib.Path)
+    parser.add_argument("role")
+    parser.add_argument("index", type=int)
+    parser.add_argument("--replay-port", type=int, required=True)
+    parser.add_argument("--learner-port", type=int, required=True)
+    parser.add_argument("--wandb", action="store_true")
+    args = parser.parse_args()
+    ports = {REPLAY: args.replay_port, LEARNER: args.learner_port}
+    experiment = Experiment.from_run_dir(args.run_dir)
+    work(Node(args.role, args.index), experiment, args.run_dir, ports, args.wandb)
+
+
+def _log_to(path: pathlib.Path) -> None:
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for descriptor in (1, 2):
+        os.dup2(log, descriptor)
+    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True)
+
+
+def _exit(run_dir: pathlib.Path, node: Node, code: int) -> None:
+    """Ends this process, whatever its other threads do."""
+    node_lib.exit_path(run_dir, node).write_text(f"{code}\n")
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _in_background(function: Callable[..., None], *args: object) -> None:
+    threading.Thread(target=function, args=args, daemon=True).start()
+
+
+def _go_on_without(join_launcher: Callable[[], None], node: Node, learner_port: int) -> None:
+    """Goes on when the launcher has died, for another to attach to; but not for ever where the learner is gone too."""
+    join_launcher()
+    logging.warning("The launcher is gone; going on without it. `acme-agents attach` watches over the run again.")
+    if node.role == LEARNER:
+        return
+    seen = time.monotonic()
+    while time.monotonic() - seen < _ALONE_SECONDS:
+        if _listens(learner_port):
+            seen = time.monotonic()
+        time.sleep(1.0)
+    logging.warning("The launcher and the learner are gone; ending.")
+    os._exit(1)
+
+
+def _end_after_the_learner(learner_port: int) -> None:
+    """Ends this process once the learner has, which may be writing its last checkpoint."""
+    deadline = time.monotonic() + _LINGER_SECONDS
+    while _listens(learner_port) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os._exit(0)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class _FixedAddress:
+    """A Launchpad address builder for an address that is known."""
+
+    def __init__(self, address: str):
+        self._address = address
+
+    def build(self) -> str:
+        return self._address
+
+
+if __name__ == "__main__":
+    main()
