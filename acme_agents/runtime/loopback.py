@@ -1,6 +1,6 @@
 """Servers that only their own machine can reach.
 
-Servers of Reverb and Courier ask nobody who they are, listen on every interface, and Courier unpickles what comes;
+Reverb's and Courier's servers ask nobody who they are, listen on every interface, and Courier unpickles what it is sent;
 neither can be told to listen on one address. So their sockets are bound to the loopback device after the fact.
 """
 
@@ -16,20 +16,22 @@ _DEVICE = b"lo\0"
 def only_this_machine() -> bool:
     """Makes every TCP server of this process reachable from this machine alone.
 
-    Call it when the servers have started: those started later are not covered. A connection from elsewhere is refused.
+    A connection from elsewhere is refused from then on. Call it as soon as the servers have started, and before anything
+    that is meant to be reached from elsewhere (`launch.links.Gateway`) listens: it tells no server from another.
 
     Returns:
       Whether it could be done; if not, a warning is logged. Linux allows it to everyone from version 5.7 on.
     """
-    try:
-        for server in _listening():
-            server.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, _DEVICE)
-    except (OSError, AttributeError) as error:
-        logging.warning(
-            "The servers of this process can be reached from other machines, and ask for no proof: %s", error
-        )
-        return False
-    return True
+    failure = None
+    for server in _listening():
+        try:
+            if server.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16) != _DEVICE:  # Once is all we may.
+                server.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, _DEVICE)
+        except OSError as error:
+            failure = error
+    if failure is not None:
+        logging.warning("The servers of this process can be reached from other machines, unasked: %s.", failure)
+    return failure is None
 
 
 def _listening() -> Iterator[socket.socket]:
