@@ -1,20 +1,21 @@
 """Carries a run's connections between hosts, for the run alone.
 
-Reverb's and Courier's servers ask nobody who they are, so they are reachable from their own machine only. A `Gateway` on
-the server's host is reachable from elsewhere, and passes a connection on once the other side has proved to know the run's
-token. A `Link` on the client's host is what the client connects to:
+Reverb's and Courier's servers ask nobody who they are, so they are reachable from their own machine only. A `Gateway`
+on the server's host is reachable from elsewhere, and passes a connection on once the other side has proved to know the
+run's token. A `Link` on the client's host is what the client connects to:
 
     client -> Link (127.0.0.1) -> network -> Gateway (the host's address) -> server (127.0.0.1)
 
-A link keeps its port for ever while the server may move; it notices a host that vanished without a word, which gRPC does
-not; and it holds a new connection until the server is back, so that gRPC's growing back-off delays nothing.
+A link keeps its port for ever while the server may move; it notices a host that vanished without a word, which gRPC
+does not; and it holds a new connection until the server is back, so that gRPC's growing back-off delays nothing.
 
 The proof is mutual: HMAC-SHA256, keyed by the token, of a fresh nonce of either side and of who is speaking. The token
-itself is never sent. Nothing is encrypted or signed after that: who can read or change what passes on the network can read
-or change the run's data.
+itself is never sent. Nothing is encrypted or signed after that: who can read or change what passes on the network can
+read or change the run's data.
 """
 
 import asyncio
+import concurrent.futures
 import contextlib
 import hmac
 import logging
@@ -49,7 +50,8 @@ _KEEPALIVE = (  # A host is taken for dead when it has not answered for 15 s.
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5),  # seconds
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2),  # seconds
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 5),
-    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 15_000),  # milliseconds; for data, which keepalive does not cover
+    # Milliseconds; for data, which keepalive does not cover. A side that takes nothing for so long is dead, too.
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 15_000),
 )
 
 _T = TypeVar("_T")
@@ -170,6 +172,8 @@ class Link:
         with network:
             self._going[task] = address
             try:
+                if address != self._address:  # It changed just now.
+                    raise ConnectionError("The server has moved.")
                 await _relay(client, network)
             finally:
                 del self._going[task]
@@ -219,7 +223,10 @@ class _Server:
         self._accepting = _thread().run(self._start())
 
     def close(self) -> None:
-        _thread().run(self._close())
+        try:
+            _thread().run(self._close())
+        except concurrent.futures.TimeoutError:
+            logging.warning("A link or gateway could not be closed within %.0f s.", _CLOSE_SECONDS)
 
     async def _start(self) -> asyncio.Task:
         return asyncio.ensure_future(self._accept())

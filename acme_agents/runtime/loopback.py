@@ -1,7 +1,7 @@
 """Servers that only their own machine can reach.
 
-Reverb's and Courier's servers ask nobody who they are, listen on every interface, and Courier unpickles what it is sent;
-neither can be told to listen on one address. So their sockets are bound to the loopback device after the fact.
+Reverb's and Courier's servers ask nobody who they are, listen on every interface, and Courier unpickles what it is
+sent; neither can be told to listen on one address. So their sockets are bound to the loopback device after the fact.
 """
 
 import contextlib
@@ -16,8 +16,8 @@ _DEVICE = b"lo\0"
 def only_this_machine() -> bool:
     """Makes every TCP server of this process reachable from this machine alone.
 
-    A connection from elsewhere is refused from then on. Call it as soon as the servers have started, and before anything
-    that is meant to be reached from elsewhere (`launch.links.Gateway`) listens: it tells no server from another.
+    A connection from elsewhere is refused from then on. Call it as soon as the servers have started, and before
+    anything that is meant to be reached from elsewhere (a gateway) listens: it tells no server from another.
 
     Returns:
       Whether it could be done; if not, a warning is logged. Linux allows it to everyone from version 5.7 on.

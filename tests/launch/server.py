@@ -1,0 +1,28 @@
+"""A Reverb or Courier server in a process of its own: `server.py reverb|courier PORT [loopback]`."""
+
+import sys
+import time
+
+import courier
+import numpy as np
+import reverb
+
+from acme_agents.runtime import loopback
+
+
+def main(kind: str, port: int, only_this_machine: bool) -> None:
+    if kind == "reverb":
+        server = reverb.Server([reverb.Table.queue("queue", max_size=1000)], port=port)
+    else:
+        server = courier.Server(port=port)
+        server.Bind("echo", lambda x: x)
+        server.Bind("ones", lambda n: np.ones(n, np.uint8))
+        server.Start()
+    if only_this_machine and not loopback.only_this_machine():
+        raise SystemExit("not permitted")
+    print("serving", server.port, flush=True)
+    time.sleep(600)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), "loopback" in sys.argv)
