@@ -1,6 +1,6 @@
 """Any environment made slow: stands for a slow simulator or a robot, where many actors are to be measured.
 
-`delayed:MILLISECONDS:NAME` is the environment NAME, each of whose steps takes at least so long: `delayed:5:probe:reach`.
+`delayed:MILLISECONDS:NAME` is the environment NAME, whose steps take at least so long each: `delayed:5:probe:reach`.
 It sleeps meanwhile, and leaves the processor to others. A reset takes what it takes.
 """
 

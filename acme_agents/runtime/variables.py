@@ -1,6 +1,7 @@
 """Parameters on their way from the learner to actors: numbered snapshots, serialised once for all who ask."""
 
 import math
+import os
 import pickle
 import threading
 import time
@@ -11,9 +12,9 @@ import numpy as np
 
 from acme_agents.core.types import Params
 
-# What a learner's process hands to all actors together. TODO
-BYTES_PER_SECOND = 64e6
-_COPIES = 4  # snapshots that could be handed out for each that is made
+# Of parameters, that a learner's process hands to all actors together. To send one MB and to receive it takes 3 ms of a
+# core (benchmarks/scaling.py, where both are on one machine): this is 3% of the cores that there are.
+BYTES_PER_SECOND = 10e6 * len(os.sched_getaffinity(0))
 
 
 class Snapshot(NamedTuple):
@@ -53,8 +54,8 @@ class Publisher:
         self._published_at = time.monotonic()
 
     def is_due(self) -> bool:
-        """Whether another snapshot is worth its copy: not where one costs much, and hardly anyone could fetch it."""
-        return time.monotonic() >= self._published_at + _COPIES * self._seconds()
+        """Whether another snapshot could be handed to anyone by now: before that it is not worth its copy."""
+        return time.monotonic() >= self._published_at + self._seconds()
 
     def newer_than(self, version: int | None) -> Snapshot | None:
         """The snapshot, if it is another than the one asked with; None otherwise."""
