@@ -10,6 +10,8 @@
 `key-door:N`           the project's own task of exploration and memory, on N x N cells: `key-door:8`
 `probe:NAME`           the project's own tiny tasks with known values: `probe:reach`
 `scaled:FACTOR:NAME`   any of these with its rewards times FACTOR, to stress an agent: `scaled:100:probe:reach`
+`delayed:MILLISECONDS:NAME`
+                       any of these whose steps take at least so long, to stand for a slow one: `delayed:5:probe:reach`
 `energy:NAME`          any of these that has continuous actions and one reward, with the energy that actions cost as a
                        second objective: `energy:control:walker:walk`
 
@@ -32,10 +34,13 @@ import numpy as np
 if TYPE_CHECKING:
     from acme_agents.core import types
 
-_WRAPPERS = ("scaled", "energy")
+_WRAPPERS = ("scaled", "delayed", "energy")
 _SOURCES = ("control", "gym", "ale", "deep-sea", "key-door", "probe", *_WRAPPERS)
 _MODULES = {"probe": "probes", "deep-sea": "deep_sea", "key-door": "key_door"}  # Where it is not the source's name.
-_FORMS = "control:DOMAIN:TASK, gym:ID, ale:GAME, deep-sea:N, key-door:N, probe:NAME, scaled:FACTOR:NAME or energy:NAME"
+_FORMS = (
+    "control:DOMAIN:TASK, gym:ID, ale:GAME, deep-sea:N, key-door:N, probe:NAME, scaled:FACTOR:NAME, "
+    "delayed:MILLISECONDS:NAME or energy:NAME"
+)
 
 
 def make(name: str, seed: int, *, render: bool = False) -> dm_env.Environment:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 import pathlib
 import time
 
@@ -32,7 +33,13 @@ class LearnerRun:
     """A learner with its coordinator, log and checkpoints."""
 
     def __init__(
-        self, experiment: Experiment, run_dir: pathlib.Path, client: reverb.Client | None, *, wandb: bool = False
+        self,
+        experiment: Experiment,
+        run_dir: pathlib.Path,
+        client: reverb.Client | None,
+        *,
+        wandb: bool = False,
+        bytes_per_second: float = math.inf,
     ):
         """Makes the learner, and continues from the newest checkpoint if there is one.
 
@@ -41,6 +48,7 @@ class LearnerRun:
           run_dir: its directory.
           client: of the replay server, whose durable table's chunks are collected; None where there is none.
           wandb: whether to log to W&B.
+          bytes_per_second: of parameters, to hand to all actors together; what is handed out then depends on time.
 
         Raises:
           DatasetError: the experiment's dataset cannot be learned from.
@@ -52,7 +60,7 @@ class LearnerRun:
         self._lease_checked_at = time.monotonic()
         self._recorder = Recorder(experiment, run_dir) if experiment.record is not None else None
         self.learner = _make_learner(experiment, client, self._recorder)
-        self._publisher = variables.Publisher()
+        self._publisher = variables.Publisher(max(1, experiment.budget().num_actors), bytes_per_second)
         self._logger = RunLogger(run_dir, wandb=wandb, config=dataclasses.asdict(experiment))
         capacity = self.learner.replay_capacity
         self.coordinator = Coordinator(experiment.budget(), self._publisher, self._logger, capacity)
@@ -90,7 +98,7 @@ class LearnerRun:
         before = self.learner.steps
         num_updates = self.learner.step(self.coordinator.updates_left())
         self._report()
-        if self.learner.steps // _PUBLISH_PERIOD > self._published // _PUBLISH_PERIOD:
+        if self.learner.steps // _PUBLISH_PERIOD > self._published // _PUBLISH_PERIOD and self._publisher.is_due():
             self._publish()
         if self.learner.steps // _LOG_PERIOD > before // _LOG_PERIOD:
             self.coordinator.learner_log(**self.learner.metrics())

@@ -9,6 +9,7 @@ import dataclasses
 import enum
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from acme_agents.runtime.variables import Publisher, Snapshot
 
 _RECENT_EPISODES = 10  # over which the status's return is averaged
 _GRANT_STEPS = 1000  # of the step budget that an actor holds at most
+_KEPT_LIVES = 2  # of each actor: the one that acts, and the one that it replaced
 
 
 class Phase(str, enum.Enum):
@@ -81,8 +83,18 @@ class EvaluatorOrders(NamedTuple):
     snapshot: Snapshot | None  # the parameters to evaluate, with `evaluation`
 
 
+class _Counted(NamedTuple):
+    """What a life has reported, or all lives have together."""
+
+    steps: int
+    episodes: int
+
+
 class Coordinator:
-    """Counts, budgets, evaluations and the run's log. Thread-safe."""
+    """Counts, budgets, evaluations and the run's log. Thread-safe.
+
+    Totals are kept as reports come, so that no call takes longer where there are more actors or more dead ones.
+    """
 
     def __init__(self, budget: Budget, publisher: Publisher, logger: RunLogger, replay_capacity: int):
         """Initialises a run that has done nothing.
@@ -99,10 +111,14 @@ class Coordinator:
         self._logger = logger
         self._replay_capacity = replay_capacity
         self._phase = Phase.TRAINING
-        self._began = time.monotonic()
+        self._started_at = time.monotonic()
         self._walltime_before = 0.0
-        self._lives: dict[str, list[int]] = {}  # life -> steps, episodes
+        self._total = _Counted(0, 0)  # of all lives, those forgotten too
+        self._lives: dict[str, dict[str, _Counted]] = {}  # actor's name -> its newest lives, the oldest first
+        self._began: set[str] = set()  # names of the actors of which a life has begun while this process was there
         self._grants: dict[str, tuple[str, int]] = {}  # actor's name -> its life, and steps of that life granted
+        self._grants_left: dict[str, int] = {}  # actor's name -> of its grant, the steps that it has not reported
+        self._outstanding = 0  # the sum of those
         self._closed: set[str] = set()
         self._returns: collections.deque[float] = collections.deque(maxlen=_RECENT_EPISODES)
         self._evaluations = 0
@@ -121,11 +137,12 @@ class Coordinator:
     def actor_sync(self, report: ActorReport) -> ActorOrders:
         """Takes an actor's report and answers with its orders."""
         with self._lock:
-            life = self._lives.setdefault(report.life, [0, 0])
-            life[0] = max(life[0], report.steps)
-            new = report.num_episodes - life[1]
+            counted = self._counted(report)
+            if counted is None:
+                return ActorOrders(True, True, 0, None, self.actor_steps)
+            new = report.num_episodes - counted.episodes
+            self._count(report, counted)
             if new > 0:
-                life[1] = report.num_episodes
                 for episode in report.episodes[-new:]:
                     self._returns.append(episode.episode_return)
                     others = dict(zip(_other_returns(episode), episode.other_returns))
@@ -136,7 +153,7 @@ class Coordinator:
             if not over and self.is_offline:  # Wait.
                 return ActorOrders(False, False, 0, None, self.actor_steps)
             allowance = self._grant(report)
-            snapshot = self._publisher.newer_than(report.version)
+            snapshot = self._publisher.take_turn(report.name, report.version)
             return ActorOrders(over or allowance == 0, over, allowance, snapshot, self.actor_steps)
 
     def evaluator_sync(self) -> EvaluatorOrders:
@@ -192,7 +209,7 @@ class Coordinator:
                 max_actor_steps=self._budget.max_steps,
                 learner_steps=self._learner_steps,
                 max_learner_steps=self._budget.max_updates,
-                episodes=sum(life[1] for life in self._lives.values()),
+                episodes=self._total.episodes,
                 episode_return=float(np.mean(self._returns)) if self._returns else None,
                 evaluation_return=self._evaluation_return,
                 evaluations=self._evaluations,
@@ -218,7 +235,7 @@ class Coordinator:
     @property
     def actor_steps(self) -> int:
         """Environment steps of all actors, dead ones included."""
-        return sum(life[0] for life in self._lives.values())
+        return self._total.steps
 
     def updates_left(self) -> int | None:
         """Updates until the budget is used up; None for no limit."""
@@ -267,7 +284,12 @@ class Coordinator:
         """The counts, JSON-serialisable, for a checkpoint."""
         with self._lock:
             return {
-                "lives": self._lives,
+                # "" is what lives did that are forgotten.
+                "lives": {
+                    "": list(self._forgotten()),
+                    **{life: list(counted) for lives in self._lives.values() for life, counted in lives.items()},
+                },
+                "actors": {name: list(lives) for name, lives in self._lives.items()},
                 "returns": list(self._returns),
                 "evaluations": self._evaluations,
                 "next_evaluation": self._next_evaluation,
@@ -279,13 +301,15 @@ class Coordinator:
     def restore(self, counts: dict[str, Any]) -> None:
         """Continues from what `save` returned."""
         with self._lock:
-            self._lives = {life: list(counted) for life, counted in counts["lives"].items()}
+            lives = {life: _Counted(*counted) for life, counted in counts["lives"].items()}
+            self._total = _sum(lives.values())
+            self._lives = {name: {life: lives[life] for life in known} for name, known in counts["actors"].items()}
             self._returns.extend(counts["returns"])
             self._evaluations = counts["evaluations"]
             self._next_evaluation = counts["next_evaluation"]
             self._evaluation_return = counts["evaluation_return"]
             self._walltime_before = counts["walltime"]
-            self._began = time.monotonic()
+            self._started_at = time.monotonic()
             self._logger.restore(counts["log_offsets"])
 
     def _grant(self, report: ActorReport) -> int | None:
@@ -298,13 +322,52 @@ class Coordinator:
             return None
         life, granted = self._grants.get(report.name, (report.life, 0))
         held = max(0, granted - report.steps) if life == report.life else 0
-        self._grants[report.name] = (report.life, report.steps + held)
-        outstanding = sum(max(0, granted - self._lives[life][0]) for life, granted in self._grants.values())
-        free = self._budget.max_steps - self.actor_steps - outstanding
+        self._hold(report.name, report.life, report.steps + held)
+        free = self._budget.max_steps - self.actor_steps - self._outstanding
         share = min(-(-free // self._budget.num_actors), _GRANT_STEPS - held)
         allowance = held + max(0, share)
-        self._grants[report.name] = (report.life, report.steps + allowance)
+        self._hold(report.name, report.life, report.steps + allowance)
         return allowance
+
+    def _hold(self, name: str, life: str, granted: int) -> None:
+        """Notes that so many steps of a life are granted, which ends what the actor was granted before."""
+        outstanding = max(0, granted - self._lives[name][life].steps)
+        self._outstanding += outstanding - self._grants_left.get(name, 0)
+        self._grants[name], self._grants_left[name] = (life, granted), outstanding
+
+    def _counted(self, report: ActorReport) -> _Counted | None:
+        """What the report's life had reported before; None for a life replaced so long ago that nobody knows any more.
+
+        A life begins with a report of no steps. One that is unknown and has done steps began while an earlier process
+        was there that has since died: unless a life of that actor has begun here, which was after it.
+        """
+        lives = self._lives.setdefault(report.name, {})
+        if report.life not in lives:
+            if not report.steps:
+                self._began.add(report.name)
+            elif report.name in self._began:
+                return None
+            lives[report.life] = _Counted(0, 0)
+            if len(lives) > _KEPT_LIVES:
+                del lives[next(iter(lives))]  # Its counts stay in the total.
+        return lives[report.life]
+
+    def _forgotten(self) -> _Counted:
+        """What lives did that nobody knows any more."""
+        known = _sum(counted for lives in self._lives.values() for counted in lives.values())
+        return _Counted(self._total.steps - known.steps, self._total.episodes - known.episodes)
+
+    def _count(self, report: ActorReport, before: _Counted) -> None:
+        """Adds to the total what the report's life had not reported before."""
+        after = _Counted(max(before.steps, report.steps), max(before.episodes, report.num_episodes))
+        self._lives[report.name][report.life] = after
+        self._total = _Counted(
+            self._total.steps + after.steps - before.steps, self._total.episodes + after.episodes - before.episodes
+        )
+        # Of what it was granted, so much has been done.
+        life, granted = self._grants.get(report.name, (report.life, 0))
+        if life == report.life:
+            self._hold(report.name, life, granted)
 
     def _schedule_evaluation(self) -> None:
         """Orders the evaluation that is due, one at a time; an evaluator that lags skips some."""
@@ -335,7 +398,12 @@ class Coordinator:
         }
 
     def _walltime(self) -> float:
-        return self._walltime_before + time.monotonic() - self._began
+        return self._walltime_before + time.monotonic() - self._started_at
+
+
+def _sum(counts: Iterable[_Counted]) -> _Counted:
+    steps, episodes = zip((0, 0), *counts)
+    return _Counted(sum(steps), sum(episodes))
 
 
 def _other_returns(episode: Episode) -> list[str]:

@@ -1,13 +1,20 @@
 """Parameters on their way from the learner to actors: numbered snapshots, serialised once for all who ask."""
 
+import math
+import os
 import pickle
 import threading
+import time
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from acme_agents.core.types import Params
+
+# Of parameters, that a learner's process hands to all actors together. To send one MB and to receive it takes 3 ms of a
+# core (benchmarks/scaling.py, where both are on one machine): this is 3% of the cores that there are.
+BYTES_PER_SECOND = 10e6 * len(os.sched_getaffinity(0))
 
 
 class Snapshot(NamedTuple):
@@ -18,18 +25,37 @@ class Snapshot(NamedTuple):
 
 
 class Publisher:
-    """Holds the newest snapshot; one thread publishes, any number ask."""
+    """Holds the newest snapshot; one thread publishes, any number ask.
 
-    def __init__(self) -> None:
-        """Initialises with nothing published."""
+    What it hands to actors is bounded, so that a large network and many actors do not take the learner's time: each of
+    `num_actors` actors has a turn every `num_actors * size / bytes_per_second` seconds, and the turns are spread over
+    that time. Actors ask every half second: where that is longer, nothing is held back.
+    """
+
+    def __init__(self, num_actors: int = 1, bytes_per_second: float = math.inf):
+        """Initialises with nothing published.
+
+        Args:
+          num_actors: that ask.
+          bytes_per_second: to hand to all of them together; no bound if left out.
+        """
+        self._num_actors = num_actors
+        self._bytes_per_second = bytes_per_second
         self._lock = threading.Lock()
         self._snapshot: Snapshot | None = None
+        self._published_at = -math.inf
+        self._turns: dict[str, float] = {}  # actor's name -> when its next turn begins
 
     def publish(self, version: int, params: Params) -> None:
         """Makes a snapshot of the parameters, which may be overwritten afterwards."""
         snapshot = Snapshot(version, pickle.dumps(jax.tree.map(np.asarray, params), protocol=5))
         with self._lock:
             self._snapshot = snapshot
+        self._published_at = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether another snapshot could be handed to anyone by now: before that it is not worth its copy."""
+        return time.monotonic() >= self._published_at + self._seconds()
 
     def newer_than(self, version: int | None) -> Snapshot | None:
         """The snapshot, if it is another than the one asked with; None otherwise."""
@@ -37,6 +63,25 @@ class Publisher:
             if self._snapshot is None or self._snapshot.version == version:
                 return None
             return self._snapshot
+
+    def take_turn(self, name: str, version: int | None) -> Snapshot | None:
+        """The same for an actor, but only when it is its turn, or when it has no parameters at all."""
+        snapshot = self.newer_than(version)
+        period, now = self._num_actors * self._seconds(), time.monotonic()
+        if snapshot is None or not period:
+            return snapshot
+        with self._lock:
+            if name not in self._turns:  # The golden ratio spreads any number of actors evenly.
+                self._turns[name] = now + period * ((len(self._turns) + 1) * 0.618034 % 1)
+            elif now >= self._turns[name]:
+                # From the turn that it was, so that the turns stay spread; unless whole ones were missed.
+                self._turns[name] += period * max(1, math.ceil((now - self._turns[name]) / period))
+                return snapshot
+        return snapshot if version is None else None
+
+    def _seconds(self) -> float:
+        """How long the bytes of one snapshot last."""
+        return 0.0 if self._snapshot is None else len(self._snapshot.payload) / self._bytes_per_second
 
 
 def unpack(snapshot: Snapshot) -> Params:

@@ -21,7 +21,13 @@ GYM = [
 PROBES = [name for name in environments.names() if name.startswith("probe:")]
 ALE = ["ale:Pong", "ale:Freeway"]
 OWN = ["deep-sea:10", "deep-sea:10:stochastic", "key-door:5", "key-door:8"]
-WRAPPED = ["scaled:0.5:probe:reach", "energy:probe:reach", "energy:scaled:2:probe:sign", "scaled:2:energy:probe:sign"]
+WRAPPED = [
+    "scaled:0.5:probe:reach",
+    "energy:probe:reach",
+    "energy:scaled:2:probe:sign",
+    "scaled:2:energy:probe:sign",
+    "delayed:0.5:probe:reach",
+]
 
 
 @pytest.mark.parametrize("name", CONTROL + GYM + ALE + OWN + PROBES + WRAPPED)

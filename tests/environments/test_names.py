@@ -39,7 +39,7 @@ def test_gym_names_are_known(name):
         ("gym:no_such_module:X-v0", "importing 'no_such_module' failed with ModuleNotFoundError: No module named"),
         (
             "cartpole:swingup",
-            "probe:NAME, scaled:FACTOR:NAME or energy:NAME, did you mean control:cartpole:swingup",
+            "delayed:MILLISECONDS:NAME or energy:NAME, did you mean control:cartpole:swingup",
         ),
         ("contrl:cheetah:run", "did you mean control:cheetah:run"),
         ("enrgy:control:walker:walk", "energy:NAME, did you mean energy:control:walker:walk?"),
@@ -64,8 +64,8 @@ def test_gym_names_are_known(name):
         ("key-door:²", "with N from 5 to 32, and '²' is no such N."),
         ("key_door:8", "or energy:NAME, did you mean key-door:8?"),
         ("MiniGrid-Empty-5x5-v0", "did you mean gym:MiniGrid-Empty-5x5-v0 or "),
-        ("xyzzy", "gym:ID, ale:GAME, deep-sea:N, key-door:N, probe:NAME, scaled:FACTOR:NAME or energy:NAME."),
-        ("", "gym:ID, ale:GAME, deep-sea:N, key-door:N, probe:NAME, scaled:FACTOR:NAME or energy:NAME."),
+        ("xyzzy", "scaled:FACTOR:NAME, delayed:MILLISECONDS:NAME or energy:NAME."),
+        ("", "scaled:FACTOR:NAME, delayed:MILLISECONDS:NAME or energy:NAME."),
     ],
 )
 def test_an_unknown_name_is_told_in_one_sentence(name, sentence):

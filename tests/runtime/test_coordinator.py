@@ -75,6 +75,114 @@ def test_what_a_dead_life_did_stays_counted(make_run):
     assert run.coordinator.status().episodes == 2
 
 
+class CountingDict(dict):
+    """A dictionary that counts how many of its entries are gone through."""
+
+    visited = 0
+
+    def _visit(self, entries):
+        for entry in entries:
+            CountingDict.visited += 1
+            yield entry
+
+    def __iter__(self):
+        return self._visit(super().__iter__())
+
+    def keys(self):
+        return self._visit(super().keys())
+
+    def values(self):
+        return self._visit(super().values())
+
+    def items(self):
+        return self._visit(super().items())
+
+
+@pytest.mark.parametrize("num_actors", [10, 10_000])
+def test_no_call_goes_through_the_actors(make_run, num_actors):
+    run = make_run(max_steps=10**9, eval_every=10**8, num_actors=num_actors)
+    coordinator = run.coordinator
+    for i in range(num_actors):
+        run.sync(0, name=f"actor/{i}", life=f"{i}/a")
+        run.sync(10, name=f"actor/{i}", life=f"{i}/b")
+    fields = {name: value for name, value in vars(coordinator).items() if isinstance(value, dict)}
+    assert max(len(value) for value in fields.values()) == num_actors
+    for name, value in fields.items():
+        setattr(coordinator, name, CountingDict(value))
+    CountingDict.visited = 0
+    for life in ("b", "b", "c"):  # goes on, repeats itself, is replaced
+        orders = run.sync(30, name="actor/3", life=f"3/{life}", num_episodes=1, episodes=[Episode(1.0, 5)])
+    coordinator.evaluator_sync()
+    coordinator.learner_report(1, 5, 1.0)
+    coordinator.learner_log(loss=1.0)
+    assert coordinator.status().actor_steps == coordinator.actor_steps == orders.run_steps
+    assert CountingDict.visited == 0
+
+
+def _die_often(run, num_lives):
+    for i in range(num_lives):
+        run.sync(0, life=f"life {i}")
+        run.sync(10, life=f"life {i}", num_episodes=1, episodes=[Episode(1.0, 5)])
+
+
+def test_what_is_kept_of_dead_lives_does_not_grow(make_run):
+    sizes = []
+    for num_lives in (10, 1000):
+        run = make_run()
+        _die_often(run, num_lives)
+        saved = run.coordinator.save()
+        assert sum(steps for steps, _ in saved["lives"].values()) == run.coordinator.actor_steps == 10 * num_lives
+        assert run.coordinator.status().episodes == num_lives
+        sizes.append(len(saved["lives"]))
+    assert sizes == [3, 3]  # those forgotten, the one replaced last, and the one that acts
+
+
+def test_a_late_report_of_a_replaced_life_is_never_counted_twice(make_run):
+    run = make_run(max_steps=1000)
+    _die_often(run, 5)
+    for i in range(5):
+        orders = run.sync(10, life=f"life {i}", num_episodes=1, episodes=[Episode(1.0, 5)])
+        # Whoever was replaced long ago is to end; the life before this one may do so as well, but need not.
+        assert (orders.finished, orders.abandon) == ((True, True) if i < 3 else (False, False))
+    assert run.coordinator.actor_steps == 50
+    assert run.coordinator.status().episodes == 5
+    run.sync(12, life="life 3")  # its very last report, that came after its successor's
+    assert run.coordinator.actor_steps == 52
+    assert run.sync(13, life="life 4").finished is False
+
+
+def test_lives_forgotten_stay_so_over_a_resume_and_those_that_began_since_count(make_run):
+    before = make_run(max_steps=1000)
+    _die_often(before, 5)
+    counts = json.loads(json.dumps(before.coordinator.save()))
+    after = make_run(max_steps=1000)
+    after.coordinator.restore(counts)
+    assert (after.coordinator.actor_steps, after.coordinator.status().episodes) == (50, 5)
+    after.sync(10, life="life 4", num_episodes=1, episodes=[Episode(1.0, 5)])  # counted before
+    assert after.coordinator.actor_steps == 50
+    after.sync(20, life="life 5")  # It began after the checkpoint, with the coordinator that then died.
+    assert after.coordinator.actor_steps == 70
+    after.sync(0, life="life 6")
+    after.sync(0, life="life 7")
+    after.sync(20, life="life 5")
+    assert after.coordinator.actor_steps == 70
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_totals_are_the_sums(make_run, seed):
+    run = make_run(max_steps=7777, num_actors=3)
+    _simulate(run, seed, deaths=0.05)
+    coordinator = run.coordinator
+    held = {
+        name: max(0, granted - coordinator._lives[name][life].steps)
+        for name, (life, granted) in coordinator._grants.items()
+    }
+    assert sum(held.values()) == coordinator._outstanding
+    saved = coordinator.save()["lives"]
+    assert sum(steps for steps, _ in saved.values()) == coordinator.actor_steps
+    assert saved[""][0] >= 0
+
+
 def test_the_status_averages_the_last_ten_episodes(make_run):
     run = make_run()
     run.sync(30, num_episodes=15, episodes=[Episode(float(i), 2) for i in range(15)])

@@ -1,0 +1,55 @@
+"""Any environment made slow: stands for a slow simulator or a robot, where many actors are to be measured.
+
+`delayed:MILLISECONDS:NAME` is the environment NAME, whose steps take at least so long each: `delayed:5:probe:reach`.
+It sleeps meanwhile, and leaves the processor to others. A reset takes what it takes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import dm_env
+
+import environments
+from environments import wrapping
+
+
+def problem(name: str) -> str | None:
+    """Returns what is wrong with `MILLISECONDS:NAME`, or None."""
+    milliseconds, _, inner = name.partition(":")
+    try:
+        number = float(milliseconds)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number >= 0):
+        return (
+            "a delayed environment is delayed:MILLISECONDS:NAME with milliseconds of at least 0, and "
+            f"{milliseconds!r} is none."
+        )
+    return wrapping.problem(inner)
+
+
+def make(name: str, seed: int, *, render: bool = False) -> Delayed:
+    """Makes the environment NAME of `MILLISECONDS:NAME`, its steps that long."""
+    milliseconds, _, inner = name.partition(":")
+    return Delayed(environments.make(inner, seed, render=render), float(milliseconds) / 1000)
+
+
+class Delayed(wrapping.Wrapper):
+    """An environment whose steps take at least so many seconds; the rest of it is as it was."""
+
+    def __init__(self, environment: dm_env.Environment, seconds: float):
+        """Wraps a canonical environment."""
+        super().__init__(environment)
+        self._seconds = seconds
+
+    def reward(self, reward: Any, action: Any) -> Any:
+        return reward
+
+    def step(self, action: Any) -> dm_env.TimeStep:
+        until = time.monotonic() + self._seconds
+        timestep = super().step(action)
+        time.sleep(max(0.0, until - time.monotonic()))
+        return timestep
