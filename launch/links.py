@@ -54,6 +54,8 @@ _KEEPALIVE = (  # A host is taken for dead when it has not answered for 15 s.
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 15_000),
 )
 
+_logger = logging.getLogger(__name__)
+
 _T = TypeVar("_T")
 
 
@@ -226,7 +228,7 @@ class _Server:
         try:
             _thread().run(self._close())
         except concurrent.futures.TimeoutError:
-            logging.warning("A link or gateway could not be closed within %.0f s.", _CLOSE_SECONDS)
+            _logger.warning("A link or gateway could not be closed within %.0f s.", _CLOSE_SECONDS)
 
     async def _start(self) -> asyncio.Task:
         return asyncio.ensure_future(self._accept())
@@ -241,7 +243,7 @@ class _Server:
             try:
                 connection, _ = await asyncio.get_running_loop().sock_accept(self._listener)
             except OSError as error:  # Too many open files, or a connection that ended at once.
-                logging.warning("A connection could not be taken: %s.", error)
+                _logger.warning("A connection could not be taken: %s.", error)
                 await asyncio.sleep(0.1)
                 continue
             task = asyncio.ensure_future(self._run(connection))
@@ -438,7 +440,8 @@ def _tune(network: socket.socket) -> None:
 
 
 def _listen(host: str, ports: Iterable[int]) -> socket.socket:
-    ports, failure = list(ports), "there is none"
+    ports = list(ports)
+    failure: str | None = "there is none"
     for port in ports:
         listener = None
         try:
@@ -479,7 +482,7 @@ class _SeldomLog:
     def warning(self, message: str, *args: object) -> None:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _LOG_SECONDS
-            logging.warning(message, *args)
+            _logger.warning(message, *args)
 
 
 class _Thread:

@@ -62,8 +62,8 @@ def save(
             "with --resume."
         ) from error
     found = steps(directory)
-    for before, old in list(zip([0, *found], found))[:-keep]:
-        if not keep_every or before // keep_every == old // keep_every:
+    for previous, old in list(zip([0, *found], found))[:-keep]:
+        if not keep_every or previous // keep_every == old // keep_every:
             (directory / f"{old:012d}.npz").unlink(missing_ok=True)
     for left_by_a_kill in directory.glob("*.partial"):
         left_by_a_kill.unlink(missing_ok=True)
