@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import fcntl
 import pathlib
+import socket
 import time
 from collections.abc import Iterator
 
@@ -31,6 +32,9 @@ def opened(run_dir: pathlib.Path, experiment: Experiment, *, resume: bool) -> It
     Raises:
       ValueError: the directory is in use, holds a run and `resume` is not set, or holds none or another and it is.
     """
+    if (run_dir / "lock").exists():
+        with held(run_dir):
+            _check_nobody_works(run_dir)
     if resume:
         _continued(run_dir, experiment)
     elif (run_dir / "config.json").exists():
@@ -39,12 +43,6 @@ def opened(run_dir: pathlib.Path, experiment: Experiment, *, resume: bool) -> It
         raise ValueError(f"{run_dir} is a file: choose another --run-dir.")
     run_dir.mkdir(parents=True, exist_ok=True)
     with held(run_dir):
-        record = node.read_record(run_dir)
-        if record is not None and (record.launcher == "ray" or processes.alive(record.nodes)):
-            raise ValueError(
-                f"The launcher of {run_dir} has died and its workers have not: watch over them with "
-                f"`acme-agents attach {run_dir}`, where Ctrl-C ends them with a checkpoint."
-            )
         (run_dir / "config.json").write_text(experiment.to_json())
         (run_dir / "logs").mkdir(exist_ok=True)
         yield
@@ -65,6 +63,32 @@ def held(run_dir: pathlib.Path) -> Iterator[None]:
                 f"{run_dir} is in use by another process: wait for it, or choose another --run-dir."
             ) from None
         yield
+
+
+def _check_nobody_works(run_dir: pathlib.Path) -> None:
+    """Checks that a launcher that was killed has left no workers behind.
+
+    Raises:
+      ValueError: there are some, or there is the cluster on which they would be.
+    """
+    record = node.read_record(run_dir)
+    if record is None or not (processes.alive(record.nodes) if record.launcher == "processes" else _answers(record)):
+        return
+    raise ValueError(
+        f"The launcher of {run_dir} has died and its workers have not: watch over them with `acme-agents attach "
+        f"{run_dir}`, where Ctrl-C ends them with a checkpoint."
+    )
+
+
+def _answers(record: node.Record) -> bool:
+    """Whether the Ray cluster of a program can be reached."""
+    assert record.options.address is not None
+    host, _, port = record.options.address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5.0).close()
+    except OSError:
+        return False
+    return True
 
 
 def _continued(run_dir: pathlib.Path, experiment: Experiment) -> None:
