@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## make .venv from the lock files (Linux x86-64; finds or downloads Python 3.10)
 	@scripts/setup.sh
@@ -21,6 +21,9 @@ test: lint ## lint, then every test, the slow ones included: what CI runs
 
 test-fast: setup ## every test not marked slow
 	$(PYTHON) -m pytest -m "not slow" $(PYTEST_FLAGS)
+
+test-cluster: setup ## the tests on several hosts, made of network namespaces
+	$(PYTHON) -m pytest -m cluster $(PYTEST_FLAGS)
 
 # The newest releases on purpose: this is where a new JAX is first seen to break the maths.
 # The tests of core, and of every agent.
@@ -80,4 +83,4 @@ clean: ## remove caches and build outputs; .venv and runs/ stay
 	rm -rf build *.egg-info .mypy_cache .ruff_cache .pytest_cache .venv-core .venv-d3rlpy .venv-uv
 	find . -name .venv -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test test-fast test-core bench-setup lint format lock lock-bench clean
+.PHONY: help setup demo test test-fast test-cluster test-core bench-setup lint format lock lock-bench clean
