@@ -25,6 +25,7 @@ from acme_agents.runtime.loggers import RunLogger
 from acme_agents.runtime.sampling import SampledUpdates
 
 _LOG_PERIOD = 200  # updates between rows of learner.csv
+_CHECKPOINT_ATTEMPTS = 3
 _LEASE_SECONDS = 1.0  # between looks at whether another learner has taken over
 _PUBLISH_PERIOD = 32  # updates between snapshots of the parameters
 
@@ -152,16 +153,22 @@ class LearnerRun:
 
     def _checkpoint_replay(self, client: reverb.Client) -> None:
         """Has the replay server write a checkpoint; only a warning while it is away."""
-        try:
-            tables.keep_newest(self._directory / tables.CHECKPOINTS)
-            client.checkpoint()
-        except Exception as error:  # Reverb raises what its status code says.
-            if isinstance(error, OSError) or answers(client):
-                raise checkpoint.CheckpointError(
-                    f"the replay server cannot write its checkpoint ({str(error).splitlines()[0]}); the one before it "
-                    "is intact: free some space, then continue with --resume."
-                ) from error
-            logging.warning("The replay server is away; its newest checkpoint is older than the learner's.")
+        for attempt in range(_CHECKPOINT_ATTEMPTS):
+            try:
+                tables.keep_newest(self._directory / tables.CHECKPOINTS)
+                client.checkpoint()
+                return
+            except Exception as error:  # Reverb raises what its status code says.
+                is_here = isinstance(error, OSError) and not isinstance(error, ConnectionError)
+                if not is_here and not answers(client):
+                    break
+                # It may just have been restarted; a disk that is full stays so.
+                if is_here or attempt == _CHECKPOINT_ATTEMPTS - 1:
+                    raise checkpoint.CheckpointError(
+                        f"the replay server cannot write its checkpoint ({str(error).splitlines()[0]}); the one before "
+                        "it is intact: free some space, then continue with --resume."
+                    ) from error
+        logging.warning("The replay server is away; its newest checkpoint is older than the learner's.")
 
     def _publish(self) -> None:
         self._publisher.publish(self.learner.steps, self.learner.params())

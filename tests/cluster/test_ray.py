@@ -156,7 +156,7 @@ def test_what_cannot_be_placed_is_named(cluster: RayCluster, tmp_path: pathlib.P
 def test_chaos(cluster: RayCluster, tmp_path: pathlib.Path) -> None:
     """Every role is killed again and again, a link is cut, the driver dies; and MPO learns all the same."""
     run_dir, log = tmp_path / "run", tmp_path / "out"
-    command = [*_COMMAND, "--steps", "24000", "--address", cluster.address, "--run-dir", str(run_dir)]
+    command = [*_COMMAND, "--steps", "60000", "--address", cluster.address, "--run-dir", str(run_dir)]
     lost = []  # updates that each learner's death cost
     with log.open("a") as out, contextlib.ExitStack() as stack:
         driver = stack.enter_context(cluster.popen(out, *command))
@@ -196,7 +196,7 @@ def test_chaos(cluster: RayCluster, tmp_path: pathlib.Path) -> None:
     assert float(re.findall(r"final evaluation return ([\d.]+)", said)[0]) > 40.0
     steps = rows(run_dir, "learner", "learner_steps")
     assert np.all(np.diff(steps) > 0)
-    assert rows(run_dir, "actor", "actor_steps")[-1] <= 24_000
+    assert rows(run_dir, "actor", "actor_steps")[-1] <= 60_000
     assert max(lost) <= 2000, lost
     assert not cluster.workers()
-    assert json.loads((run_dir / "config.json").read_text())["max_steps"] == 24_000
+    assert json.loads((run_dir / "config.json").read_text())["max_steps"] == 60_000

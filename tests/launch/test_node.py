@@ -1,0 +1,54 @@
+"""The workers of a program and the record of them."""
+
+import os
+import pathlib
+
+import psutil
+import pytest
+
+from acme_agents.experiments import Experiment
+from launch import node, processes
+from launch.node import Node, Options, Record, Role, Roles
+
+
+def test_the_workers_of_an_experiment() -> None:
+    experiment = Experiment("mpo", "probe:reach", num_actors=2)
+    assert [n.name for n in node.of(experiment)] == ["replay-0", "learner-0", "actor-0", "actor-1", "evaluator-0"]
+    offline = Experiment("crr", "probe:reach", dataset="data", max_steps=0, max_updates=10, eval_every=0)
+    assert [n.name for n in node.of(offline)] == ["learner-0"]
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: pathlib.Path) -> None:
+    assert node.read_record(tmp_path) is None
+    options = Options(ports=(1000, 2000), address="head:6379", roles=Roles(actor=Role(cpus=0.5, max_restarts=9)))
+    written = Record("ray", options, {"group": "x"}, [{"role": "actor", "index": 1, "host": "h", "pid": 7}])
+    written.write(tmp_path)
+    assert node.read_record(tmp_path) == written
+    assert options.roles.of(Node("actor", 1)).max_restarts == 9
+    node.remove_record(tmp_path)
+    assert node.read_record(tmp_path) is None and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("ports", [(0, 10), (20, 10), (1, 70_000)])
+def test_a_range_of_ports_that_is_none_is_refused(ports: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="--ports"):
+        Options(ports=ports)
+
+
+def test_what_a_role_is_given_is_not_negative() -> None:
+    with pytest.raises(ValueError, match="cpus is -1"):
+        Role(cpus=-1)
+
+
+def test_the_ports_of_two_programs_seldom_clash() -> None:
+    found = [processes.free_ports((20_000, 29_999)) for _ in range(20)]
+    assert all(20_000 <= port <= 29_999 for ports in found for port in ports.values())
+    assert all(ports["replay"] != ports["learner"] for ports in found)
+    assert len({port for ports in found for port in ports.values()}) > 30
+
+
+def test_a_number_that_another_process_has_by_now_is_nobody() -> None:
+
+    started = psutil.Process().create_time()
+    assert processes.alive([{"pid": os.getpid(), "started": started}])
+    assert not processes.alive([{"pid": os.getpid(), "started": started - 100}])
