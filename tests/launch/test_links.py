@@ -149,6 +149,17 @@ def test_a_stranger_gets_nothing_and_keeps_nobody_out(link, monkeypatch, words):
     assert server.num_connections == 1
 
 
+def test_of_too_many_silent_strangers_the_oldest_are_turned_away(monkeypatch):
+    monkeypatch.setattr(links, "_HANDSHAKE_SECONDS", 2 * _SECONDS)
+    monkeypatch.setattr(links, "_HALF_OPEN", 3)
+    with _gateway(1) as gateway, contextlib.ExitStack() as stack:
+        strangers = [stack.enter_context(_connect(int(gateway.address.split(":")[1]))) for _ in range(5)]
+        assert _ended(strangers[0]) and _ended(strangers[1])
+        strangers[2].settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            strangers[2].recv(1)
+
+
 def test_a_connection_waits_for_its_server(link):
     with _connect(link.port) as client:
         client.sendall(b"early")
