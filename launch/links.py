@@ -92,7 +92,9 @@ class Gateway:
         assert task is not None
         self._half_open[task] = None
         if len(self._half_open) > _HALF_OPEN:
-            next(iter(self._half_open)).cancel()
+            oldest = next(iter(self._half_open))
+            del self._half_open[oldest]
+            oldest.cancel()
         try:
             _tune(network)
             proof = await _within(_HANDSHAKE_SECONDS, self._challenge(network))
