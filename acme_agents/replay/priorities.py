@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from acme_agents.core.types import Array, Key
 
@@ -49,6 +50,28 @@ def change(tree: Priorities, items: Array, priorities: Array, exponent: float) -
     held = tree.weights[items // _FAN_OUT, items % _FAN_OUT] > 0.0
     tree = _set(tree, items, jnp.where(held, priorities**exponent, 0.0))
     return tree._replace(largest=jnp.maximum(tree.largest, jnp.max(priorities)))
+
+
+def check(priorities: np.ndarray, update: int) -> None:
+    """Does nothing if the priorities [M] float32 that an agent gave are finite and not negative.
+
+    Args:
+      priorities: new ones, or the largest of them.
+      update: updates done.
+
+    Raises:
+      ValueError: one is not; drawing by it would mean nothing.
+    """
+    if not np.all(np.isfinite(priorities)):
+        raise ValueError(
+            f"The agent's priorities are no longer finite at update {update:,}: lower its learning rate or clip its "
+            "rewards."
+        )
+    if np.any(priorities < 0.0):
+        raise ValueError(
+            f"The agent gives a priority of {np.min(priorities)} at update {update:,}: make its `update` return none "
+            "below 0."
+        )
 
 
 def sample(tree: Priorities, key: Key, num_samples: int) -> tuple[Array, Array]:

@@ -54,19 +54,26 @@ class SequenceSampler:
         self._batches: queue.Queue[Drawn] = queue.Queue(maxsize=1)
         self._pending: collections.deque[tuple[Drawn, np.ndarray]] = collections.deque(maxlen=_MAX_PENDING)
         self._stop = threading.Event()
+        self._error: Exception | None = None  # that ended the thread
         self._samplers: list[Any] = []
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
         self._thread.start()
 
     def next(self, timeout: float) -> Drawn | None:
-        """The next batch; None if there is none within `timeout` seconds, as while the server is away."""
+        """The next batch; None if there is none within `timeout` seconds, as while the server is away.
+
+        Raises:
+          Exception: whatever ended the thread, once what it had drawn before is used up.
+        """
         try:
-            return self._batches.get(timeout=timeout)
+            return self._batches.get(timeout=0 if self._error else timeout)
         except queue.Empty:
+            if self._error is not None:
+                raise self._error from None
             return None
 
     def prioritise(self, drawn: Drawn, priorities: np.ndarray) -> None:
-        """Gives a batch new priorities, [B] float32, soon; what the server no longer holds is left out."""
+        """Gives a batch new priorities, [B] float32, finite and >= 0, soon; what the server has no more is left out."""
         self._pending.append((drawn, priorities))
 
     def close(self) -> None:
@@ -77,6 +84,13 @@ class SequenceSampler:
         self._thread.join(2 * _HANDOVER_SECONDS)
 
     def _run(self) -> None:
+        try:
+            self._draw_ahead()
+        except Exception as error:  # The learner's thread raises it: here nobody would hear of it.
+            self._error = error
+
+    def _draw_ahead(self) -> None:
+        """Draws until it is stopped."""
         connected = True
         while not self._stop.is_set():
             try:

@@ -15,6 +15,7 @@ import numpy as np
 
 from acme_agents.core.interfaces import DATASET, REPLAY, LearnerCore, ReplaySpec, TrainingState
 from acme_agents.core.types import Array, Key
+from acme_agents.replay import priorities as priorities_lib
 from acme_agents.replay import store
 from acme_agents.replay.intake import Intake
 from acme_agents.replay.priorities import Priorities
@@ -62,12 +63,18 @@ class GatheredUpdates:
         self._sources = {False: list(replay.sources), True: [DATASET]}
 
     def do(self, state: TrainingState, first: int, number: int, *, offline: bool) -> tuple[TrainingState, Metrics, int]:
-        """Does updates, as `learner.Updates` says."""
+        """Does updates, as `learner.Updates` says.
+
+        Raises:
+          ValueError: the agent's new priorities are not finite.
+        """
         held, priorities = self._held(offline)
         state, priorities, metrics = self._update[offline](
             state, priorities, held, self._key, np.int32(first), np.int32(number)
         )
         jax.block_until_ready(metrics)
+        # One that is not finite stays the largest ever after, so that all of them need not be looked at.
+        priorities_lib.check(np.array([tree.largest for tree in priorities.values()]), first + number)
         if DATASET in priorities:
             self._dataset_priorities = priorities[DATASET]
         if REPLAY in priorities:

@@ -10,7 +10,7 @@ import numpy as np
 
 from acme_agents.core.interfaces import DATASET, LearnerCore, ReplaySpec, TrainingState
 from acme_agents.core.types import Array, Draw, Sequence, Step
-from acme_agents.replay import chunks
+from acme_agents.replay import chunks, priorities
 from acme_agents.replay.demonstrations import Demonstrations
 from acme_agents.replay.intake import Intake
 from acme_agents.replay.sampler import SequenceSampler, to_sequences
@@ -55,7 +55,11 @@ class SampledUpdates:
     def do(
         self, state: TrainingState, first: int, number: int, *, offline: bool
     ) -> tuple[TrainingState, dict[str, Array], int]:
-        """Does updates, as `learner.Updates` says."""
+        """Does updates, as `learner.Updates` says.
+
+        Raises:
+          ValueError: the agent's new priorities are not finite, or negative.
+        """
         sampler = self._sampler_for(first, offline)
         total: dict[str, Array] = {}
         done = 0
@@ -67,7 +71,9 @@ class SampledUpdates:
                 break
             state, output = self._update(state, drawn.sequences)
             if output.priorities is not None:
-                sampler.prioritise(drawn, np.asarray(output.priorities))
+                new = np.asarray(output.priorities)
+                priorities.check(new, first + done + 1)
+                sampler.prioritise(drawn, new)
             total = jax.tree.map(jnp.add, total, output.metrics) if total else output.metrics
             done += 1
         return state, {name: value / done for name, value in total.items()}, done

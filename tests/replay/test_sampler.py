@@ -234,3 +234,15 @@ def test_closing_does_not_wait_for_a_server_that_has_nothing(replay):
     sampler.close()
     assert time.monotonic() - began < 3
     assert jax.tree.structure(sampler.next(0.1)) == jax.tree.structure(None)
+
+
+def test_what_ends_the_thread_is_raised_where_a_batch_is_waited_for(replay):
+    _write(replay, range(3))
+    sampler = _sampler(replay)
+    sampler.prioritise(_next(sampler), np.full(8, np.nan, np.float32))
+    with pytest.raises(ValueError, match="Priority must not be NaN"):
+        for _ in range(10):  # what was drawn before
+            _next(sampler)
+    with pytest.raises(ValueError, match="Priority must not be NaN"):
+        sampler.next(20)
+    sampler.close()
