@@ -71,12 +71,14 @@ class Intake:
     def collect(self) -> list[Chunk]:
         """Fills the store with what it held, from the replay server's durable table: once, before anything else.
 
-        What is new there comes in later, as the ratio allows. Sequences stay where they are, with their priorities.
+        What is new there comes in later, as the ratio allows. Sequences stay where they are, with their priorities;
+        those that came in after the counts were saved are counted now, and the stream brings the others.
 
         Returns:
           The chunks that had come in before.
         """
         if self.store is None:
+            self.rate.inserted += self._stream.count_lost()
             return []
         before = self._stream.collect()
         self.store.insert(before)  # They were counted when they first came.
@@ -88,10 +90,11 @@ class Intake:
             "inserted": self.rate.inserted,
             "sampled": self.rate.sampled,
             "delivered": {str(writer): time for writer, time in self._stream.delivered().items()},
+            "taken": self._stream.taken,
         }
 
     def restore(self, counts: dict[str, Any]) -> None:
         """Continues from what `save` returned; `collect` then brings back the store."""
         self.rate.inserted, self.rate.sampled = counts["inserted"], counts["sampled"]
         delivered = {int(writer): time for writer, time in counts["delivered"].items()}
-        self._stream = ChunkStream(self._client, self._structure, delivered)
+        self._stream = ChunkStream(self._client, self._structure, delivered, taken=counts["taken"])

@@ -17,16 +17,24 @@ class ChunkStream:
 
     The chunks of one writer reach the server in order, so the newest time of each writer says what was delivered. Its
     size is one number for each actor's life.
+
+    Attributes:
+      taken: chunks that had left the stream when it was last looked at, by the server's own count, which is in its
+        checkpoints.
     """
 
-    def __init__(self, client: reverb.Client, structure: Chunk, delivered: dict[int, int] | None = None):
+    def __init__(
+        self, client: reverb.Client, structure: Chunk, delivered: dict[int, int] | None = None, *, taken: int = 0
+    ):
         """Initialises a stream.
 
         Args:
           client: of the replay server.
           structure: any chunk of the run, for its pytree structure.
           delivered: `delivered()` of the stream that this one continues.
+          taken: `taken` of that stream.
         """
+        self.taken = taken
         self._client = client
         self._structure = jax.tree.structure(structure)
         self._delivered = dict(delivered or {})
@@ -36,6 +44,15 @@ class ChunkStream:
     def delivered(self) -> dict[int, int]:
         """The newest chunk's time for each writer, in nanoseconds."""
         return dict(self._delivered)
+
+    def count_lost(self) -> int:
+        """Counts the chunks that an earlier reader took from the stream after `taken` was saved; a second call gives 0.
+
+        Nothing is read, so that no priority changes. It is exact while the server lives and after it went back to the
+        checkpoint before `taken` was saved; a server that went back further since is off by what it lost at most.
+        """
+        before, self.taken = self.taken, _taken(self._info(tables.STREAM))
+        return max(0, self.taken - before)
 
     def collect(self) -> list[Chunk]:
         """Reads the whole durable table, in the order in which it was written.
@@ -47,7 +64,7 @@ class ChunkStream:
           The chunks that had been delivered before; `poll` delivers the others first.
         """
         chunks: dict[int, Chunk] = {}  # by Reverb's key
-        while len(chunks) < (size := self._size(tables.REPLAY)):
+        while len(chunks) < (size := self._info(tables.REPLAY).current_size):
             samples = self._client.sample(tables.REPLAY, num_samples=min(_COLLECT_BATCH, size), emit_timesteps=False)
             new = {s.info.key: self._chunk(s) for s in samples if s.info.key not in chunks}
             chunks |= new
@@ -70,10 +87,13 @@ class ChunkStream:
                 self._mark_delivered(chunk)
             return chunks
         try:
-            size = self._size(tables.STREAM) if max_chunks is None else min(max_chunks, self._size(tables.STREAM))
+            info = self._info(tables.STREAM)
+            self.taken = _taken(info)
+            size = info.current_size if max_chunks is None else min(max_chunks, info.current_size)
             if not size:
                 return []
             samples = list(self._client.sample(tables.STREAM, num_samples=size, emit_timesteps=False))
+            self.taken += len(samples)
         except (RuntimeError, ConnectionError, reverb.errors.ReverbError) as error:
             if self._connected:
                 logging.warning("The replay server is away (%s); waiting for it.", str(error).splitlines()[0])
@@ -87,8 +107,8 @@ class ChunkStream:
             self._mark_delivered(chunk)
         return chunks
 
-    def _size(self, table: str) -> int:
-        return self._client.server_info(timeout=_RPC_TIMEOUT_S)[table].current_size
+    def _info(self, table: str) -> reverb.reverb_types.TableInfo:
+        return self._client.server_info(timeout=_RPC_TIMEOUT_S)[table]
 
     def _chunk(self, sample: reverb.ReplaySample) -> Chunk:
         return jax.tree.unflatten(self._structure, [column[0] for column in sample.data])
@@ -98,3 +118,8 @@ class ChunkStream:
 
     def _mark_delivered(self, chunk: Chunk) -> None:
         self._delivered[int(chunk.writer)] = int(chunk.time_ns)
+
+
+def _taken(info: reverb.reverb_types.TableInfo) -> int:
+    """Items that were ever sampled."""
+    return info.rate_limiter_info.sample_stats.completed

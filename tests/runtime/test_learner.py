@@ -152,7 +152,7 @@ def test_what_is_saved_stays_as_it_was(replay):
 def test_a_learner_whose_store_was_lost_waits_for_data(replay):
     """The checkpoint says that updates are owed, and the replay server, begun anew, has nothing to learn from."""
     learner = toys.learner(replay)
-    counts = {"learner_steps": 5, "intake": {"inserted": 200, "sampled": 40, "delivered": {}}}
+    counts = {"learner_steps": 5, "intake": {"inserted": 200, "sampled": 40, "delivered": {}, "taken": 0}}
     learner.restore(LearnerState(learner.save().training, counts))
     before = learner.save()
     learner.intake.collect()
