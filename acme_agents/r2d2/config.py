@@ -98,6 +98,8 @@ class Config:
             self, ("discount", "max_priority_share", "epsilon_max", "epsilon_min", "evaluation_epsilon")
         )
         configs.check_replay(self)
+        if self.initial_state not in ("stored", "zero"):
+            raise ValueError(f"initial_state must be stored or zero, not {self.initial_state!r}.")
         if self.epsilon_min > self.epsilon_max:
             raise ValueError(f"epsilon_min, {self.epsilon_min!r}, must not be above epsilon_max, {self.epsilon_max!r}.")
         if self.sequence_period > self.trace_length:

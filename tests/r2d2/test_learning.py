@@ -294,6 +294,7 @@ def test_replay_is_as_configured():
         ({"max_priority_share": 1.5}, r"max_priority_share must lie in \[0, 1\], not 1.5"),
         ({"discount": -0.1}, r"discount must lie in \[0, 1\]"),
         ({"max_abs_reward": -1.0}, "max_abs_reward must be at least 0, not -1.0"),
+        ({"initial_state": "Stored"}, "initial_state must be stored or zero, not 'Stored'"),
         ({"burn_in_length": -1}, "burn_in_length must be at least 0, not -1"),
         ({"min_replay_size": 10, "max_replay_size": 9}, "training would never begin"),
     ],
