@@ -51,7 +51,7 @@ def run(
     loopback.only_this_machine()
     client = reverb.Client(f"localhost:{server.port}")
     try:
-        learner_run = LearnerRun(experiment, run_dir, client, wandb=wandb)
+        learner_run = LearnerRun(experiment, run_dir, client, wandb=wandb, stop=stop)
         if experiment.is_offline:
             _Turns(experiment, learner_run, stop, on_status).run()
         else:

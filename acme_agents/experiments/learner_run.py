@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import math
 import pathlib
+import threading
 import time
 
 import reverb
@@ -41,6 +42,7 @@ class LearnerRun:
         *,
         wandb: bool = False,
         bytes_per_second: float = math.inf,
+        stop: threading.Event | None = None,
     ):
         """Makes the learner, and continues from the newest checkpoint if there is one.
 
@@ -50,6 +52,7 @@ class LearnerRun:
           client: of the replay server, whose durable table's chunks are collected; None where there is none.
           wandb: whether to log to W&B.
           bytes_per_second: of parameters, to hand to all actors together; what is handed out then depends on time.
+          stop: set to make calls return that wait for a replay server that has died.
 
         Raises:
           DatasetError: the experiment's dataset cannot be learned from.
@@ -60,7 +63,7 @@ class LearnerRun:
         self._lease = Lease(run_dir)
         self._lease_checked_at = time.monotonic()
         self._recorder = Recorder(experiment, run_dir) if experiment.record is not None else None
-        self.learner = _make_learner(experiment, client, self._recorder)
+        self.learner = _make_learner(experiment, client, self._recorder, stop)
         self._publisher = variables.Publisher(max(1, experiment.budget().num_actors), bytes_per_second)
         self._logger = RunLogger(run_dir, wandb=wandb, config=dataclasses.asdict(experiment))
         capacity = self.learner.replay_capacity
@@ -179,7 +182,9 @@ class LearnerRun:
         self.coordinator.learner_report(learner.steps, learner.replay_size, learner.samples_per_insert)
 
 
-def _make_learner(experiment: Experiment, client: reverb.Client | None, recorder: Recorder | None) -> Learner:
+def _make_learner(
+    experiment: Experiment, client: reverb.Client | None, recorder: Recorder | None, stop: threading.Event | None
+) -> Learner:
     """The untrained learner, with all that it draws from: actors unless nobody acts, a dataset if one is given.
 
     A recorder is told of what comes in from the actors.
@@ -194,8 +199,8 @@ def _make_learner(experiment: Experiment, client: reverb.Client | None, recorder
             intake.on_new = recorder.add
     updates: Updates
     if isinstance(replay.experience, Sequences):
-        demonstrations = Demonstrations(client, steps, replay, trajectories) if trajectories else None
-        updates = SampledUpdates(core, replay, steps, seed, client, intake=intake, dataset=demonstrations)
+        sent = Demonstrations(client, steps, replay, trajectories, stop=stop) if trajectories else None
+        updates = SampledUpdates(core, replay, steps, seed, client, intake=intake, dataset=sent)
     else:
         held = store.from_trajectories(steps, trajectories) if trajectories else None
         updates = GatheredUpdates(core, replay, seed, intake=intake, dataset=held)

@@ -35,7 +35,9 @@ class LearnerWorker:
         self._stop = launchpad.stop_event()
         while client is not None and not answers(client) and not self._stop.is_set():
             self._stop.wait(_IDLE_SECONDS)
-        self._run = LearnerRun(experiment, run_dir, client, wandb=wandb, bytes_per_second=variables.BYTES_PER_SECOND)
+        self._run = LearnerRun(
+            experiment, run_dir, client, wandb=wandb, bytes_per_second=variables.BYTES_PER_SECOND, stop=self._stop
+        )
         coordinator = self._run.coordinator
         self.actor_sync = coordinator.actor_sync
         self.evaluator_sync = coordinator.evaluator_sync

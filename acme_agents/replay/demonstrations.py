@@ -1,6 +1,7 @@
 """A dataset's episodes as sequences in the replay server, to be drawn by priorities of their own."""
 
 import logging
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,7 +20,15 @@ _RPC_TIMEOUT_S = 1
 class Demonstrations:
     """Sees to it that the replay server holds a dataset: one that was killed before its first checkpoint does not."""
 
-    def __init__(self, client: reverb.Client, steps: Step, replay: ReplaySpec, trajectories: Sequence[Trajectory]):
+    def __init__(
+        self,
+        client: reverb.Client,
+        steps: Step,
+        replay: ReplaySpec,
+        trajectories: Sequence[Trajectory],
+        *,
+        stop: threading.Event | None = None,
+    ):
         """Initialises with nothing sent.
 
         Args:
@@ -27,19 +36,24 @@ class Demonstrations:
           steps: `chunks.step_spec` of the agent and the environment; extras, which a dataset does not have, are zero.
           replay: the agent's.
           trajectories: at least one, as the spec says.
+          stop: set to make a blocked `ensure` return.
         """
         self._client, self._steps, self._replay = client, steps, replay
         self._trajectories = trajectories
+        self._stop = stop or threading.Event()
         layout = chunks.layout(replay.experience)
         self.size = sum(_num_chunks(len(trajectory.discount), layout) for trajectory in trajectories)
 
     def ensure(self) -> bool:
-        """Sends the dataset unless the server has it, whole; returns whether it has it now, False while it is away."""
-        while (held := self._held()) not in (None, self.size):
+        """Sends the dataset unless the server has it, whole; returns whether it has it now, False while it is away.
+
+        A server that goes while it is sent is waited for, until `stop` is set.
+        """
+        while (held := self._held()) not in (None, self.size) and not self._stop.is_set():
             if held:  # The server was killed while it was sent.
                 self._client.reset(tables.DATASET)
             self._send()
-        return held is not None
+        return held == self.size
 
     def _held(self) -> int | None:
         """Sequences that the server holds; None while it is away."""
@@ -49,7 +63,7 @@ class Demonstrations:
             return None
 
     def _send(self) -> None:
-        writer = ChunkWriter(self._client, self._steps, self._replay, into=(tables.DATASET,))
+        writer = ChunkWriter(self._client, self._steps, self._replay, into=(tables.DATASET,), stop=self._stop)
         extras = chunks.zeros(self._steps).extras
         for trajectory in self._trajectories:
             for action, timestep in _timesteps(trajectory):
@@ -59,7 +73,8 @@ class Demonstrations:
                     writer.observe(action, timestep, extras)
         writer.flush()
         writer.close()
-        logging.info("Sent %s sequences of the dataset to the replay server.", f"{self.size:,}")
+        if not self._stop.is_set():
+            logging.info("Sent %s sequences of the dataset to the replay server.", f"{self.size:,}")
 
 
 def _num_chunks(length: int, layout: chunks.Layout) -> int:

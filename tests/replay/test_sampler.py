@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+import threading
 import time
 
 import jax
@@ -185,19 +186,46 @@ def test_demonstrations_are_sent_once_and_again_where_the_server_has_not_all_of_
         assert replay.size(tables.DATASET) == demonstrations.size
 
 
+def _start(port, directory, repository):
+    """A replay server in a process of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.replay.serve", str(port), str(directory), "sequences"],
+        cwd=repository, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_while_demonstrations_are_sent_does_not_keep_a_learner_that_is_to_stop(
+    tmp_path, repository, monkeypatch
+):
+    port = reverb.Server(tables=[reverb.Table.queue("free", 1)]).port
+    process = _start(port, tmp_path, repository)
+    replay, stop = toys.Replay(port, toys.SEQUENCES), threading.Event()
+    demonstrations = Demonstrations(replay.client, replay.steps, replay.replay, _trajectories(*[10] * 20), stop=stop)
+    found = demonstrations._held()
+
+    def held_and_then_dies():
+        process.kill()
+        process.wait()
+        return found
+
+    monkeypatch.setattr(demonstrations, "_held", held_and_then_dies)
+    answers = []
+    learner = threading.Thread(target=lambda: answers.append(demonstrations.ensure()), daemon=True)
+    learner.start()
+    learner.join(3)
+    assert (found, learner.is_alive()) == (0, True)
+    stop.set()
+    learner.join(10)
+    assert (answers, learner.is_alive()) == ([False], False)
+
+
 @pytest.mark.slow
 def test_a_killed_server_gives_nothing_and_then_again_batches(tmp_path, repository):
     port = reverb.Server(tables=[reverb.Table.queue("free", 1)]).port  # The server goes, and its port is free.
-
-    def start():
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.replay.serve", str(port), str(tmp_path), "sequences"],
-            cwd=repository, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert process.stdout.readline() == "ready\n"
-        return process
-
-    process = start()
+    process = _start(port, tmp_path, repository)
     replay = toys.Replay(port, toys.SEQUENCES)
     _write(replay, range(NUM_EPISODES))
     demonstrations = Demonstrations(replay.client, replay.steps, replay.replay, _trajectories(4))
@@ -213,7 +241,7 @@ def test_a_killed_server_gives_nothing_and_then_again_batches(tmp_path, reposito
         while sampler.next(1.0) is not None:  # what was on its way
             pass
         assert not demonstrations.ensure()
-        process = start()
+        process = _start(port, tmp_path, repository)
         deadline = time.monotonic() + 60
         while (drawn := sampler.next(1.0)) is None:
             assert time.monotonic() < deadline
