@@ -106,7 +106,7 @@ def _contestants(
         trajectories = _random_trajectories(spec, num_transitions)
         _write_d4rl(path, trajectories)
         held = store.from_trajectories(chunks.step_spec(agent, spec), trajectories)
-        batch = store.sample_uniform(held, jax.random.PRNGKey(0), replay.batch_size, replay.experience)
+        batch, _ = store.sample({DATASET: held}, {}, jax.random.PRNGKey(0), replay)
         plain = learner.measure_updates(core, learner.make_bare_update(core), batch, seconds)
         stack.enter_context(mock.patch.object(torsos, "layer_norm_mlp", _relu_mlp))  # What is compiled from here on.
         run = LearnerRun(experiment, directory, None)

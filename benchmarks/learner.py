@@ -86,7 +86,7 @@ def _contestants(critic: str, replay_size: int, seconds: float) -> Iterator[dict
     )
     agent, spec = experiment.make_agent(), environments.spec(experiment.make_environment("actor"))
     held = filled_store(agent, spec, replay_size)
-    batch = store.sample_uniform(held.state, jax.random.PRNGKey(0), config.batch_size, agent.replay(spec).experience)
+    batch, _ = store.sample({REPLAY: held.state}, {}, jax.random.PRNGKey(0), agent.replay(spec))
     contestants = {
         "bare": measure_updates(agent.learner(spec), make_bare_update(agent.learner(spec)), batch, seconds),
         "gather": measure_gathering(agent.learner(spec), agent.replay(spec), {REPLAY: held.state}, seconds),

@@ -16,6 +16,7 @@ through Reverb; Acme's replay pays this again for every time that a transition i
 """
 
 import contextlib
+import dataclasses
 import statistics
 import time
 from collections.abc import Callable
@@ -32,6 +33,7 @@ import reverb
 from learner import filled_store
 
 import environments
+from acme_agents.core.interfaces import REPLAY
 from acme_agents.experiments import Experiment, program
 from acme_agents.replay import chunks, store, writer
 from acme_agents.replay.stream import ChunkStream
@@ -236,8 +238,8 @@ def _batch_times(repeats: int) -> tuple[float, float]:
     num_transitions, num_batches = 10_000, 100
     agent, spec = _EXPERIMENT.make_agent(), environments.spec(_EXPERIMENT.make_environment("actor"))
     held = filled_store(agent, spec, num_transitions)
-    experience = agent.replay(spec).experience
-    sample = jax.jit(lambda state, key: store.sample_uniform(state, key, _BATCH, experience))
+    replay = dataclasses.replace(agent.replay(spec), batch_size=_BATCH)
+    sample = jax.jit(lambda state, key: store.sample({REPLAY: state}, {}, key, replay)[0])
     with contextlib.ExitStack() as stack:
         address, _ = stack.enter_context(common.reverb_server(_uniform_table, _EXPERIMENT))
         child = stack.enter_context(common.Child(_write_acme, address))

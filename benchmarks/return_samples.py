@@ -31,6 +31,7 @@ from learner import filled_store, make_bare_update, measure_updates
 
 import environments
 from acme_agents.core import distributions, values
+from acme_agents.core.interfaces import REPLAY
 from acme_agents.core.types import ArraySpec, EnvironmentSpec, Transition
 from acme_agents.core.values import Mixture
 from acme_agents.experiments import Experiment
@@ -98,7 +99,7 @@ def _errors(num_updates: int, num_minibatches: int) -> tuple[dict[tuple[str, int
     def draw(key: Any) -> tuple[Transition, Mixture]:
         """A minibatch, and the target's mixtures at its bootstrap states."""
         batch_key, action_key = jax.random.split(key)
-        batch = store.sample_uniform(held.state, batch_key, config.batch_size, replay.experience)
+        batch, _ = store.sample({REPLAY: held.state}, {}, batch_key, replay)
         policy = nets.policy(state.target_policy, batch.next_observation)
         actions = distributions.sample(action_key, policy, config.num_actions)
         return batch, jax.vmap(nets.critic, (None, None, 0))(state.target_critic, batch.next_observation, actions)
@@ -171,7 +172,7 @@ def _times(repeats: int) -> dict[tuple[str, int], float]:
     agent = Experiment("mpo", "control:cheetah:run", config=config).make_agent()
     replay = agent.replay(_HALF_CHEETAH)
     held = filled_store(agent, _HALF_CHEETAH, 5_000)
-    batch = store.sample_uniform(held.state, jax.random.PRNGKey(0), config.batch_size, replay.experience)
+    batch, _ = store.sample({REPLAY: held.state}, {}, jax.random.PRNGKey(0), replay)
     contestants = {}
     for kind, num_samples in _ESTIMATORS:
         variant = mpo_config.Config(num_return_samples=num_samples)

@@ -16,7 +16,7 @@ _LEAST = dict.fromkeys(
     "huber": 1e-6,
     **dict.fromkeys(
         (
-            *("max_abs_reward", "priority_exponent", "min_priority", "importance_exponent"),
+            *("max_abs_reward", "priority_exponent", "importance_exponent"),
             *("learning_rate", "adam_epsilon", "max_gradient_norm"),
         ),
         0,
@@ -52,8 +52,6 @@ class Config:
 
     priority_exponent: float = 0.6
     """A transition is drawn in proportion to its priority to this power [A]; 0 draws uniformly."""
-    min_priority: float = 1e-6
-    """Added to every error, so that no transition is lost (Schaul et al. 2016; the value is OpenAI Baselines')."""
     importance_exponent: float = 0.2
     """Of the importance weights that correct for the priorities; 0 leaves them out [A]."""
 

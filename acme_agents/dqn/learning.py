@@ -52,7 +52,7 @@ def make_learner(config: Config, networks: Networks) -> LearnerCore:
             "td_error": jnp.mean(jnp.abs(errors)),
             "importance_weight": jnp.mean(weights),
         }
-        return total, (jnp.abs(errors) + config.min_priority, metrics)
+        return total, (jnp.abs(errors), metrics)
 
     def update(state: TrainingState, batch: Transition) -> tuple[TrainingState, UpdateOutput]:
         gradient, (new_priorities, metrics) = jax.grad(loss, has_aux=True)(state.online, state.target, batch)

@@ -70,7 +70,7 @@ class Config:
     epsilon_max: float = 0.1
     """Its first rung: the chance of a random action of the actor that explores most [A]."""
     epsilon_min: float = 0.001
-    """Its last rung [A]."""
+    """Its last rung [A]; a ladder of one rung has `epsilon_max` alone."""
     evaluation_epsilon: float = 0.0
     """Chance of a random action in evaluations [A]."""
 

@@ -28,7 +28,7 @@ class Config(r2d2_config.Config):
     epsilon_max: float = 0.01
     """Its first rung: the chance of a random action [R]."""
     epsilon_min: float = 0.01
-    """Its last rung [R]."""
+    """Its last rung, where there are several [R]."""
 
     target_update_period: int = 100
     """Updates between copies of the online network to the target network [R]."""

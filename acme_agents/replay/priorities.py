@@ -13,7 +13,7 @@ import numpy as np
 from acme_agents.core.types import Array, Key
 
 _FAN_OUT = 128
-_LEAST = 1e-6  # of a priority, so that nothing held is out of reach
+_LEAST = 1e-6  # of a priority, so that nothing held is out of reach; Schaul et al. add as much, OpenAI Baselines' value
 
 
 class Priorities(NamedTuple):

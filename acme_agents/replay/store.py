@@ -63,11 +63,6 @@ class Store:
         """Transitions held."""
         return self._size
 
-    @property
-    def capacity(self) -> int:
-        """Transitions that it can hold."""
-        return self._num_starts
-
     def insert(self, new: Sequence[Chunk]) -> int:
         """Adds chunks, oldest first; returns how many transitions they hold."""
         for i in range(0, len(new), _INSERT_BATCH):
@@ -216,18 +211,6 @@ def _sample_one(
         places, probability = priorities_lib.sample(priorities, key, batch_size)
     draw = Draw(probability, jnp.full(batch_size, source, jnp.int32))
     return _gather(state, places, experience)._replace(draw=draw), places
-
-
-def sample_uniform(state: StoreState, key: Key, batch_size: int, experience: NStep) -> Transition:
-    """A batch of transitions, uniformly and with replacement from all that are held. Pure; call it under jit.
-
-    Args:
-      state: the store's, holding at least one transition.
-      key: random key.
-      batch_size: B.
-      experience: n and gamma of the n-step return.
-    """
-    return _sample_one(state, None, 0, key, batch_size, experience)[0]
 
 
 def _gather(state: StoreState, places: Array, experience: NStep) -> Transition:

@@ -82,7 +82,7 @@ def _by_hand(config, state, batch):
     [
         {},
         {"double": False, "dueling": False, "priority_exponent": 0.0},
-        {"huber": None, "max_abs_reward": 0.7, "importance_exponent": 0.0, "min_priority": 0.125},
+        {"huber": None, "max_abs_reward": 0.7, "importance_exponent": 0.0},
     ],
     ids=lambda change: ",".join(change) or "default",
 )
@@ -94,7 +94,7 @@ def test_loss_and_priorities_are_those_of_every_transition_by_itself(change):
     weights = WEIGHTS if config.importance_exponent else np.ones(B)
     np.testing.assert_allclose(output.metrics["loss"], np.mean(weights * losses), rtol=1e-5)
     if config.priority_exponent:
-        np.testing.assert_allclose(output.priorities, errors + config.min_priority, rtol=1e-4)
+        np.testing.assert_allclose(output.priorities, errors, rtol=1e-4)
     else:
         assert output.priorities is None
     if not change:  # a batch that was not drawn has no weights

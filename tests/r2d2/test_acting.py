@@ -32,7 +32,7 @@ def test_actors_share_the_ladder_out():
     assert [_rungs(i, 7) for i in range(7)] == [[0], [1], [2], [3], [4], [5], [6]]
     assert [_rungs(i, 9) for i in range(9)] == [[0], [1], [2], [3], [4], [5], [6], [0], [1]]  # as many again
     np.testing.assert_allclose(acting.epsilons_of(r2d2.Config(), Seat())[[0, 255]], [0.1, 0.001])
-    one = r2d2.Config(num_epsilons=1, epsilon_max=0.01, epsilon_min=0.01)
+    one = r2d2.Config(num_epsilons=1, epsilon_max=0.01, epsilon_min=0.002)
     np.testing.assert_allclose(acting.epsilons_of(one, Seat(3, 8)), [0.01])
 
 

@@ -1,18 +1,23 @@
 """The store's transitions against a plain reading of the episodes; what it holds, and where."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
 import pytest
 from scipy import stats
 
-from acme_agents.core.interfaces import NStep
+from acme_agents.core.interfaces import REPLAY, NStep
 from acme_agents.core.types import ArraySpec, Trajectory
 from acme_agents.replay import store
 from tests.replay import toys
 
-_jitted = jax.jit(store.sample_uniform, static_argnums=(2, 3))
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _jitted(state, key, size, experience):
+    replay = dataclasses.replace(toys.REPLAY, batch_size=size, experience=experience)
+    return store.sample({REPLAY: state}, {}, key, replay)[0]
 
 
 def _sample(held, size, experience, seed=0):
@@ -253,7 +258,7 @@ def test_new_transitions_are_drawn_like_the_best_so_far_and_evicted_ones_never(r
 
 def _live(held):
     size, oldest = int(held.state.size), int(held.state.oldest)
-    places = (oldest + np.arange(size)) % held.capacity
+    places = (oldest + np.arange(size)) % len(held.state.starts)
     return np.asarray(held.state.starts)[places]
 
 
