@@ -1,16 +1,19 @@
 """Recurrent agents, for real: sequences from many actors and from demonstrations, on both launchers, and killed."""
 
+import dataclasses
 import os
 import pathlib
 import signal
 
+import jax
 import numpy as np
 import pytest
 
 import environments
 from acme_agents import datasets, r2d2, r2d3
-from acme_agents.core.types import Trajectory
+from acme_agents.core.types import Sequence, Trajectory
 from acme_agents.experiments import Experiment
+from acme_agents.r2d2 import learning, networks
 from acme_agents.runtime import checkpoint, loggers
 from launch import collect, run
 from tests.launch.running import nodes, rows, started, wait
@@ -137,3 +140,33 @@ def test_survives_kill_9(tmp_path: pathlib.Path, demonstrations: str, victim: st
     assert np.all(np.diff(rows(run_dir, "actor", "actor_steps")) >= 0)
     assert np.all(np.diff(rows(run_dir, "learner", "learner_steps")) > 0)
     assert f"{victim} died (exit code -9)" in (tmp_path / "run.out").read_text()
+
+
+def test_partial_views_of_minigrid(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def inputs_of(batch: Sequence, num_actions: int) -> networks.Inputs:
+        inputs = networks.inputs_of(batch, num_actions)
+        seen.append(jax.tree.map(lambda x: x.shape, inputs))
+        return inputs
+
+    monkeypatch.setattr(learning, "inputs_of", inputs_of)
+    config = dataclasses.replace(
+        _R2D2, trace_length=16, sequence_period=8, min_replay_size=30, max_replay_size=1000, samples_per_insert=4.0
+    )
+    experiment = Experiment("r2d2", "gym:MiniGrid-DoorKey-5x5-v0", config=config, max_steps=600, eval_episodes=1)
+    result = run(experiment, run_dir=tmp_path / "run")
+    assert result.finished and result.evaluation_return is not None
+    # Batches of 16 sequences of 19 rows; seven actions, the one before one-hot.
+    image, direction = (16, 19, 7, 7, 20), (16, 19, 4)
+    assert seen and all(
+        inputs == networks.Inputs({"image": image, "direction": direction}, (16, 19, 7), (16, 19)) for inputs in seen
+    )
+    agent, spec = experiment.make_agent(), experiment.environment_spec()
+    template = jax.eval_shape(agent.learner(spec).init, jax.random.PRNGKey(0))
+    _, meta = checkpoint.load(tmp_path / "run" / "checkpoints", template)
+    updates, intake = meta["learner"]["learner_steps"], meta["learner"]["intake"]
+    # A sequence each 8 steps, but for the 10 steps more of an episode's first: 600 steps are three episodes or more.
+    assert 60 <= intake["inserted"] <= 600
+    assert updates == (intake["inserted"] - 30) * 4 // 16 >= 10
+    assert intake["sampled"] == 16 * updates
