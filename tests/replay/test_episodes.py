@@ -61,3 +61,17 @@ def test_what_did_not_end_is_cut_short_where_it_is(replay):
     (trajectory,) = assembler.unfinished()
     _assert_is(trajectory, episode, length=2 * PERIOD)
     assert trajectory.discount[-1] > 0
+
+
+@pytest.mark.parametrize("length", [1, 5, 6, 7, 40])
+def test_overlapping_sequences_give_every_step_once(length):
+    """Of six rows, one begun every three steps: most steps are in two of them."""
+    episodes = [toys.episode(number, length, final_discount=number % 2) for number in range(2)]
+    assembler = EpisodeAssembler()
+    with toys.serve(toys.SEQUENCES) as replay:
+        chunks = replay.cut(episodes)
+    if length == 40:
+        assert sum(int(chunk.num_steps) - 1 for chunk in chunks) > 1.5 * 2 * length
+    for trajectory, episode in zip(filter(None, map(assembler.add, chunks)), episodes, strict=True):
+        _assert_is(trajectory, episode)
+    assert list(assembler.unfinished()) == []
