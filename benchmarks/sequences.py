@@ -1,19 +1,22 @@
 """Sequences: how near does the prioritised path come to Reverb's own limit of sampling? (specs 4)
 
-A Reverb server in another process holds sequences that uniformly random actions made. Three readers take turns to draw
+A Reverb server in another process holds sequences that uniformly random actions made. Four readers take turns to draw
 batches of 32 from the same table, by priority:
 
   ours     replay.SequenceSampler as the learner uses it: each batch is drawn ahead, stacked, and its new priorities are
+           written back
+  limit    Reverb's sampler, the one that `ours` draws with: what a batch holds is drawn, not stacked, and nothing is
            written back
   dataset  reverb.TrajectoryDataset in batches of the same size, as NumPy arrays; nothing is written back
   client   reverb.Client.sample, one call for each batch, not stacked; nothing is written back
 
     python benchmarks/sequences.py --output benchmarks/results/sequences.md
 
-Reading it: `dataset` is what Reverb's authors advise for training, and does its work in C++ threads; `ours / dataset`
-is what is left of that after stacking in Python and writing priorities back. Ratios are medians over rounds of the
-ratio within a round. On two cores the server shares them with the reader. An update of R2D2 takes 32 sequences: what a
-learner needs is 32 times its updates per second.
+Reading it: `ours / limit` is what is left of Reverb's own rate after stacking in Python and writing priorities back;
+`ours` does this in a thread of its own, while Reverb's threads draw on. `dataset` is what Reverb's authors advise for
+training, and does all of its work in C++ threads. Ratios are medians over rounds of the ratio within a round. On two
+cores the server shares them with the reader. An update of R2D2 takes 32 sequences: what a learner needs is 32 times its
+updates per second.
 """
 
 import contextlib
@@ -32,6 +35,7 @@ from acme_agents.experiments import Experiment, program
 from acme_agents.replay import chunks, tables, writer
 from acme_agents.replay.sampler import SequenceSampler
 
+_READERS = ("ours", "limit", "dataset", "client")
 _BATCH = 32
 _TIMEOUT = 60.0  # seconds for a batch
 _WARM_UP = 8  # batches: more than any reader draws ahead
@@ -49,7 +53,7 @@ def main() -> None:
     options = parser.parse_args()
     report = common.Report(
         "Prioritised path, sequences per second",
-        ["sequences", "KiB each", "ours", "dataset", "client", "ours / dataset", "ours / client"],
+        ["sequences", "KiB each", *_READERS, *(f"ours / {name}" for name in _READERS[1:])],
     )
     for label, (environment, num_rows, num_sequences, num_batches) in _CASES.items():
         experiment = Experiment(
@@ -68,9 +72,8 @@ def main() -> None:
         report.row(
             label,
             nbytes / 2**10,
-            *(statistics.median(rates[name]) for name in ("ours", "dataset", "client")),
-            common.median_ratio(rates["ours"], rates["dataset"]),
-            common.median_ratio(rates["ours"], rates["client"]),
+            *(statistics.median(rates[name]) for name in _READERS),
+            *(common.median_ratio(rates["ours"], rates[name]) for name in _READERS[1:]),
         )
     report.note(
         f"Medians of {options.repeats} interleaved rounds; sizes are of the arrays, before Reverb's compression."
@@ -98,8 +101,10 @@ def _contestants(
                 raise TimeoutError(f"No batch came in {_TIMEOUT} seconds.")
             sampler.prioritise(drawn, rng.random(_BATCH, np.float32) + 0.5)
 
+        limit = client._client.NewSampler(tables.REPLAY, 2**60, _BATCH)
         readers = {
             "ours": ours,
+            "limit": lambda: [limit.GetNextTrajectory() for _ in range(_BATCH)],
             "dataset": functools.partial(next, _dataset(address, columns)),
             "client": lambda: list(client.sample(tables.REPLAY, _BATCH, emit_timesteps=False)),
         }
@@ -119,6 +124,7 @@ def _contestants(
             )
         finally:
             sampler.close()
+            limit.Close()
 
 
 def _fill(experiment: Experiment, chunk_writer: writer.ChunkWriter, num_sequences: int) -> None:
