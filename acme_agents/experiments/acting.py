@@ -51,7 +51,11 @@ def _exploring(agent: Agent, spec: EnvironmentSpec, seat: Seat) -> ActorCore:
 
 
 class Evaluator:
-    """Runs the episodes of an evaluation; the same number and parameters give the same episodes."""
+    """Runs the episodes of an evaluation.
+
+    The same number and parameters give the same episodes, unless the evaluated policy acts by chance: its random keys
+    go on from one evaluation to the next, and a new evaluator's begin anew.
+    """
 
     def __init__(self, experiment: Experiment, *, render: bool = False):
         """Makes the actor; `render` says whether frames will be asked for."""

@@ -1,4 +1,4 @@
-"""Actor, replay server and learner in this process, taking turns: the same agent code, the same numbers each time."""
+"""Actor, replay server and learner in this process, taking turns: the same agent code, and nothing depends on time."""
 
 import dataclasses
 import functools
@@ -34,7 +34,8 @@ def run(
     """Runs an experiment to its end, or until `stop` is set; leaves a checkpoint in both cases.
 
     The actor acts until it has written a chunk; the learner then does every update that the chunk allows, and the actor
-    goes on with the new parameters. Nothing depends on time, so equal seeds give equal metrics.
+    goes on with the new parameters. Nothing depends on time, so equal seeds give equal metrics,
+    except where the replay server draws, as sequences: its chance takes no seed.
 
     Args:
       experiment: what to run; its number of actors is taken as one.

@@ -39,7 +39,7 @@ def max_items(experience: NStep | Sequences) -> int:
 class Chunk(NamedTuple):
     """Consecutive steps of one episode, and who wrote them."""
 
-    steps: Step  # [T, ...], T = PERIOD + n; rows from `num_steps` on are padding
+    steps: Step  # [T, ...], T = `Layout.num_rows`; rows from `num_steps` on are padding
     num_steps: Any  # [] int32, rows in use
     num_starts: Any  # [] int32, so many rows come before the episode's next chunk, or before its final observation
     episode_step: Any  # [] int32, steps of the episode before the first row

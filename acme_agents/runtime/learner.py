@@ -62,7 +62,7 @@ class Learner(acme.core.Learner):
     """Does the updates that its sources allow: offline ones as they are asked for, online ones as experience comes in.
 
     What an update draws from a learner's own stores is decided by the seed and the update's number, so an interrupted
-    learner goes on exactly as it would have.
+    learner goes on exactly as it would have; but not one that draws by priority, whose priorities begin anew.
     """
 
     def __init__(self, core: LearnerCore, seed: int, updates: Updates, *, offline_updates: float = 0):
