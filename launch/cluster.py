@@ -416,6 +416,7 @@ def _connect(options: Options, otherwise: str) -> None:
                 # Else hosts that share a process table are taken for one.
                 _node_ip_address=None if own == host and own.startswith("127.") else own,
             )
+        _hush()
     except (ConnectionError, RuntimeError) as error:
         raise ValueError(
             f"The Ray cluster at {options.address} cannot be joined "
@@ -464,6 +465,13 @@ def _kept_signal_handlers() -> Iterator[None]:
         if threading.current_thread() is threading.main_thread():
             for signum, handler in before.items():
                 signal.signal(signum, handler)
+
+
+def _hush() -> None:
+    """Ends the thread in which Ray prints stack traces of its own across the display, as of a cluster that stops."""
+    worker = ray._private.worker.global_worker
+    worker.threads_stopped.set()
+    worker.gcs_error_subscriber.close()
 
 
 def dry_run(experiment: Experiment, options: Options) -> str:
