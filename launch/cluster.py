@@ -19,14 +19,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from acme_agents.experiments import Experiment
+from acme_agents.runtime import checkpoint
 from acme_agents.runtime.display import Display
 from launch import links, placement, processes
 from launch import node as node_lib
 from launch.node import LEARNER, REPLAY, SERVERS, Launcher, Node, Options, Record
-from launch.supervisor import LOST
+from launch.supervisor import LOST, PlaceLost
 
 try:
     import ray
@@ -41,6 +43,11 @@ _TOKEN = "token"  # within a run directory: what lets the run's processes reach 
 _CONNECT_SECONDS = 5.0  # that the head of the cluster has to answer
 _KILL_SECONDS = 5.0  # that the keepers have to kill their workers at the end
 _UNCLAIMED_SECONDS = 60.0  # that a finished run keeps its places when no launcher takes note of its end
+_HEAD_SECONDS = 2.0  # between looks at the head, and that each may take
+_REFUSED_SECONDS = 5.0  # that the head refuses connections before Ray is taken to have stopped
+_SILENT_SECONDS = 45.0  # that it does not answer at all; after 60 s Ray would end this process with a word of its own
+_LAST_WORDS_SECONDS = 12.0  # that the learner has for its last checkpoint when Ray has stopped
+_START = "start one with `ray start --head`"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -51,18 +58,14 @@ class Cluster:
     stop_seconds = 30.0
 
     def __init__(self, nodes: list[Node], run_dir: pathlib.Path, options: Options, group: str):
-        """Connects to the cluster.
+        """Initialises; this process is connected to the cluster, see `begin` and `find`.
 
         Args:
           nodes: the program's workers.
           run_dir: the run's directory, the same on every host.
           options: how the program is launched.
           group: name of the program's placement group.
-
-        Raises:
-          ValueError: no cluster answers.
         """
-        connect(options)
         self._nodes = nodes
         self._run_dir = run_dir.absolute()
         self._options = options
@@ -70,6 +73,7 @@ class Cluster:
         self._addresses: dict[str, str] = {}  # of the servers' gateways, by role
         self._workers: dict[Node, _Placed] = {}
         self._killing: list[Any] = []
+        self._head = _Head(options)
         logging.getLogger(links.__name__).setLevel(logging.ERROR)  # That servers start and move is shown otherwise.
         self._link = links.Link(_token(self._run_dir))
         self.learner_port = self._link.port
@@ -81,6 +85,7 @@ class Cluster:
         Raises:
           ValueError: no cluster answers, or it has no room for them all within `options.place_seconds`.
         """
+        _connect(options, _START)
         group = f"acme_agents-{run_dir.name}-{secrets.token_hex(4)}"
         cluster = cls(nodes, run_dir, options, group)
         bundles = [placement.bundle(options.roles.of(node)) for node in nodes]
@@ -98,6 +103,7 @@ class Cluster:
         Raises:
           ValueError: no cluster answers.
         """
+        _connect(record.options, "if Ray has stopped there, the run has too: continue with --resume")
         return cls(nodes, run_dir, record.options, record.place["group"])
 
     def start(self, node: Node) -> "_Placed":
@@ -142,6 +148,36 @@ class Cluster:
     def kill(self, keeper: Any) -> None:
         """Kills a worker."""
         self._killing.append(keeper.signal.remote(signal.SIGKILL))
+
+    def check(self) -> None:
+        """Returns if Ray answers, or may do so again.
+
+        Raises:
+          PlaceLost: Ray has stopped, and the workers with it; or its head cannot be reached from here any more.
+        """
+        if self._head.refused_for() > _REFUSED_SECONDS:
+            learner = node_lib.exit_path(self._run_dir, next(node for node in self._nodes if node.role == LEARNER))
+            deadline = time.monotonic() + _LAST_WORDS_SECONDS
+            while not learner.exists() and time.monotonic() < deadline:
+                time.sleep(0.1)
+            saved = checkpoint.steps(self._run_dir / checkpoint.DIRECTORY)
+            raise PlaceLost(
+                f"Ray has stopped at {self._options.address}, and the run with it; its newest checkpoint is of update "
+                f"{saved[-1]:,}: continue with --run-dir {self._run_dir} --resume, on any launcher."
+                if saved
+                else f"Ray has stopped at {self._options.address} before the run had a checkpoint: begin again."
+            )
+        if self._head.silent_for() > _SILENT_SECONDS:
+            raise PlaceLost(
+                f"The head of the Ray cluster at {self._options.address} has not answered for {_SILENT_SECONDS:.0f} s. "
+                f"Once it does, `acme-agents attach {self._run_dir}` watches over the run again; if it is lost, "
+                "continue with --resume."
+            )
+
+    @property
+    def answers(self) -> bool:
+        """Whether Ray can be asked anything now; a question would wait, and end this process after a minute."""
+        return self._head.answers
 
     def record(self) -> dict[str, Any]:
         """The placement group's name."""
@@ -193,6 +229,36 @@ class Cluster:
         raise RuntimeError(f"Ray does not give back the name of {node.name}.")
 
 
+class _Head:
+    """Looks after the head of the cluster, in a thread of its own."""
+
+    def __init__(self, options: Options):
+        self._options = options
+        self._answered_at = self._heard_at = time.monotonic()  # when it took a connection; when it took or refused one
+        self.answers = True
+        threading.Thread(target=self._watch, name="head", daemon=True).start()
+
+    def refused_for(self) -> float:
+        """Seconds for which it has refused connections: the host is there, and Ray is not."""
+        return self._heard_at - self._answered_at
+
+    def silent_for(self) -> float:
+        """Seconds for which there was no answer of any kind."""
+        return time.monotonic() - self._heard_at
+
+    def _watch(self) -> None:
+        while True:
+            try:
+                _knock(self._options, _HEAD_SECONDS)
+                self.answers, self._heard_at = True, time.monotonic()
+                self._answered_at = self._heard_at
+            except ConnectionRefusedError:
+                self.answers, self._heard_at = False, time.monotonic()
+            except OSError:
+                self.answers = False
+            time.sleep(_HEAD_SECONDS)
+
+
 class _Placed:
     """A worker on a host of the cluster; see `supervisor.Worker`."""
 
@@ -208,6 +274,8 @@ class _Placed:
     def exit_code(self) -> int | None:
         if self._code is not None:
             return self._code
+        if not self._cluster.answers:
+            return None
         if self.keeper is None:
             self._code = self._cluster.exit_code(self._node)
             return self._code
@@ -325,39 +393,85 @@ class Keeper:
             ray.util.remove_placement_group(ray.util.get_placement_group(self._group))
 
 
-def connect(options: Options) -> None:
+def _connect(options: Options, otherwise: str) -> None:
     """Connects this process to the cluster.
 
     Raises:
-      ValueError: none answers, or it is of another version.
+      ValueError: none answers, and what to do `otherwise`; or it is of another version.
     """
-    assert options.address is not None
-    host, _, port = options.address.rpartition(":")
-    if not host or not port.isdigit():
-        raise ValueError(f"--address must be HOST:PORT, not {options.address}.")
     try:
-        with socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS) as probe:
-            own = probe.getsockname()[0]
+        host, own = _knock(options, _CONNECT_SECONDS)
     except OSError as error:
         raise ValueError(
-            f"No Ray cluster answers at {options.address} ({error.strerror or error}): start one with "
-            "`ray start --head`."
+            f"No Ray cluster answers at {options.address} ({error.strerror or error}): {otherwise}."
         ) from error
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        ray.init(
-            address=options.address,
-            namespace=_NAMESPACE,
-            log_to_driver=False,
-            configure_logging=False,
-            # Else hosts that share a process table are taken for one.
-            _node_ip_address=None if own == host and own.startswith("127.") else own,
-        )
+        with _kept_signal_handlers():
+            ray.init(
+                address=options.address,
+                namespace=_NAMESPACE,
+                log_to_driver=False,
+                configure_logging=False,
+                # Else hosts that share a process table are taken for one.
+                _node_ip_address=None if own == host and own.startswith("127.") else own,
+            )
+        _hush()
     except (ConnectionError, RuntimeError) as error:
         raise ValueError(
-            f"The Ray cluster at {options.address} cannot be joined ({' '.join(str(error).split())[:300]}); this must "
-            "run on one of its hosts, with its version of Ray and Python."
+            f"The Ray cluster at {options.address} cannot be joined "
+            f"({' '.join(str(error).split())[:300] or 'it does not answer'}); this must run on one of its hosts, with "
+            "its version of Ray and Python."
         ) from error
+
+
+def _knock(options: Options, timeout: float) -> tuple[str, str]:
+    """Connects to the cluster's head, and hangs up: its host, and the address of this machine that leads there.
+
+    Raises:
+      OSError: it does not answer within `timeout` seconds.
+    """
+    assert options.address is not None
+    host, _, port = options.address.rpartition(":")
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=timeout) as probe:
+        return host, probe.getsockname()[0]
+
+
+def runs(record: Record) -> bool:
+    """Whether the cluster still has the places of a program.
+
+    Raises:
+      ValueError: the cluster answers, and cannot be asked from here.
+    """
+    try:
+        _knock(record.options, _CONNECT_SECONDS)
+    except OSError:
+        return False
+    _connect(record.options, "try again")
+    try:
+        groups = ray.util.placement_group_table().values()
+        return record.place["group"] in {group["name"] for group in groups if group["state"] != "REMOVED"}
+    finally:
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def _kept_signal_handlers() -> Iterator[None]:
+    """Undoes what Ray does to signals: a request to stop would print a stack trace and end this process at once."""
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
+
+
+def _hush() -> None:
+    """Ends the thread in which Ray prints stack traces of its own across the display, as of a cluster that stops."""
+    worker = ray._private.worker.global_worker
+    worker.threads_stopped.set()
+    worker.gcs_error_subscriber.close()
 
 
 def dry_run(experiment: Experiment, options: Options) -> str:
@@ -366,7 +480,7 @@ def dry_run(experiment: Experiment, options: Options) -> str:
     Raises:
       ValueError: no cluster answers, or it has no room for them all.
     """
-    connect(options)
+    _connect(options, _START)
     try:
         nodes = node_lib.of(experiment)
         placed, left = placement.fit(nodes, options.roles, _free())

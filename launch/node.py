@@ -101,6 +101,10 @@ class Options:
             raise ValueError(
                 f"--ports must be the first and the last of a range within 1 to 65535, not {first} {last}."
             )
+        if self.address is not None:
+            host, _, port = self.address.rpartition(":")
+            if not host or not port.isdigit():
+                raise ValueError(f"--address must be HOST:PORT, not {self.address}.")
 
 
 @dataclasses.dataclass(frozen=True)

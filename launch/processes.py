@@ -55,6 +55,9 @@ class Processes:
         """A worker that another launcher started."""
         return _Adopted(record, node_lib.exit_path(self._run_dir, node))
 
+    def check(self) -> None:
+        """This machine is there."""
+
     def record(self) -> dict[str, Any]:
         """The servers' ports."""
         return {"ports": self._ports}

@@ -21,7 +21,7 @@ from acme_agents.runtime import loggers
 from launch import node as node_lib
 from launch import run_dir as run_dir_lib
 from launch.node import Launcher, Options
-from launch.supervisor import Place, Supervisor
+from launch.supervisor import Place, PlaceLost, Supervisor
 
 # What a batch system sends before the time that it has given is over is here too.
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -58,7 +58,7 @@ def run(
 
     Raises:
       ValueError: the experiment cannot run as it stands, in one sentence that says what to do.
-      RuntimeError: a worker kept dying, with the last lines of its log.
+      RuntimeError: a worker kept dying, with the last lines of its log; or the Ray cluster has stopped.
     """
     options = options or Options()
     if launcher not in get_args(Launcher):
@@ -103,7 +103,7 @@ def attach(run_dir: pathlib.Path | str) -> Result:
 
     Raises:
       ValueError: no program runs there, or another launcher is watching over it.
-      RuntimeError: a worker kept dying, with the last lines of its log.
+      RuntimeError: a worker kept dying, with the last lines of its log; or the Ray cluster has stopped.
     """
     directory = pathlib.Path(run_dir)
     experiment = Experiment.from_run_dir(directory)
@@ -121,11 +121,16 @@ def attach(run_dir: pathlib.Path | str) -> Result:
 
 
 def _supervise(supervisor: Supervisor, begin: Callable[[], None], stop: threading.Event) -> None:
+    ends = True
     try:
         begin()
         supervisor.watch(stop)
+    except PlaceLost:
+        ends = False
+        raise
     finally:
-        supervisor.end()
+        if ends:
+            supervisor.end()
 
 
 def _make_place(

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import fcntl
 import pathlib
-import socket
 import time
 from collections.abc import Iterator
 
@@ -69,10 +68,10 @@ def _check_nobody_works(run_dir: pathlib.Path) -> None:
     """Checks that a launcher that was killed has left no workers behind.
 
     Raises:
-      ValueError: there are some, or there is the cluster on which they would be.
+      ValueError: there are some.
     """
     record = node.read_record(run_dir)
-    if record is None or not (processes.alive(record.nodes) if record.launcher == "processes" else _answers(record)):
+    if record is None or not _work_goes_on(record):
         return
     raise ValueError(
         f"The launcher of {run_dir} has died and its workers have not: watch over them with `acme-agents attach "
@@ -80,15 +79,13 @@ def _check_nobody_works(run_dir: pathlib.Path) -> None:
     )
 
 
-def _answers(record: node.Record) -> bool:
-    """Whether the Ray cluster of a program can be reached."""
-    assert record.options.address is not None
-    host, _, port = record.options.address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=5.0).close()
-    except OSError:
-        return False
-    return True
+def _work_goes_on(record: node.Record) -> bool:
+    """Whether a program has workers still."""
+    if record.launcher == "processes":
+        return processes.alive(record.nodes)
+    from launch import cluster
+
+    return cluster.runs(record)
 
 
 def _continued(run_dir: pathlib.Path, experiment: Experiment) -> None:

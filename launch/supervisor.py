@@ -21,6 +21,10 @@ _LOG_TAIL = 15  # lines of a log that are shown when a worker keeps dying
 LOST = -9  # exit code of a worker that is gone without leaving one
 
 
+class PlaceLost(RuntimeError):
+    """The place of a program is gone, or out of reach: its workers can neither be started nor ended from here."""
+
+
 class Worker(Protocol):
     """A worker that was started somewhere."""
 
@@ -55,6 +59,13 @@ class Place(Protocol):
 
     def adopt(self, node: Node, record: dict[str, Any]) -> Worker:
         """A worker that was started by another process, from what its `record` was."""
+
+    def check(self) -> None:
+        """Returns if workers can be started and ended there.
+
+        Raises:
+          PlaceLost: they cannot, and it is not worth while to wait any longer.
+        """
 
     def record(self) -> dict[str, Any]:
         """What another process must know to adopt the workers, JSON-serialisable."""
@@ -112,12 +123,14 @@ class Supervisor:
         Raises:
           ValueError: a worker ended with a sentence for the user, which this is.
           RuntimeError: a worker kept dying; its log's last lines are in the message.
+          PlaceLost: the place of the workers is gone.
         """
         import courier  # A second; the workers are starting meanwhile.
 
         client = courier.Client(f"localhost:{self._place.learner_port}", call_timeout=1.0)
         stop_by: float | None = None
         while True:
+            self._place.check()
             code = self._workers[self._learner].exit_code()
             if code == 0:
                 return

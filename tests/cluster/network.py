@@ -54,15 +54,19 @@ class Host:
         """Plugs the cable in again."""
         _ip("-n", self._switch, "link", "set", self._port, "up")
 
+    def pids(self) -> list[int]:
+        """The processes of this host."""
+        return [int(pid) for pid in _ip("netns", "pids", self.namespace).split()]
+
     def kill_all(self) -> None:
         """Kills every process of this host, those included that they start meanwhile."""
         deadline = time.monotonic() + 10
-        while pids := _ip("netns", "pids", self.namespace).split():
+        while pids := self.pids():
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)
+                    os.kill(pid, signal.SIGKILL)
             if time.monotonic() > deadline:
-                raise RuntimeError(f"Processes {', '.join(pids)} of {self.namespace} cannot be killed.")
+                raise RuntimeError(f"The processes {pids} of {self.namespace} cannot be killed.")
             time.sleep(0.02)
 
 

@@ -22,7 +22,7 @@ from acme_agents.runtime import checkpoint, loggers
 from launch import run
 from tests.launch.running import attached, nodes, record, rows, started, wait
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # Generous, as are the waits: other programs may be running.
 
 _SMALL = ("--config.policy-layers", "32", "--config.critic-layers", "32", "--config.num-actions", "4")
 _COMMAND = (
@@ -72,7 +72,7 @@ def test_learns_a_probe(tmp_path: pathlib.Path) -> None:
 def test_stops_within_ten_seconds_and_goes_on(tmp_path: pathlib.Path, signum: int) -> None:
     run_dir = tmp_path / "run"
     with started(run_dir, *_COMMAND) as process:
-        wait(lambda: _learned(run_dir, 200), 90, "first updates")
+        wait(lambda: _learned(run_dir, 200), 180, "first updates")
         found, ports = nodes(run_dir), record(run_dir)["place"]["ports"]
         children = psutil.Process(process.pid).children(recursive=True)
         assert {"replay-0", "learner-0", "actor-0", "actor-1", "evaluator-0"} == set(found)
@@ -90,7 +90,7 @@ def test_stops_within_ten_seconds_and_goes_on(tmp_path: pathlib.Path, signum: in
     assert saved >= 200
 
     with started(run_dir, *_COMMAND, "--resume") as process:
-        wait(lambda: _learned(run_dir, saved + 200), 90, "updates after the resume")
+        wait(lambda: _learned(run_dir, saved + 200), 180, "updates after the resume")
         process.send_signal(signum)
         assert process.wait(timeout=15) == 0
     for table, column in (("actor", "actor_steps"), ("learner", "learner_steps"), ("learner", "walltime")):
@@ -101,14 +101,14 @@ def test_stops_within_ten_seconds_and_goes_on(tmp_path: pathlib.Path, signum: in
 def test_survives_kill_9(tmp_path: pathlib.Path, victim: str) -> None:
     run_dir = tmp_path / "run"
     with started(run_dir, *_COMMAND) as process:
-        wait(lambda: checkpoint.steps(run_dir / "checkpoints"), 90, "a checkpoint")
+        wait(lambda: checkpoint.steps(run_dir / "checkpoints"), 180, "a checkpoint")
         saved = checkpoint.steps(run_dir / "checkpoints")[-1]
         pid = nodes(run_dir)[victim]["pid"]
         os.kill(pid, signal.SIGKILL)
-        wait(lambda: nodes(run_dir)[victim]["pid"] != pid, 30, "a restart")
-        after = wait(lambda: [s for s in checkpoint.steps(run_dir / "checkpoints") if s > saved + 1500], 120, "updates")
+        wait(lambda: nodes(run_dir)[victim]["pid"] != pid, 60, "a restart")
+        after = wait(lambda: [s for s in checkpoint.steps(run_dir / "checkpoints") if s > saved + 1500], 240, "updates")
         evaluations = len(rows(run_dir, "evaluator", "actor_steps"))
-        wait(lambda: len(rows(run_dir, "evaluator", "actor_steps")) > evaluations, 60, "an evaluation")
+        wait(lambda: len(rows(run_dir, "evaluator", "actor_steps")) > evaluations, 120, "an evaluation")
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=15) == 0
     assert after
@@ -120,23 +120,23 @@ def test_survives_kill_9(tmp_path: pathlib.Path, victim: str) -> None:
 def test_a_killed_launcher_disturbs_nobody_and_another_attaches(tmp_path: pathlib.Path) -> None:
     run_dir = tmp_path / "run"
     with started(run_dir, *_COMMAND, "--checkpoint-seconds", "1000") as process:
-        wait(lambda: _learned(run_dir, 200), 90, "first updates")
+        wait(lambda: _learned(run_dir, 200), 180, "first updates")
         found = nodes(run_dir)
         process.kill()
         process.wait()
         try:
             before = rows(run_dir, "learner", "learner_steps")[-1]
-            wait(lambda: _learned(run_dir, before + 400), 60, "updates without a launcher")
+            wait(lambda: _learned(run_dir, before + 400), 120, "updates without a launcher")
             with pytest.raises(ValueError, match="acme-agents attach"):
                 run(Experiment.from_run_dir(run_dir), launcher="processes", run_dir=run_dir)
             os.kill(found["actor-1"]["pid"], signal.SIGKILL)
             with attached(run_dir) as watcher:
-                wait(lambda: nodes(run_dir)["actor-1"]["pid"] != found["actor-1"]["pid"], 30, "a restart")
+                wait(lambda: nodes(run_dir)["actor-1"]["pid"] != found["actor-1"]["pid"], 60, "a restart")
                 after = nodes(run_dir)
                 assert {name for name in found if after[name]["pid"] != found[name]["pid"]} == {"actor-1"}
                 os.kill(found["learner-0"]["pid"], signal.SIGKILL)  # of one that the watcher did not start
-                wait(lambda: nodes(run_dir)["learner-0"]["pid"] != found["learner-0"]["pid"], 30, "a restart")
-                wait(lambda: _learned(run_dir, 200), 60, "updates of a learner that began again")
+                wait(lambda: nodes(run_dir)["learner-0"]["pid"] != found["learner-0"]["pid"], 60, "a restart")
+                wait(lambda: _learned(run_dir, 200), 120, "updates of a learner that began again")
                 workers = [psutil.Process(node["pid"]) for node in nodes(run_dir).values()]
                 watcher.send_signal(signal.SIGTERM)
                 assert watcher.wait(timeout=15) == 0
@@ -153,12 +153,12 @@ def test_a_killed_launcher_disturbs_nobody_and_another_attaches(tmp_path: pathli
 def test_a_run_without_launcher_ends_by_itself(tmp_path: pathlib.Path) -> None:
     run_dir = tmp_path / "run"
     with started(run_dir, *_COMMAND, "--steps", "6000") as process:
-        wait(lambda: _learned(run_dir, 200), 90, "first updates")
+        wait(lambda: _learned(run_dir, 200), 180, "first updates")
         workers = [psutil.Process(node["pid"]) for node in nodes(run_dir).values()]
         process.kill()
         process.wait()
         wait(
-            lambda: not [w for w in workers if w.is_running() and w.status() != psutil.STATUS_ZOMBIE], 150, "their end"
+            lambda: not [w for w in workers if w.is_running() and w.status() != psutil.STATUS_ZOMBIE], 300, "their end"
         )
     assert rows(run_dir, "evaluator", "actor_steps")[-1] == 6000
     with attached(run_dir) as watcher:  # There is nothing left to do but to say so.
@@ -235,7 +235,7 @@ def test_an_environment_that_breaks_its_spec_ends_the_run_with_a_sentence(tmp_pa
 def test_a_recording_has_every_episode_once_though_the_learner_is_killed(tmp_path: pathlib.Path) -> None:
     run_dir, data = tmp_path / "run", tmp_path / "data"
     with started(run_dir, *_COMMAND, "--record", str(data), "--steps", "12000", "--checkpoint-seconds", "1") as process:
-        wait(lambda: any((run_dir / "recording").glob("*.npz")), 60, "a first piece of the recording")
+        wait(lambda: any((run_dir / "recording").glob("*.npz")), 120, "a first piece of the recording")
         os.kill(nodes(run_dir)["learner-0"]["pid"], signal.SIGKILL)
         assert process.wait(timeout=180) == 0
     trajectories = datasets.load(data, Experiment("mpo", "probe:reach").environment_spec())
