@@ -195,6 +195,23 @@ def _serve(connection: Any, make_tables: Callable[..., Any], args: tuple[Any, ..
         server.stop()
 
 
+def record_of(run_dir: pathlib.Path) -> Any:
+    """The record of a program that runs with --launcher processes; FileNotFoundError while it is starting."""
+    from launch import node
+
+    record = node.read_record(run_dir)
+    if record is None:
+        raise FileNotFoundError(f"There is no program in {run_dir} yet.")
+    return record
+
+
+def learner_of(run_dir: pathlib.Path) -> Any:
+    """A Courier client of the learner of such a program."""
+    import courier
+
+    return courier.Client(f"localhost:{record_of(run_dir).place['ports']['learner']}", call_timeout=3.0)
+
+
 def train(experiment: Any, run_dir: pathlib.Path) -> dict[str, Any]:
     """Trains in this process, unless the run directory holds the finished run: then nothing is done.
 

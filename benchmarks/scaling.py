@@ -189,14 +189,13 @@ def _wait_for_steady(process: subprocess.Popen, run_dir: pathlib.Path, num_actor
             raise SystemExit(f"The run ended by itself, with exit code {process.returncode}.")
         time.sleep(3.0)
         with contextlib.suppress(Exception):  # It is not there yet.
-            nodes = json.loads((run_dir / "nodes.json").read_text())
-            (address,) = (node["address"] for node in nodes if node["role"] == "learner")
-            client = client or courier.Client(address, call_timeout=3.0)
+            nodes = common.record_of(run_dir).nodes
+            client = client or common.learner_of(run_dir)
             status, now = client.status(), time.monotonic()
             if last is not None:
                 rates.append((status.actor_steps - last[0]) / (now - last[1]))
             last = status.actor_steps, now
-            there = sum(node["role"] == "actor" for node in nodes) == num_actors
+            there = sum(worker["role"] == "actor" for worker in nodes) == num_actors
             # Three rates in a row above 0, none of which is much above those before it, and the learner learns.
             if there and status.learner_steps and min(rates[-4:]) > 0.95 * max(rates) > 0:
                 roles = {role: [psutil.Process(n["pid"]) for n in nodes if n["role"] == role] for role in _roles(nodes)}
@@ -205,7 +204,7 @@ def _wait_for_steady(process: subprocess.Popen, run_dir: pathlib.Path, num_actor
 
 
 def _roles(nodes: list[dict[str, Any]]) -> set[str]:
-    return {node["role"] for node in nodes}
+    return {worker["role"] for worker in nodes}
 
 
 def _cpu_times(roles: dict[str, list[psutil.Process]]) -> dict[str, float]:

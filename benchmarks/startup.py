@@ -11,7 +11,6 @@ Targets: less than 30 s to the first update, less than 10 s to the exit, exit co
 """
 
 import contextlib
-import json
 import pathlib
 import signal
 import statistics
@@ -19,10 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import Any
 
 import common
-import courier
 import psutil
 
 _POLL_SECONDS = 0.1
@@ -82,16 +79,10 @@ def _wait_for_update(process: subprocess.Popen, run_dir: pathlib.Path, began: fl
         if time.monotonic() - began > _GIVE_UP_SECONDS:
             raise SystemExit(f"There was no update within {_GIVE_UP_SECONDS} seconds.")
         with contextlib.suppress(Exception):  # It is not there yet.
-            client = client or _learner(run_dir)
+            client = client or common.learner_of(run_dir)
             if client.status().learner_steps:
                 return
         time.sleep(_POLL_SECONDS)
-
-
-def _learner(run_dir: pathlib.Path) -> Any:
-    nodes = json.loads((run_dir / "nodes.json").read_text())
-    (address,) = (node["address"] for node in nodes if node["role"] == "learner")
-    return courier.Client(address, call_timeout=1.0)
 
 
 if __name__ == "__main__":
