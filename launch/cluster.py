@@ -1,54 +1,39 @@
 """Runs an experiment's Launchpad program on a Ray cluster.
 
 Ray places the workers, all or none at the start, and tells when a host is lost. Each worker is a process of its own on
-its host, watched by a Ray actor there, its keeper. Reverb and Courier listen on the loopback interface of their host
-alone; keepers carry connections between hosts, see `links`. So a worker finds its peers at the same local ports
-wherever they run now, and the program is the one that runs on a single machine.
+its host, watched by a Ray actor there, its keeper (see `keeper`). Reverb and Courier listen on the loopback interface
+of their host alone; keepers carry connections between hosts (see `links`). So a worker finds its peers at the same
+local ports wherever they run now, and the program is the one that runs on a single machine.
 """
 
 import contextlib
-import ctypes
 import logging
 import os
 import pathlib
-import random
 import secrets
 import signal
-import socket
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Iterator
 from typing import Any
+
+import ray
+import ray.exceptions
+import ray.util
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from acme_agents.experiments import Experiment
 from acme_agents.runtime import checkpoint
 from acme_agents.runtime.display import Display
-from launch import links, placement, processes
+from launch import head, links, placement
+from launch import keeper as keeper_lib
 from launch import node as node_lib
-from launch.node import LEARNER, REPLAY, SERVERS, Launcher, Node, Options, Record
+from launch.node import LEARNER, Launcher, Node, Options, Record
 from launch.supervisor import LOST, PlaceLost
 
-try:
-    import ray
-    import ray.exceptions
-    import ray.util
-    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
-except ImportError as error:
-    raise ValueError("--launcher ray needs Ray, which is not installed: install the extra `cluster`.") from error
-
-_NAMESPACE = "acme_agents"  # of Ray's names
-_TOKEN = "token"  # within a run directory: what lets the run's processes reach its servers
-_CONNECT_SECONDS = 5.0  # that the head of the cluster has to answer
 _KILL_SECONDS = 5.0  # that the keepers have to kill their workers at the end
-_UNCLAIMED_SECONDS = 60.0  # that a finished run keeps its places when no launcher takes note of its end
-_HEAD_SECONDS = 2.0  # between looks at the head, and that each may take
 _REFUSED_SECONDS = 5.0  # that the head refuses connections before Ray is taken to have stopped
 _SILENT_SECONDS = 45.0  # that it does not answer at all; after 60 s Ray would end this process with a word of its own
 _LAST_WORDS_SECONDS = 12.0  # that the learner has for its last checkpoint when Ray has stopped
 _START = "start one with `ray start --head`"
-_PR_SET_PDEATHSIG = 1
 
 
 class Cluster:
@@ -73,9 +58,9 @@ class Cluster:
         self._addresses: dict[str, str] = {}  # of the servers' gateways, by role
         self._workers: dict[Node, _Placed] = {}
         self._killing: list[Any] = []
-        self._head = _Head(options)
+        self._head = head.Head(options)
         logging.getLogger(links.__name__).setLevel(logging.ERROR)  # That servers start and move is shown otherwise.
-        self._link = links.Link(_token(self._run_dir))
+        self._link = links.Link(keeper_lib.make_token(self._run_dir))
         self.learner_port = self._link.port
 
     @classmethod
@@ -85,7 +70,7 @@ class Cluster:
         Raises:
           ValueError: no cluster answers, or it has no room for them all within `options.place_seconds`.
         """
-        _connect(options, _START)
+        head.connect(options, _START)
         group = f"acme_agents-{run_dir.name}-{secrets.token_hex(4)}"
         cluster = cls(nodes, run_dir, options, group)
         bundles = [placement.bundle(options.roles.of(node)) for node in nodes]
@@ -103,7 +88,7 @@ class Cluster:
         Raises:
           ValueError: no cluster answers.
         """
-        _connect(record.options, "if Ray has stopped there, the run has too: continue with --resume")
+        head.connect(record.options, "if Ray has stopped there, the run has too: continue with --resume")
         return cls(nodes, run_dir, record.options, record.place["group"])
 
     def start(self, node: Node) -> "_Placed":
@@ -117,7 +102,7 @@ class Cluster:
     def adopt(self, node: Node, record: dict[str, Any]) -> "_Placed":
         """A worker that another launcher started."""
         try:
-            keeper = ray.get_actor(self._keeper_name(node), namespace=_NAMESPACE)
+            keeper = ray.get_actor(self._keeper_name(node), namespace=head.NAMESPACE)
         except ValueError:
             keeper = None
         if record.get("address"):
@@ -207,14 +192,14 @@ class Cluster:
             raise ValueError("The Ray cluster no longer has this run's places: continue it with --resume.") from None
         strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=self._nodes.index(node))
         with contextlib.suppress(ValueError):  # One that was lost may still have the name.
-            ray.kill(ray.get_actor(self._keeper_name(node), namespace=_NAMESPACE))
+            ray.kill(ray.get_actor(self._keeper_name(node), namespace=head.NAMESPACE))
         for _ in range(50):
             try:
                 return (
-                    ray.remote(Keeper)
+                    ray.remote(keeper_lib.Keeper)
                     .options(
                         name=self._keeper_name(node),
-                        namespace=_NAMESPACE,
+                        namespace=head.NAMESPACE,
                         lifetime="detached",
                         scheduling_strategy=strategy,
                         num_cpus=role.cpus,
@@ -227,36 +212,6 @@ class Cluster:
             except ValueError:  # The name is free once Ray has taken note of the death.
                 time.sleep(0.1)
         raise RuntimeError(f"Ray does not give back the name of {node.name}.")
-
-
-class _Head:
-    """Looks after the head of the cluster, in a thread of its own."""
-
-    def __init__(self, options: Options):
-        self._options = options
-        self._answered_at = self._heard_at = time.monotonic()  # when it took a connection; when it took or refused one
-        self.answers = True
-        threading.Thread(target=self._watch, name="head", daemon=True).start()
-
-    def refused_for(self) -> float:
-        """Seconds for which it has refused connections: the host is there, and Ray is not."""
-        return self._heard_at - self._answered_at
-
-    def silent_for(self) -> float:
-        """Seconds for which there was no answer of any kind."""
-        return time.monotonic() - self._heard_at
-
-    def _watch(self) -> None:
-        while True:
-            try:
-                _knock(self._options, _HEAD_SECONDS)
-                self.answers, self._heard_at = True, time.monotonic()
-                self._answered_at = self._heard_at
-            except ConnectionRefusedError:
-                self.answers, self._heard_at = False, time.monotonic()
-            except OSError:
-                self.answers = False
-            time.sleep(_HEAD_SECONDS)
 
 
 class _Placed:
@@ -313,130 +268,6 @@ class _Placed:
         return self._record or {}
 
 
-class Keeper:
-    """On the host of a worker: starts its process and connects it; a Ray actor."""
-
-    def __init__(self, node: Node, run_dir: pathlib.Path, options: Options, group: str, directory: str):
-        """Opens the ways to and from the worker.
-
-        Args:
-          node: the worker.
-          run_dir: the run's directory.
-          options: how the program is launched.
-          group: name of the program's placement group.
-          directory: where the user's own modules are.
-
-        Raises:
-          ValueError: this host does not see the run's directory, or no port is free.
-        """
-        self._host = ray.util.get_node_ip_address()
-        if not (run_dir / "config.json").exists():
-            raise ValueError(
-                f"The host {self._host} does not see {run_dir}: give a --run-dir on a file system that all hosts share."
-            )
-        self._node, self._run_dir, self._options, self._group = node, run_dir, options, group
-        self._directory = directory
-        token = _token(run_dir)
-        self._links = {role: links.Link(token) for role in SERVERS if role != node.role}
-        self._ports = {role: link.port for role, link in self._links.items()}
-        self._gateway: links.Gateway | None = None
-        if node.role in SERVERS:
-            first, last = options.ports
-            self._ports[node.role] = processes.free_ports(options.ports)[node.role]
-            ports = random.sample(range(first, last + 1), last + 1 - first)
-            self._gateway = links.Gateway(self._ports[node.role], token, self._host, ports)
-        self._process: subprocess.Popen | None = None
-
-    def start(self, addresses: dict[str, str]) -> dict[str, Any]:
-        """Starts the worker's process; `addresses` are those of the servers' gateways that are known."""
-        self.connect(addresses)
-        paths = [self._directory, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "launch.work", str(self._run_dir), self._node.role, str(self._node.index)),
-                *("--replay-port", str(self._ports[REPLAY]), "--learner-port", str(self._ports[LEARNER])),
-                *(("--wandb",) if self._options.wandb else ()),
-            ],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TF_CPP_MIN_LOG_LEVEL": "3"},
-            cwd=self._directory if os.path.isdir(self._directory) else None,
-            stdin=subprocess.DEVNULL,
-            preexec_fn=_end_with_the_parent,
-        )
-        if self._node.role == LEARNER:
-            threading.Thread(target=self._give_back_places, args=(self._process,), daemon=True).start()
-        return {
-            "host": self._host,
-            "pid": self._process.pid,
-            "address": None if self._gateway is None else self._gateway.address,
-        }
-
-    def connect(self, addresses: dict[str, str]) -> None:
-        """Points the worker's ways to other servers at these gateways, by role."""
-        for role, link in self._links.items():
-            if role in addresses:
-                link.point_to(addresses[role])
-
-    def wait(self) -> int:
-        """The worker's exit code, once it has ended."""
-        assert self._process is not None
-        return self._process.wait()
-
-    def signal(self, signum: int) -> None:
-        """Sends the worker a signal, if it has not ended."""
-        if self._process is not None:
-            self._process.send_signal(signum)
-
-    def _give_back_places(self, process: subprocess.Popen) -> None:
-        """Ends the program when its learner is done and there is no launcher to do so."""
-        if process.wait() == 0:
-            time.sleep(_UNCLAIMED_SECONDS)
-            ray.util.remove_placement_group(ray.util.get_placement_group(self._group))
-
-
-def _connect(options: Options, otherwise: str) -> None:
-    """Connects this process to the cluster.
-
-    Raises:
-      ValueError: none answers, and what to do `otherwise`; or it is of another version.
-    """
-    try:
-        host, own = _knock(options, _CONNECT_SECONDS)
-    except OSError as error:
-        raise ValueError(
-            f"No Ray cluster answers at {options.address} ({error.strerror or error}): {otherwise}."
-        ) from error
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        with _kept_signal_handlers():
-            ray.init(
-                address=options.address,
-                namespace=_NAMESPACE,
-                log_to_driver=False,
-                configure_logging=False,
-                # Else hosts that share a process table are taken for one.
-                _node_ip_address=None if own == host and own.startswith("127.") else own,
-            )
-        _hush()
-    except (ConnectionError, RuntimeError) as error:
-        raise ValueError(
-            f"The Ray cluster at {options.address} cannot be joined "
-            f"({' '.join(str(error).split())[:300] or 'it does not answer'}); this must run on one of its hosts, with "
-            "its version of Ray and Python."
-        ) from error
-
-
-def _knock(options: Options, timeout: float) -> tuple[str, str]:
-    """Connects to the cluster's head, and hangs up: its host, and the address of this machine that leads there.
-
-    Raises:
-      OSError: it does not answer within `timeout` seconds.
-    """
-    assert options.address is not None
-    host, _, port = options.address.rpartition(":")
-    with socket.create_connection((host.strip("[]"), int(port)), timeout=timeout) as probe:
-        return host, probe.getsockname()[0]
-
-
 def runs(record: Record) -> bool:
     """Whether the cluster still has the places of a program.
 
@@ -444,34 +275,15 @@ def runs(record: Record) -> bool:
       ValueError: the cluster answers, and cannot be asked from here.
     """
     try:
-        _knock(record.options, _CONNECT_SECONDS)
+        head.knock(record.options)
     except OSError:
         return False
-    _connect(record.options, "try again")
+    head.connect(record.options, "try again")
     try:
         groups = ray.util.placement_group_table().values()
         return record.place["group"] in {group["name"] for group in groups if group["state"] != "REMOVED"}
     finally:
         ray.shutdown()
-
-
-@contextlib.contextmanager
-def _kept_signal_handlers() -> Iterator[None]:
-    """Undoes what Ray does to signals: a request to stop would print a stack trace and end this process at once."""
-    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            for signum, handler in before.items():
-                signal.signal(signum, handler)
-
-
-def _hush() -> None:
-    """Ends the thread in which Ray prints stack traces of its own across the display, as of a cluster that stops."""
-    worker = ray._private.worker.global_worker
-    worker.threads_stopped.set()
-    worker.gcs_error_subscriber.close()
 
 
 def dry_run(experiment: Experiment, options: Options) -> str:
@@ -480,7 +292,7 @@ def dry_run(experiment: Experiment, options: Options) -> str:
     Raises:
       ValueError: no cluster answers, or it has no room for them all.
     """
-    _connect(options, _START)
+    head.connect(options, _START)
     try:
         nodes = node_lib.of(experiment)
         placed, left = placement.fit(nodes, options.roles, _free())
@@ -513,18 +325,3 @@ def _free() -> dict[str, dict[str, float]]:
 
     available = state.available_resources_per_node()
     return {n["NodeManagerAddress"]: available.get(n["NodeID"], {}) for n in ray.nodes() if n["Alive"]}
-
-
-def _token(run_dir: pathlib.Path) -> bytes:
-    """The run's token, made if there is none; only its owner can read the file."""
-    path = run_dir / _TOKEN
-    with contextlib.suppress(FileExistsError):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_hex(32).encode())
-    return path.read_bytes()
-
-
-def _end_with_the_parent() -> None:
-    """Has the kernel ask this process to end when its keeper has."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,6 +1,7 @@
 """The workers of a program: who they are, what they are given, their logs, and the record that a run keeps of them."""
 
 import dataclasses
+import importlib.util
 import json
 import pathlib
 from typing import Any, Literal
@@ -105,6 +106,8 @@ class Options:
             host, _, port = self.address.rpartition(":")
             if not host or not port.isdigit():
                 raise ValueError(f"--address must be HOST:PORT, not {self.address}.")
+            if importlib.util.find_spec("ray") is None:
+                raise ValueError("--launcher ray needs Ray, which is not installed: install the extra `cluster`.")
 
 
 @dataclasses.dataclass(frozen=True)

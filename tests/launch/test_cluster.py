@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from launch import cluster
+from launch import cluster, head
 from launch.node import Node, Options
 from launch.supervisor import PlaceLost
 from tests.launch.running import wait
@@ -14,7 +14,7 @@ from tests.launch.running import wait
 
 @pytest.fixture
 def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    monkeypatch.setattr(cluster, "_HEAD_SECONDS", 0.05)
+    monkeypatch.setattr(head, "_LOOK_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
         yield listener
 
@@ -56,7 +56,7 @@ def test_a_silent_head_is_waited_for_and_then_out_of_reach(
         raise TimeoutError("timed out")
 
     with monkeypatch.context() as cut:
-        cut.setattr(cluster, "_knock", silence)
+        cut.setattr(head, "knock", silence)
         wait(lambda: not place.answers, 10, "silence")
         wait(lambda: place._head.silent_for() > 0.3, 10, "more of it")
         with pytest.raises(PlaceLost, match="acme-agents attach"):

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import sys
 
 import psutil
 import pytest
@@ -33,6 +34,18 @@ def test_a_record_is_read_as_it_was_written(tmp_path: pathlib.Path) -> None:
 def test_a_range_of_ports_that_is_none_is_refused(ports: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="--ports"):
         Options(ports=ports)
+
+
+@pytest.mark.parametrize("address", ["head", "head:", ":6379", "head:http"])
+def test_an_address_that_is_none_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match="--address must be HOST:PORT"):
+        Options(address=address)
+
+
+def test_without_ray_an_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ValueError, match="install the extra `cluster`"):
+        Options(address="head:6379")
 
 
 def test_what_a_role_is_given_is_not_negative() -> None:

@@ -1,0 +1,119 @@
+"""What is on the host of a worker that runs on a Ray cluster: its keeper."""
+
+import contextlib
+import ctypes
+import os
+import pathlib
+import random
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import ray
+import ray.util
+
+from launch import links, processes
+from launch.node import LEARNER, REPLAY, SERVERS, Node, Options
+
+_TOKEN = "token"  # within a run directory: what lets the run's processes reach its servers
+_UNCLAIMED_SECONDS = 60.0  # that a finished run keeps its places when no launcher takes note of its end
+_PR_SET_PDEATHSIG = 1
+
+
+class Keeper:
+    """On the host of a worker: starts its process and connects it; a Ray actor."""
+
+    def __init__(self, node: Node, run_dir: pathlib.Path, options: Options, group: str, directory: str):
+        """Opens the ways to and from the worker.
+
+        Args:
+          node: the worker.
+          run_dir: the run's directory.
+          options: how the program is launched.
+          group: name of the program's placement group.
+          directory: where the user's own modules are.
+
+        Raises:
+          ValueError: this host does not see the run's directory, or no port is free.
+        """
+        self._host = ray.util.get_node_ip_address()
+        if not (run_dir / "config.json").exists():
+            raise ValueError(
+                f"The host {self._host} does not see {run_dir}: give a --run-dir on a file system that all hosts share."
+            )
+        self._node, self._run_dir, self._options, self._group = node, run_dir, options, group
+        self._directory = directory
+        token = make_token(run_dir)
+        self._links = {role: links.Link(token) for role in SERVERS if role != node.role}
+        self._ports = {role: link.port for role, link in self._links.items()}
+        self._gateway: links.Gateway | None = None
+        if node.role in SERVERS:
+            first, last = options.ports
+            self._ports[node.role] = processes.free_ports(options.ports)[node.role]
+            ports = random.sample(range(first, last + 1), last + 1 - first)
+            self._gateway = links.Gateway(self._ports[node.role], token, self._host, ports)
+        self._process: subprocess.Popen | None = None
+
+    def start(self, addresses: dict[str, str]) -> dict[str, Any]:
+        """Starts the worker's process; `addresses` are those of the servers' gateways that are known."""
+        self.connect(addresses)
+        paths = [self._directory, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "launch.work", str(self._run_dir), self._node.role, str(self._node.index)),
+                *("--replay-port", str(self._ports[REPLAY]), "--learner-port", str(self._ports[LEARNER])),
+                *(("--wandb",) if self._options.wandb else ()),
+            ],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TF_CPP_MIN_LOG_LEVEL": "3"},
+            cwd=self._directory if os.path.isdir(self._directory) else None,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=_end_with_the_parent,
+        )
+        if self._node.role == LEARNER:
+            threading.Thread(target=self._give_back_places, args=(self._process,), daemon=True).start()
+        return {
+            "host": self._host,
+            "pid": self._process.pid,
+            "address": None if self._gateway is None else self._gateway.address,
+        }
+
+    def connect(self, addresses: dict[str, str]) -> None:
+        """Points the worker's ways to other servers at these gateways, by role."""
+        for role, link in self._links.items():
+            if role in addresses:
+                link.point_to(addresses[role])
+
+    def wait(self) -> int:
+        """The worker's exit code, once it has ended."""
+        assert self._process is not None
+        return self._process.wait()
+
+    def signal(self, signum: int) -> None:
+        """Sends the worker a signal, if it has not ended."""
+        if self._process is not None:
+            self._process.send_signal(signum)
+
+    def _give_back_places(self, process: subprocess.Popen) -> None:
+        """Ends the program when its learner is done and there is no launcher to do so."""
+        if process.wait() == 0:
+            time.sleep(_UNCLAIMED_SECONDS)
+            ray.util.remove_placement_group(ray.util.get_placement_group(self._group))
+
+
+def make_token(run_dir: pathlib.Path) -> bytes:
+    """The run's token, made if there is none; only its owner can read the file."""
+    path = run_dir / _TOKEN
+    with contextlib.suppress(FileExistsError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_hex(32).encode())
+    return path.read_bytes()
+
+
+def _end_with_the_parent() -> None:
+    """Has the kernel ask this process to end when its keeper has."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
