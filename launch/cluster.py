@@ -8,6 +8,7 @@ local ports wherever they run now, and the program is the one that runs on a sin
 
 import contextlib
 import logging
+import math
 import os
 import pathlib
 import secrets
@@ -26,7 +27,7 @@ from acme_agents.runtime.display import Display
 from launch import head, links, placement
 from launch import keeper as keeper_lib
 from launch import node as node_lib
-from launch.node import LEARNER, Launcher, Node, Options, Record
+from launch.node import LEARNER, SERVERS, Launcher, Node, Options, Record
 from launch.supervisor import LOST, PlaceLost
 
 _KILL_SECONDS = 5.0  # that the keepers have to kill their workers at the end
@@ -42,18 +43,20 @@ class Cluster:
     launcher: Launcher = "ray"
     stop_seconds = 30.0
 
-    def __init__(self, nodes: list[Node], run_dir: pathlib.Path, options: Options, group: str):
+    def __init__(self, nodes: list[Node], run_dir: pathlib.Path, options: Options, display: Display, group: str):
         """Initialises; this process is connected to the cluster, see `begin` and `find`.
 
         Args:
           nodes: the program's workers.
           run_dir: the run's directory, the same on every host.
           options: how the program is launched.
+          display: shows who waits for a place.
           group: name of the program's placement group.
         """
         self._nodes = nodes
         self._run_dir = run_dir.absolute()
         self._options = options
+        self._display = display
         self._group_name = group
         self._addresses: dict[str, str] = {}  # of the servers' gateways, by role
         self._workers: dict[Node, _Placed] = {}
@@ -72,7 +75,7 @@ class Cluster:
         """
         head.connect(options, _START)
         group = f"acme_agents-{run_dir.name}-{secrets.token_hex(4)}"
-        cluster = cls(nodes, run_dir, options, group)
+        cluster = cls(nodes, run_dir, options, display, group)
         bundles = [placement.bundle(options.roles.of(node)) for node in nodes]
         placed = ray.util.placement_group(bundles, strategy="PACK", name=group, lifetime="detached")
         display.message(f"waiting for places for {len(nodes)} workers on the Ray cluster at {options.address}")
@@ -82,14 +85,14 @@ class Cluster:
         return cluster
 
     @classmethod
-    def find(cls, nodes: list[Node], run_dir: pathlib.Path, record: Record) -> "Cluster":
+    def find(cls, nodes: list[Node], run_dir: pathlib.Path, record: Record, display: Display) -> "Cluster":
         """The place of a program that runs.
 
         Raises:
           ValueError: no cluster answers.
         """
         head.connect(record.options, "if Ray has stopped there, the run has too: continue with --resume")
-        return cls(nodes, run_dir, record.options, record.place["group"])
+        return cls(nodes, run_dir, record.options, display, record.place["group"])
 
     def start(self, node: Node) -> "_Placed":
         """Starts a worker: on the host where it is placed, or on another where that one was lost."""
@@ -135,11 +138,17 @@ class Cluster:
         self._killing.append(keeper.signal.remote(signal.SIGKILL))
 
     def check(self) -> None:
-        """Returns if Ray answers, or may do so again.
+        """Returns if Ray answers, or may do so again, and the servers have places.
 
         Raises:
           PlaceLost: Ray has stopped, and the workers with it; or its head cannot be reached from here any more.
+          ValueError: a server's host was lost, and there has been no room for it on another for too long.
         """
+        for node, worker in self._workers.items():
+            if worker.waits_for_a_place(self._options.place_seconds):
+                if node.role in SERVERS:
+                    raise ValueError(f"{_cannot_place([node], self._options)} Then continue with --resume.")
+                self._display.message(f"{node.name} waits for a place: there is no room for it on the cluster")
         if self._head.refused_for() > _REFUSED_SECONDS:
             learner = node_lib.exit_path(self._run_dir, next(node for node in self._nodes if node.role == LEARNER))
             deadline = time.monotonic() + _LAST_WORDS_SECONDS
@@ -196,7 +205,7 @@ class Cluster:
         for _ in range(50):
             try:
                 return (
-                    ray.remote(keeper_lib.Keeper)
+                    ray.remote(concurrency_groups={keeper_lib.WAITING: 16})(keeper_lib.Keeper)  # type: ignore[call-overload]
                     .options(
                         name=self._keeper_name(node),
                         namespace=head.NAMESPACE,
@@ -205,7 +214,6 @@ class Cluster:
                         num_cpus=role.cpus,
                         num_gpus=role.gpus,
                         memory=role.memory_gib * 2**30 or None,
-                        max_concurrency=16,
                     )
                     .remote(node, self._run_dir, self._options, self._group_name, os.getcwd())
                 )
@@ -225,6 +233,14 @@ class _Placed:
         self._waiting = waiting  # for its start, or, when there is a record, for its end
         self._record = record
         self._code: int | None = None
+        self._began = time.monotonic()
+
+    def waits_for_a_place(self, seconds: float) -> bool:
+        """Whether it has waited for so long; says so once."""
+        waits = self._code is None and self._record is None and time.monotonic() - self._began > seconds
+        if waits:
+            self._began = math.inf
+        return waits
 
     def exit_code(self) -> int | None:
         if self._code is not None:

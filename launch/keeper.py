@@ -19,16 +19,21 @@ import ray.util
 from launch import links, processes
 from launch.node import LEARNER, REPLAY, SERVERS, Node, Options
 
+WAITING = "waiting"  # the concurrency group of who waits for a worker's end
+
 _TOKEN = "token"  # within a run directory: what lets the run's processes reach its servers
 _UNCLAIMED_SECONDS = 60.0  # that a finished run keeps its places when no launcher takes note of its end
 _PR_SET_PDEATHSIG = 1
 
 
 class Keeper:
-    """On the host of a worker: starts its process and connects it; a Ray actor."""
+    """On the host of a worker: starts its process and connects it; a Ray actor.
+
+    Its methods run one after another, in the order in which they were called; but for `wait`.
+    """
 
     def __init__(self, node: Node, run_dir: pathlib.Path, options: Options, group: str, directory: str):
-        """Opens the ways to and from the worker.
+        """Initialises; nothing is opened.
 
         Args:
           node: the worker.
@@ -36,30 +41,23 @@ class Keeper:
           options: how the program is launched.
           group: name of the program's placement group.
           directory: where the user's own modules are.
+        """
+        self._node, self._run_dir, self._options, self._group = node, run_dir, options, group
+        self._directory = directory
+        self._host = ray.util.get_node_ip_address()
+        self._links: dict[str, links.Link] = {}
+        self._ports: dict[str, int] = {}
+        self._gateway: links.Gateway | None = None
+        self._process: subprocess.Popen | None = None
+
+    def start(self, addresses: dict[str, str]) -> dict[str, Any]:
+        """Starts the worker's process; `addresses` are those of the servers' gateways that are known.
 
         Raises:
           ValueError: this host does not see the run's directory, or no port is free.
         """
-        self._host = ray.util.get_node_ip_address()
-        if not (run_dir / "config.json").exists():
-            raise ValueError(
-                f"The host {self._host} does not see {run_dir}: give a --run-dir on a file system that all hosts share."
-            )
-        self._node, self._run_dir, self._options, self._group = node, run_dir, options, group
-        self._directory = directory
-        token = make_token(run_dir)
-        self._links = {role: links.Link(token) for role in SERVERS if role != node.role}
-        self._ports = {role: link.port for role, link in self._links.items()}
-        self._gateway: links.Gateway | None = None
-        if node.role in SERVERS:
-            first, last = options.ports
-            self._ports[node.role] = processes.free_ports(options.ports)[node.role]
-            ports = random.sample(range(first, last + 1), last + 1 - first)
-            self._gateway = links.Gateway(self._ports[node.role], token, self._host, ports)
-        self._process: subprocess.Popen | None = None
-
-    def start(self, addresses: dict[str, str]) -> dict[str, Any]:
-        """Starts the worker's process; `addresses` are those of the servers' gateways that are known."""
+        if not self._ports:
+            self._open()
         self.connect(addresses)
         paths = [self._directory, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         self._process = subprocess.Popen(
@@ -87,6 +85,7 @@ class Keeper:
             if role in addresses:
                 link.point_to(addresses[role])
 
+    @ray.method(concurrency_group=WAITING)
     def wait(self) -> int:
         """The worker's exit code, once it has ended."""
         assert self._process is not None
@@ -96,6 +95,23 @@ class Keeper:
         """Sends the worker a signal, if it has not ended."""
         if self._process is not None:
             self._process.send_signal(signum)
+
+    def _open(self) -> None:
+        """Opens the ways to and from the worker, which stay as they are when it is started again."""
+        if not (self._run_dir / "config.json").exists():
+            raise ValueError(
+                f"The host {self._host} does not see {self._run_dir}: give a --run-dir on a file system that all hosts "
+                "share."
+            )
+        token = make_token(self._run_dir)
+        ports = {}
+        if self._node.role in SERVERS:
+            first, last = self._options.ports
+            ports[self._node.role] = processes.free_ports(self._options.ports)[self._node.role]
+            tried = random.sample(range(first, last + 1), last + 1 - first)
+            self._gateway = links.Gateway(ports[self._node.role], token, self._host, tried)
+        self._links = {role: links.Link(token) for role in SERVERS if role != self._node.role}
+        self._ports = {**ports, **{role: link.port for role, link in self._links.items()}}
 
     def _give_back_places(self, process: subprocess.Popen) -> None:
         """Ends the program when its learner is done and there is no launcher to do so."""

@@ -114,7 +114,7 @@ def attach(run_dir: pathlib.Path | str) -> Result:
             raise ValueError(f"Nothing runs in {directory}: continue it with --resume.")
         with display_lib.make_display(title=_title(experiment)) as display:
             display.message(f"attached to {directory}")
-            place = _find_place(record, experiment, directory)
+            place = _find_place(record, experiment, directory, display)
             supervisor = Supervisor(directory, node_lib.of(experiment), record.options, place, display)
             _supervise(supervisor, lambda: supervisor.adopt(record.nodes), stop)
     return _result(directory, stop)
@@ -146,7 +146,9 @@ def _make_place(
     return cluster.Cluster.begin(node_lib.of(experiment), run_dir, options, display)
 
 
-def _find_place(record: node_lib.Record, experiment: Experiment, run_dir: pathlib.Path) -> Place:
+def _find_place(
+    record: node_lib.Record, experiment: Experiment, run_dir: pathlib.Path, display: display_lib.Display
+) -> Place:
     """Where the workers of a program that runs are."""
     if record.launcher == "processes":
         from launch import processes
@@ -154,7 +156,7 @@ def _find_place(record: node_lib.Record, experiment: Experiment, run_dir: pathli
         return processes.Processes(experiment, run_dir, record.place["ports"], wandb=record.options.wandb)
     from launch import cluster
 
-    return cluster.Cluster.find(node_lib.of(experiment), run_dir, record)
+    return cluster.Cluster.find(node_lib.of(experiment), run_dir, record, display)
 
 
 def _set_environment() -> None:

@@ -110,7 +110,7 @@ class Supervisor:
         """Takes over workers that another process started; those that have died since are started again."""
         by_node = {Node(record["role"], record["index"]): record for record in records}
         for node in self._nodes:
-            if node in by_node:
+            if "pid" in by_node.get(node, {}):
                 self._workers[node] = self._place.adopt(node, by_node[node])
                 self._started_at[node] = time.monotonic()
             else:

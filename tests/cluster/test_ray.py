@@ -31,7 +31,13 @@ pytestmark = [
 ]
 
 _PORT = 6379
-_ENVIRONMENT = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_memory_monitor_refresh_ms": "0"}
+_ENVIRONMENT = {
+    **os.environ,
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_health_check_failure_threshold": "8",  # for hosts that are cut off for half a minute, see docs/cluster.md
+    "RAY_memory_monitor_refresh_ms": "0",
+}
+_HIDDEN = pathlib.Path("/run/acme-hidden")  # is not the same directory on all hosts
 _CHECKPOINT_SECONDS = 3.0
 _COMMAND = (
     *("train", "mpo", "--env", "probe:reach", "--launcher", "ray", "--actors", "2", "--eval-every", "2000"),
@@ -52,10 +58,21 @@ class RayCluster:
         self._directory = directory
 
     def start(self, host: network.Host, cpus: int) -> None:
+        """Starts Ray on a host; the third does not see _HIDDEN."""
         at = ["--address", self.address]
         if host is self.hosts[0]:
             at = ["--head", "--port", str(_PORT), "--temp-dir", self._directory, "--include-dashboard", "false"]
         command = [str(pathlib.Path(sys.executable).parent / "ray"), "start", *at]
+        if host is self.hosts[2]:
+            command = [
+                "unshare",
+                "--mount",
+                "sh",
+                "-c",
+                'mount -t tmpfs none "$0" && exec "$@"',
+                str(_HIDDEN),
+                *command,
+            ]
         options = ["--node-ip-address", host.address, "--num-cpus", str(cpus), "--disable-usage-stats"]
         with open(pathlib.Path(self._directory) / "start.log", "a") as log:
             started = host.popen([*command, *options], env=_ENVIRONMENT, stdout=log, stderr=log)
@@ -92,6 +109,7 @@ class RayCluster:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[RayCluster]:
     directory = tempfile.mkdtemp(prefix="acme-ray-")
+    _HIDDEN.mkdir(exist_ok=True)
     try:
         with network.Network(3) as made:
             result = RayCluster(made.hosts, directory)
@@ -100,6 +118,7 @@ def cluster() -> Iterator[RayCluster]:
             yield result
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+        shutil.rmtree(_HIDDEN, ignore_errors=True)
 
 
 def _where(cluster: RayCluster, run_dir: pathlib.Path, name: str) -> network.Host:
@@ -146,6 +165,14 @@ def test_what_cannot_be_placed_is_named(cluster: RayCluster, tmp_path: pathlib.P
         said = next(line for line in ended.stderr.splitlines() if line.startswith("error:"))
         assert "has no room for actor-0 to actor-1 (actor needs 4 CPUs" in said and "Traceback" not in ended.stderr
     assert not cluster.workers()
+
+
+def test_a_host_that_does_not_see_the_run_directory_is_named(cluster: RayCluster) -> None:
+    command = [*_COMMAND, "--steps", "12000", "--address", cluster.address, "--run-dir", str(_HIDDEN / "run")]
+    ended = cluster.run(*command, "--roles.actor.cpus", "3")  # Each host is needed.
+    assert ended.returncode == 2
+    assert f"The host {cluster.hosts[2].address} does not see {_HIDDEN / 'run'}: give a --run-dir" in ended.stderr
+    assert "Traceback" not in ended.stderr and not cluster.workers()
 
 
 class _Watched(threading.Thread):

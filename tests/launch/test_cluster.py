@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from acme_agents.runtime.display import make_display
 from launch import cluster, head
 from launch.node import Node, Options
 from launch.supervisor import PlaceLost
@@ -22,7 +23,8 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
 @pytest.fixture
 def place(listener: socket.socket, tmp_path: pathlib.Path) -> cluster.Cluster:
     options = Options(address=f"127.0.0.1:{listener.getsockname()[1]}")
-    return cluster.Cluster([Node("learner")], tmp_path, options, "group")
+    display = make_display(title="a run", live=False)
+    return cluster.Cluster([Node("learner"), Node("actor")], tmp_path, options, display, "group")
 
 
 def test_a_head_that_answers_is_there(place: cluster.Cluster) -> None:
@@ -63,3 +65,21 @@ def test_a_silent_head_is_waited_for_and_then_out_of_reach(
             place.check()
     wait(lambda: place.answers, 10, "an answer")
     place.check()
+
+
+def test_who_waits_long_for_a_place_is_named_and_without_a_server_the_run_ends(
+    place: cluster.Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cluster, "_free", lambda: {"10.0.0.1": {"CPU": 0.5}})
+    learner, actor = (cluster._Placed(place, node, object(), None) for node in (Node("learner"), Node("actor")))
+    place._workers = {Node("actor"): actor}
+    place.check()
+    assert not capsys.readouterr().out
+    actor._began -= 130.0
+    for _ in range(3):
+        place.check()
+    assert capsys.readouterr().out == "actor-0 waits for a place: there is no room for it on the cluster\n"
+    place._workers = {Node("learner"): learner}
+    learner._began -= 130.0
+    with pytest.raises(ValueError, match=r"no room for learner-0 \(learner needs 1 CPU; free: 10.0.0.1 has 0.5 CPUs\)"):
+        place.check()
