@@ -257,6 +257,7 @@ class _Placed:
             answer = ray.get(self._waiting)
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, ValueError):
+                self._code = LOST
                 raise ValueError(f"{self._node.name}: {error.cause}") from error
             raise
         except ray.exceptions.RayError:  # Its keeper was killed, or its host is lost.

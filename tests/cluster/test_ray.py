@@ -37,7 +37,6 @@ _ENVIRONMENT = {
     "RAY_health_check_failure_threshold": "8",  # for hosts that are cut off for half a minute, see docs/cluster.md
     "RAY_memory_monitor_refresh_ms": "0",
 }
-_HIDDEN = pathlib.Path("/run/acme-hidden")  # is not the same directory on all hosts
 _CHECKPOINT_SECONDS = 3.0
 _COMMAND = (
     *("train", "mpo", "--env", "probe:reach", "--launcher", "ray", "--actors", "2", "--eval-every", "2000"),
@@ -56,9 +55,11 @@ class RayCluster:
         self.hosts = hosts
         self.address = f"{hosts[0].address}:{_PORT}"
         self._directory = directory
+        self.hidden = pathlib.Path(directory) / "hidden"  # is another directory on the third host
+        self.hidden.mkdir()
 
     def start(self, host: network.Host, cpus: int) -> None:
-        """Starts Ray on a host; the third does not see _HIDDEN."""
+        """Starts Ray on a host; the third does not see `hidden`."""
         at = ["--address", self.address]
         if host is self.hosts[0]:
             at = ["--head", "--port", str(_PORT), "--temp-dir", self._directory, "--include-dashboard", "false"]
@@ -70,7 +71,7 @@ class RayCluster:
                 "sh",
                 "-c",
                 'mount -t tmpfs none "$0" && exec "$@"',
-                str(_HIDDEN),
+                str(self.hidden),
                 *command,
             ]
         options = ["--node-ip-address", host.address, "--num-cpus", str(cpus), "--disable-usage-stats"]
@@ -109,7 +110,6 @@ class RayCluster:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[RayCluster]:
     directory = tempfile.mkdtemp(prefix="acme-ray-")
-    _HIDDEN.mkdir(exist_ok=True)
     try:
         with network.Network(3) as made:
             result = RayCluster(made.hosts, directory)
@@ -118,7 +118,6 @@ def cluster() -> Iterator[RayCluster]:
             yield result
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-        shutil.rmtree(_HIDDEN, ignore_errors=True)
 
 
 def _where(cluster: RayCluster, run_dir: pathlib.Path, name: str) -> network.Host:
@@ -168,10 +167,12 @@ def test_what_cannot_be_placed_is_named(cluster: RayCluster, tmp_path: pathlib.P
 
 
 def test_a_host_that_does_not_see_the_run_directory_is_named(cluster: RayCluster) -> None:
-    command = [*_COMMAND, "--steps", "12000", "--address", cluster.address, "--run-dir", str(_HIDDEN / "run")]
+    command = [*_COMMAND, "--steps", "12000", "--address", cluster.address, "--run-dir", str(cluster.hidden / "run")]
     ended = cluster.run(*command, "--roles.actor.cpus", "3")  # Each host is needed.
     assert ended.returncode == 2
-    assert f"The host {cluster.hosts[2].address} does not see {_HIDDEN / 'run'}: give a --run-dir" in ended.stderr
+    assert (
+        f"The host {cluster.hosts[2].address} does not see {cluster.hidden / 'run'}: give a --run-dir" in ended.stderr
+    )
     assert "Traceback" not in ended.stderr and not cluster.workers()
 
 
