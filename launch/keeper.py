@@ -56,8 +56,10 @@ class Keeper:
         Raises:
           ValueError: this host does not see the run's directory, or no port is free.
         """
-        if not self._ports:
+        if not self._links:
             self._open()
+        if self._node.role in SERVERS:
+            self._choose_port()
         self.connect(addresses)
         paths = [self._directory, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         self._process = subprocess.Popen(
@@ -104,14 +106,18 @@ class Keeper:
                 "share."
             )
         token = make_token(self._run_dir)
-        ports = {}
-        if self._node.role in SERVERS:
-            first, last = self._options.ports
-            ports[self._node.role] = processes.free_ports(self._options.ports)[self._node.role]
-            tried = random.sample(range(first, last + 1), last + 1 - first)
-            self._gateway = links.Gateway(ports[self._node.role], token, self._host, tried)
         self._links = {role: links.Link(token) for role in SERVERS if role != self._node.role}
-        self._ports = {**ports, **{role: link.port for role, link in self._links.items()}}
+        self._ports = {role: link.port for role, link in self._links.items()}
+
+    def _choose_port(self) -> None:
+        """Chooses where the server is to listen: another port each time, as the one before may be another's by now."""
+        port = self._ports[self._node.role] = processes.free_ports(self._options.ports)[self._node.role]
+        if self._gateway is not None:
+            self._gateway.lead_to(port)
+            return
+        first, last = self._options.ports
+        tried = [other for other in random.sample(range(first, last + 1), last + 1 - first) if other != port]
+        self._gateway = links.Gateway(port, make_token(self._run_dir), self._host, tried)
 
     def _give_back_places(self, process: subprocess.Popen) -> None:
         """Ends the program when its learner is done and there is no launcher to do so."""

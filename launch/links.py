@@ -83,6 +83,10 @@ class Gateway:
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._server = _Server(listener, self._serve)
 
+    def lead_to(self, target_port: int) -> None:
+        """Passes new connections on to another port of 127.0.0.1 from now on."""
+        self._target = ("127.0.0.1", target_port)
+
     def close(self) -> None:
         """Ends every connection, and listens no more."""
         self._server.close()

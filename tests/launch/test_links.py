@@ -186,6 +186,17 @@ def test_connections_go_where_the_server_is_now(link):
             assert _ended(client)
 
 
+def test_a_gateway_may_lead_to_another_server(link):
+    one, other = _Echo(b"one"), _Echo(b"two")
+    with _gateway(one.port) as gateway:
+        link.point_to(gateway.address)
+        with socket.create_connection(("127.0.0.1", link.port), timeout=_SECONDS) as client:
+            assert client.recv(3, socket.MSG_WAITALL) == b"one"
+        gateway.lead_to(other.port)
+        with socket.create_connection(("127.0.0.1", link.port), timeout=_SECONDS) as client:
+            assert client.recv(3, socket.MSG_WAITALL) == b"two"
+
+
 def test_closing_ends_the_connections(link):
     with _gateway(_Echo(b"a").port) as gateway:
         link.point_to(gateway.address)
