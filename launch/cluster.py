@@ -61,6 +61,7 @@ class Cluster:
         self._addresses: dict[str, str] = {}  # of the servers' gateways, by role
         self._workers: dict[Node, _Placed] = {}
         self._killing: list[Any] = []
+        self._failure: Exception | None = None
         self._head = head.Head(options)
         logging.getLogger(links.__name__).setLevel(logging.ERROR)  # That servers start and move is shown otherwise.
         self._link = links.Link(keeper_lib.make_token(self._run_dir))
@@ -138,12 +139,15 @@ class Cluster:
         self._killing.append(keeper.signal.remote(signal.SIGKILL))
 
     def check(self) -> None:
-        """Returns if Ray answers, or may do so again, and the servers have places.
+        """Returns if Ray answers, or may do so again, every keeper does as it is told, and the servers have places.
 
         Raises:
+          Exception: what `fail` was told.
           PlaceLost: Ray has stopped, and the workers with it; or its head cannot be reached from here any more.
           ValueError: a server's host was lost, and there has been no room for it on another for too long.
         """
+        if self._failure is not None:
+            raise self._failure
         for node, worker in self._workers.items():
             if worker.waits_for_a_place(self._options.place_seconds):
                 if node.role in SERVERS:
@@ -167,6 +171,11 @@ class Cluster:
                 f"Once it does, `acme-agents attach {self._run_dir}` watches over the run again; if it is lost, "
                 "continue with --resume."
             )
+
+    def fail(self, node: Node, error: ray.exceptions.RayTaskError) -> None:
+        """Has `check` raise what a keeper raised: a ValueError is a sentence for the user."""
+        is_sentence = isinstance(error.cause, ValueError)
+        self._failure = ValueError(f"{node.name}: {error.cause}") if is_sentence else error
 
     @property
     def answers(self) -> bool:
@@ -256,10 +265,9 @@ class _Placed:
         try:
             answer = ray.get(self._waiting)
         except ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, ValueError):
-                self._code = LOST
-                raise ValueError(f"{self._node.name}: {error.cause}") from error
-            raise
+            self._cluster.fail(self._node, error)
+            self._code = LOST
+            return self._code
         except ray.exceptions.RayError:  # Its keeper was killed, or its host is lost.
             self.keeper_lives = False
             self._code = LOST

@@ -65,6 +65,7 @@ class Place(Protocol):
 
         Raises:
           PlaceLost: they cannot, and it is not worth while to wait any longer.
+          ValueError: a worker cannot be started there, for a reason that the user can mend, which this says.
         """
 
     def record(self) -> dict[str, Any]:
@@ -130,8 +131,8 @@ class Supervisor:
         client = courier.Client(f"localhost:{self._place.learner_port}", call_timeout=1.0)
         stop_by: float | None = None
         while True:
-            self._place.check()
             code = self._workers[self._learner].exit_code()
+            self._place.check()
             if code == 0:
                 return
             with contextlib.suppress(Exception):  # It is starting, or being restarted.
@@ -181,6 +182,7 @@ class Supervisor:
             code = worker.exit_code()
             if code in (None, 0):
                 continue
+            self._place.check()
             self._raise_user_error(node, code)
             lived = time.monotonic() - self._started_at[node]
             deaths = self._deaths[node] = 1 if lived > _STABLE_SECONDS else self._deaths.get(node, 0) + 1
