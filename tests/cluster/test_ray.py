@@ -93,8 +93,13 @@ class RayCluster:
 
     def rays(self) -> list[psutil.Process]:
         """Ray's own processes on all hosts, but for those of its actors."""
-        pids = [pid for host in self.hosts for pid in host.pids()]
-        return [p for p in map(psutil.Process, pids) if p.name() in ("raylet", "gcs_server")]
+        found = []
+        for pid in (pid for host in self.hosts for pid in host.pids()):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process = psutil.Process(pid)
+                if process.name() in ("raylet", "gcs_server"):
+                    found.append(process)
+        return found
 
     def workers(self) -> list[str]:
         """Command lines of the workers' processes that run."""
