@@ -163,7 +163,8 @@ class Cluster:
                 f"Ray has stopped at {self._options.address}, and the run with it; its newest checkpoint is of update "
                 f"{saved[-1]:,}: continue with --run-dir {self._run_dir} --resume, on any launcher."
                 if saved
-                else f"Ray has stopped at {self._options.address} before the run had a checkpoint: begin again."
+                else f"Ray has stopped at {self._options.address} before the run had a checkpoint: begin again, "
+                f"if there is none in {self._run_dir / checkpoint.DIRECTORY} in a minute."
             )
         if self._head.silent_for() > _SILENT_SECONDS:
             raise PlaceLost(

@@ -60,11 +60,11 @@ def _begins(cluster: slurm.Slurm, job: str, run_dir: pathlib.Path) -> None:
     wait(learns, 240, "first updates")
 
 
-def _left_of(job: str) -> list[str]:
-    """Command lines of what is left of a job."""
+def _left_of(job: str, directory: pathlib.Path) -> list[str]:
+    """Command lines of what is left of a job that was given from `directory`."""
     processes = psutil.process_iter(["cmdline", "status"])
     lines = [" ".join(p.info["cmdline"] or []) for p in processes if p.info["status"] != psutil.STATUS_ZOMBIE]
-    return [line for line in lines if f"/acme-agents-{job}/" in line or "launch.work" in line]
+    return [line for line in lines if f"/acme-agents-{job}/" in line or f"launch.work {directory}" in line]
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_job_whose_time_is_over_is_queued_again_and_goes_on(
     assert rows(run_dir, "evaluator", "actor_steps")[-1] == 4000
     steps = rows(run_dir, "learner", "learner_steps")
     assert steps[-1] > saved and np.all(np.diff(steps) > 0)
-    wait(lambda: not _left_of(job), 30, "an end of all processes")
+    wait(lambda: not _left_of(job, tmp_path), 30, "an end of all processes")
     assert not any(any(cluster.scratch(host).iterdir()) for host in cluster.names)
     assert not list(tmp_path.glob("*ray.log"))
     assert bystander.is_running()
@@ -127,7 +127,7 @@ def test_a_job_that_is_cancelled_leaves_a_checkpoint_and_no_process(
     _begins(cluster, job, run_dir)
     cluster.run("scancel", job)
     wait(lambda: cluster.job(job)["JobState"] == "CANCELLED", 90, "the end of the job")
-    wait(lambda: not _left_of(job), 30, "an end of all processes")
+    wait(lambda: not _left_of(job, tmp_path), 30, "an end of all processes")
     assert checkpoint.steps(run_dir / "checkpoints")[-1] >= 200
     assert not any(any(cluster.scratch(host).iterdir()) for host in cluster.names)
 
