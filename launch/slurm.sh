@@ -10,8 +10,8 @@
 # acme-agents-JOB-ray.log, which stays there only where something failed.
 #
 # Two minutes before its time is over the run is stopped with a checkpoint and the job queued again, where it goes on;
-# `--no-requeue` leaves it at the checkpoint. It also goes on by itself after a preemption and after the first node was
-# lost; any other node may be lost without it. To stop a job with a checkpoint: scancel --batch --signal=TERM JOB.
+# `--no-requeue` leaves it at the checkpoint. When Slurm queues the job again for a reason of its own, it goes on from the
+# newest checkpoint, too. To stop a job with a checkpoint: scancel --batch --signal=TERM JOB.
 #SBATCH --job-name=acme-agents
 #SBATCH --output=acme-agents-%j.out
 #SBATCH --open-mode=append
