@@ -240,7 +240,8 @@ def test_chaos(cluster: RayCluster, tmp_path: pathlib.Path) -> None:
             goes_on(f"{host.address} was cut off")
         assert {name: node["pid"] for name, node in nodes(run_dir).items()} == before  # Nobody had to be replaced.
 
-        (lost,) = hosts - {cluster.hosts[0]}
+        learners = _where(cluster, run_dir, "learner-0")
+        lost = min(hosts - {cluster.hosts[0]}, key=lambda host: host is not learners)
         lost.cut()
         lost.kill_all()
         wait(
