@@ -1,5 +1,6 @@
 """What the command line notices of the head of a Ray cluster; the rest is tested on clusters, in tests/cluster."""
 
+import logging
 import pathlib
 import socket
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from acme_agents.runtime.display import make_display
-from launch import cluster, head
+from launch import cluster, head, links
 from launch.node import Node, Options
 from launch.supervisor import PlaceLost
 from tests.launch.running import wait
@@ -21,10 +22,15 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-def place(listener: socket.socket, tmp_path: pathlib.Path) -> cluster.Cluster:
+def place(listener: socket.socket, tmp_path: pathlib.Path) -> Iterator[cluster.Cluster]:
+    log = logging.getLogger(links.__name__)
+    level = log.level
     options = Options(address=f"127.0.0.1:{listener.getsockname()[1]}")
     display = make_display(title="a run", live=False)
-    return cluster.Cluster([Node("learner"), Node("actor")], tmp_path, options, display, "group")
+    place = cluster.Cluster([Node("learner"), Node("actor")], tmp_path, options, display, "group")
+    yield place
+    place._link.close()
+    log.setLevel(level)  # A cluster's own process hears nothing of links; the tests that follow here do.
 
 
 def test_a_head_that_answers_is_there(place: cluster.Cluster) -> None:
