@@ -136,6 +136,7 @@ def test_a_killed_launcher_disturbs_nobody_and_another_attaches(tmp_path: pathli
                 assert {name for name in found if after[name]["pid"] != found[name]["pid"]} == {"actor-1"}
                 os.kill(found["learner-0"]["pid"], signal.SIGKILL)  # of one that the watcher did not start
                 wait(lambda: nodes(run_dir)["learner-0"]["pid"] != found["learner-0"]["pid"], 60, "a restart")
+                wait(lambda: not _learned(run_dir, 1), 120, "a learner that begins again")
                 wait(lambda: _learned(run_dir, 200), 120, "updates of a learner that began again")
                 workers = [psutil.Process(node["pid"]) for node in nodes(run_dir).values()]
                 watcher.send_signal(signal.SIGTERM)
