@@ -108,7 +108,9 @@ def test_a_job_whose_time_is_over_is_queued_again_and_goes_on(
     assert saved >= 200 and "stopped; continue with" in out.read_text()
     wait(lambda: cluster.job(job)["JobState"] == "COMPLETED", 300, "the end of the job")
 
-    assert "final evaluation return" in out.read_text() and "error" not in out.read_text()
+    said = out.read_text()
+    assert "final evaluation return" in said
+    assert not [line for line in said.splitlines() if line.startswith("error")]  # Slurm may have one for the requeue.
     assert rows(run_dir, "evaluator", "actor_steps")[-1] == 4000
     steps = rows(run_dir, "learner", "learner_steps")
     assert steps[-1] > saved and np.all(np.diff(steps) > 0)
