@@ -178,12 +178,13 @@ def _measure_run(
 
 
 def _wait_for_steady(process: subprocess.Popen, run_dir: pathlib.Path, num_actors: int) -> tuple[Any, dict]:
-    """Waits until every actor has its process and the rate has not grown for a while.
+    """Waits until every actor has its process, the learner learns, and the rate no longer grows.
 
     Returns:
       the coordinator, and the processes by role.
     """
-    client, rates, last, deadline = None, [0.0], None, time.monotonic() + _GIVE_UP_SECONDS
+    client, last, deadline = None, None, time.monotonic() + _GIVE_UP_SECONDS
+    rates: list[float] = []
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise SystemExit(f"The run ended by itself, with exit code {process.returncode}.")
@@ -192,12 +193,12 @@ def _wait_for_steady(process: subprocess.Popen, run_dir: pathlib.Path, num_actor
             nodes = common.record_of(run_dir).nodes
             client = client or common.learner_of(run_dir)
             status, now = client.status(), time.monotonic()
+            if sum(worker["role"] == "actor" for worker in nodes) < num_actors or not status.learner_steps:
+                continue
             if last is not None:
                 rates.append((status.actor_steps - last[0]) / (now - last[1]))
             last = status.actor_steps, now
-            there = sum(worker["role"] == "actor" for worker in nodes) == num_actors
-            # Three rates in a row above 0, none of which is much above those before it, and the learner learns.
-            if there and status.learner_steps and min(rates[-4:]) > 0.95 * max(rates) > 0:
+            if len(rates) >= 6 and 0 < statistics.mean(rates[-3:]) < 1.03 * statistics.mean(rates[-6:-3]):
                 roles = {role: [psutil.Process(n["pid"]) for n in nodes if n["role"] == role] for role in _roles(nodes)}
                 return client, roles
     raise SystemExit(f"{num_actors} actors had no steady rate within {_GIVE_UP_SECONDS} seconds: {rates}.")
