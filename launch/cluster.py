@@ -6,6 +6,7 @@ of their host alone; keepers carry connections between hosts (see `links`). So a
 local ports wherever they run now, and the program is the one that runs on a single machine.
 """
 
+import concurrent.futures
 import contextlib
 import logging
 import math
@@ -31,6 +32,7 @@ from launch.node import LEARNER, SERVERS, Launcher, Node, Options, Record
 from launch.supervisor import LOST, PlaceLost
 
 _KILL_SECONDS = 5.0  # that the keepers have to kill their workers at the end
+_LEAVE_SECONDS = 30.0  # that Ray has to take back the places
 _REFUSED_SECONDS = 5.0  # that the head refuses connections before Ray is taken to have stopped
 _SILENT_SECONDS = 45.0  # that it does not answer at all; after 60 s Ray would end this process with a word of its own
 _LAST_WORDS_SECONDS = 12.0  # that the learner has for its last checkpoint when Ray has stopped
@@ -63,6 +65,7 @@ class Cluster:
         self._killing: list[Any] = []
         self._failure: Exception | None = None
         self._head = head.Head(options)
+        self._questions = head.Questions()
         logging.getLogger(links.__name__).setLevel(logging.ERROR)  # That servers start and move is shown otherwise.
         self._link = links.Link(keeper_lib.make_token(self._run_dir))
         self.learner_port = self._link.port
@@ -98,8 +101,11 @@ class Cluster:
     def start(self, node: Node) -> "_Placed":
         """Starts a worker: on the host where it is placed, or on another where that one was lost."""
         before = self._workers.get(node)
-        keeper = before.keeper if before is not None and before.keeper_lives else self._new_keeper(node)
-        worker = _Placed(self, node, keeper, keeper.start.remote(self._addresses))
+        worker = _Placed(self, node)
+        if before is not None and before.keeper_lives:
+            worker.start(before.keeper)
+        else:
+            worker.wait_for(self._questions.ask(lambda: self._new_keeper(node)))
         self._workers[node] = worker
         return worker
 
@@ -111,8 +117,8 @@ class Cluster:
             keeper = None
         if record.get("address"):
             self.announce(node, record["address"])
-        waiting = None if keeper is None else keeper.wait.remote()
-        worker = _Placed(self, node, keeper, waiting, record)
+        worker = _Placed(self, node)
+        worker.adopt(keeper, record)
         self._workers[node] = worker
         return worker
 
@@ -151,7 +157,8 @@ class Cluster:
         for node, worker in self._workers.items():
             if worker.waits_for_a_place(self._options.place_seconds):
                 if node.role in SERVERS:
-                    raise ValueError(f"{_cannot_place([node], self._options)} Then continue with --resume.")
+                    waiting = [other for other, worker in self._workers.items() if worker.has_no_place]
+                    raise ValueError(f"{_cannot_place(waiting, self._options)} Then continue with --resume.")
                 self._display.message(f"{node.name} waits for a place: there is no room for it on the cluster")
         if self._head.refused_for() > _REFUSED_SECONDS:
             learner = node_lib.exit_path(self._run_dir, next(node for node in self._nodes if node.role == LEARNER))
@@ -173,15 +180,19 @@ class Cluster:
                 "continue with --resume."
             )
 
-    def fail(self, node: Node, error: ray.exceptions.RayTaskError) -> None:
-        """Has `check` raise what a keeper raised: a ValueError is a sentence for the user."""
-        is_sentence = isinstance(error.cause, ValueError)
-        self._failure = ValueError(f"{node.name}: {error.cause}") if is_sentence else error
+    def fail(self, error: Exception) -> None:
+        """Has `check` raise this; a ValueError is a sentence for the user."""
+        self._failure = error
 
     @property
     def answers(self) -> bool:
-        """Whether Ray can be asked anything now; a question would wait, and end this process after a minute."""
+        """Whether Ray answers now."""
         return self._head.answers
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where the servers are reached now, by role; those that are known."""
+        return self._addresses
 
     def record(self) -> dict[str, Any]:
         """The placement group's name."""
@@ -189,6 +200,13 @@ class Cluster:
 
     def close(self) -> None:
         """Ends the keepers, gives the places back and leaves the cluster."""
+        self._link.close()
+        try:
+            self._questions.ask(self._leave).result(_LEAVE_SECONDS)
+        except concurrent.futures.TimeoutError:
+            self._display.message(f"Ray at {self._options.address} did not take back the run's places in time")
+
+    def _leave(self) -> None:
         if self._killing:
             ray.wait(self._killing, num_returns=len(self._killing), timeout=_KILL_SECONDS)
         for worker in self._workers.values():
@@ -196,7 +214,6 @@ class Cluster:
                 ray.kill(worker.keeper)
         with contextlib.suppress(ValueError):
             ray.util.remove_placement_group(ray.util.get_placement_group(self._group_name))
-        self._link.close()
         ray.shutdown()
 
     def _keeper_name(self, node: Node) -> str:
@@ -235,19 +252,40 @@ class Cluster:
 class _Placed:
     """A worker on a host of the cluster; see `supervisor.Worker`."""
 
-    def __init__(self, cluster: Cluster, node: Node, keeper: Any, waiting: Any, record: dict[str, Any] | None = None):
-        self.keeper = keeper
-        self.keeper_lives = keeper is not None
+    def __init__(self, cluster: Cluster, node: Node):
+        self.keeper: Any = None
+        self.keeper_lives = False
         self._cluster = cluster
         self._node = node
-        self._waiting = waiting  # for its start, or, when there is a record, for its end
-        self._record = record
+        self._coming: concurrent.futures.Future | None = None  # its keeper
+        self._waiting: Any = None  # for its start, or, when there is a record, for its end
+        self._record: dict[str, Any] | None = None
         self._code: int | None = None
         self._began = time.monotonic()
 
+    def wait_for(self, keeper: concurrent.futures.Future) -> None:
+        """It starts when it has its keeper."""
+        self._coming = keeper
+
+    def start(self, keeper: Any) -> None:
+        """Starts it."""
+        self.keeper, self.keeper_lives = keeper, True
+        self._waiting = keeper.start.remote(self._cluster.addresses)
+
+    def adopt(self, keeper: Any | None, record: dict[str, Any]) -> None:
+        """Somebody else has started it; its keeper may be gone."""
+        self.keeper, self.keeper_lives, self._record = keeper, keeper is not None, record
+        if keeper is not None:
+            self._waiting = keeper.wait.remote()
+
+    @property
+    def has_no_place(self) -> bool:
+        """Whether it waits for one, as far as is known."""
+        return self._code is None and self._record is None
+
     def waits_for_a_place(self, seconds: float) -> bool:
         """Whether it has waited for so long; says so once."""
-        waits = self._code is None and self._record is None and time.monotonic() - self._began > seconds
+        waits = self.has_no_place and time.monotonic() - self._began > seconds
         if waits:
             self._began = math.inf
         return waits
@@ -257,6 +295,19 @@ class _Placed:
             return self._code
         if not self._cluster.answers:
             return None
+        if self._coming is not None:
+            if not self._coming.done():
+                return None
+            try:
+                self.start(self._coming.result())
+            except ray.exceptions.RayError:
+                self._code = LOST
+                return self._code
+            except (ValueError, RuntimeError) as error:
+                self._cluster.fail(error)
+                self._code = LOST
+                return self._code
+            self._coming = None
         if self.keeper is None:
             self._code = self._cluster.exit_code(self._node)
             return self._code
@@ -266,7 +317,8 @@ class _Placed:
         try:
             answer = ray.get(self._waiting)
         except ray.exceptions.RayTaskError as error:
-            self._cluster.fail(self._node, error)
+            is_sentence = isinstance(error.cause, ValueError)
+            self._cluster.fail(ValueError(f"{self._node.name}: {error.cause}") if is_sentence else error)
             self._code = LOST
             return self._code
         except ray.exceptions.RayError:  # Its keeper was killed, or its host is lost.
@@ -283,7 +335,11 @@ class _Placed:
         return None
 
     def terminate(self) -> None:
-        if self.keeper is not None and self._code is None:
+        if self._code is not None:
+            return
+        if self._coming is not None:  # It was never started.
+            self._code = -signal.SIGTERM
+        elif self.keeper is not None:
             self.keeper.signal.remote(signal.SIGTERM)
 
     def kill(self) -> None:

@@ -1,18 +1,20 @@
 """The way to a Ray cluster: joining it, and looking after its head, without which there is none."""
 
+import concurrent.futures
 import contextlib
 import os
+import queue
 import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import ray
 import ray._private.worker
 
-from launch.node import Options
+from launch.node import STOP_SIGNALS, Options
 
 NAMESPACE = "acme_agents"  # of Ray's names
 
@@ -99,10 +101,33 @@ class Head:
             time.sleep(_LOOK_SECONDS)
 
 
+class Questions:
+    """Asks a cluster one thing after another, in a thread of its own: one that stops may never answer."""
+
+    def __init__(self) -> None:
+        """Nothing is asked."""
+        self._asked: queue.SimpleQueue[tuple[Callable[[], Any], concurrent.futures.Future]] = queue.SimpleQueue()
+        threading.Thread(target=self._answer, name="questions", daemon=True).start()
+
+    def ask(self, question: Callable[[], Any]) -> concurrent.futures.Future:
+        """Calls `question` once all that were asked before have their answers; its own is what it returns or raises."""
+        answer: concurrent.futures.Future = concurrent.futures.Future()
+        self._asked.put((question, answer))
+        return answer
+
+    def _answer(self) -> None:
+        while True:
+            question, answer = self._asked.get()
+            try:
+                answer.set_result(question())
+            except Exception as error:
+                answer.set_exception(error)
+
+
 @contextlib.contextmanager
 def _kept_signal_handlers() -> Iterator[None]:
     """Undoes what Ray does to signals: a request to stop would print a stack trace and end this process at once."""
-    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    before = {signum: signal.getsignal(signum) for signum in STOP_SIGNALS}
     try:
         yield
     finally:

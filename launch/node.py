@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import json
 import pathlib
+import signal
 from typing import Any, Literal
 
 from acme_agents.experiments import Experiment
@@ -12,6 +13,9 @@ from acme_agents.experiments.experiment import from_dict
 LEARNER = "learner"
 REPLAY = "replay"
 SERVERS = (REPLAY, LEARNER)  # roles that others connect to
+
+# What asks a run to stop; the last is what a batch system sends before the time that it has given is over.
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 _RECORD = "nodes.json"  # within a run directory, while its program runs
 

@@ -23,9 +23,6 @@ from launch import run_dir as run_dir_lib
 from launch.node import Launcher, Options
 from launch.supervisor import Place, PlaceLost, Supervisor
 
-# What a batch system sends before the time that it has given is over is here too.
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-
 
 class Result(NamedTuple):
     """How a run ended."""
@@ -216,7 +213,7 @@ def _stop_on_signals() -> Iterator[threading.Event]:
         stop.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = {signum: signal.signal(signum, handle) for signum in _STOP_SIGNALS}
+    before = {signum: signal.signal(signum, handle) for signum in node_lib.STOP_SIGNALS}
     try:
         yield stop
     finally:

@@ -81,6 +81,19 @@ class RayCluster:
             started = host.popen([*command, *options], env=_ENVIRONMENT, stdout=log, stderr=log)
             assert started.wait(timeout=120) == 0
 
+    def stop(self) -> None:
+        """Stops Ray on all hosts, in the order in which `ray stop` does."""
+        for names in (("raylet", "ray::"), ("gcs_server",)):
+            processes = [
+                process
+                for process, line in self._processes()
+                if line.split(" ")[0].rpartition("/")[2].startswith(names)
+            ]
+            assert processes
+            for process in processes:
+                process.terminate()
+            assert not psutil.wait_procs(processes, timeout=30)[1]
+
     def run(self, *command: str) -> subprocess.CompletedProcess:
         """The command line on the head's host, to its end."""
         process = self.popen(subprocess.PIPE, *command)
@@ -104,14 +117,16 @@ class RayCluster:
 
     def workers(self) -> list[str]:
         """Command lines of the workers' processes that run on its hosts."""
-        found = []
+        return [line for _, line in self._processes() if "launch.work" in line]
+
+    def _processes(self) -> Iterator[tuple[psutil.Process, str]]:
+        """Those of its hosts, with their command lines."""
         for pid in (pid for host in self.hosts for pid in host.pids()):
             with contextlib.suppress(psutil.Error):
                 process = psutil.Process(pid)
                 line = " ".join(process.cmdline())
-                if "launch.work" in line and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(line)
-        return found
+                if process.status() != psutil.STATUS_ZOMBIE:
+                    yield process, line
 
 
 @pytest.fixture(scope="module")
@@ -295,3 +310,27 @@ def test_a_worker_that_keeps_dying_ends_the_run(cluster: RayCluster, tmp_path: p
         assert driver.wait(60) == 1
     assert "error: actor-1 died once, the last time with exit code -9. Its log ends so:" in log.read_text()
     assert not cluster.workers()
+
+
+def test_a_ray_that_stops_ends_the_run_with_a_checkpoint(cluster: RayCluster, tmp_path: pathlib.Path) -> None:
+    run_dir, log = tmp_path / "run", tmp_path / "out"
+    command = [*_COMMAND, "--address", cluster.address, "--run-dir", str(run_dir), "--checkpoint-seconds", "1000"]
+    with log.open("w") as out, cluster.driver(out, *command, "--steps", "10000000") as driver:
+        wait(lambda: len(rows(run_dir, "learner", "learner_steps")), 240, "first updates")
+        assert not checkpoint.steps(run_dir / "checkpoints")
+        cluster.stop()
+        assert driver.wait(timeout=50) == 1, log.read_text()  # After a minute, Ray would have ended it.
+    (saved,) = checkpoint.steps(run_dir / "checkpoints")
+    assert saved >= rows(run_dir, "learner", "learner_steps")[-1] > 0
+    last = log.read_text().splitlines()[-1]
+    assert last.startswith(f"error: Ray has stopped at {cluster.address}") and f"update {saved:,}: continue" in last
+    wait(lambda: not cluster.workers(), 30, "an end of all workers")
+    attached = cluster.run("attach", str(run_dir))
+    assert attached.returncode == 2 and "continue with --resume" in attached.stderr
+
+    for host in cluster.hosts:
+        cluster.start(host, 3)
+    steps = int(rows(run_dir, "actor", "actor_steps")[-1]) + 1000
+    resumed = cluster.run(*command, "--steps", str(steps), "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert checkpoint.steps(run_dir / "checkpoints")[-1] > saved
