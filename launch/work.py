@@ -14,8 +14,9 @@ import traceback
 from collections.abc import Callable, Mapping
 
 from acme_agents.experiments import Experiment
+from acme_agents.runtime import memory
 from launch import node as node_lib
-from launch.node import LEARNER, REPLAY, Node
+from launch.node import LEARNER, REPLAY, SERVERS, Node
 
 USER_ERROR = 2  # exit code of a worker whose log ends with a sentence for the user
 _ALONE_SECONDS = 30.0  # that a worker without launcher goes on without learner
@@ -36,6 +37,8 @@ def work(node: Node, experiment: Experiment, run_dir: pathlib.Path, ports: Mappi
     if node.role != LEARNER:  # One thread each, and no accelerator.
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
         os.environ["OMP_NUM_THREADS"] = "1"
+    if node.role not in SERVERS:  # Whoever gets parameters.
+        memory.keep_freed()
 
     import jax
     import launchpad
