@@ -7,7 +7,7 @@ Three tables:
                environment and policy; the CPU that they, the learner and the replay server use, in cores; the share of
                the machine that is busy; and the memory of an actor that it shares with nobody (PSS counts a page that n
                processes share as 1/n of one). The learner is light: small networks, and one sample per insert.
-  parameters   updates per second of a whole learner while 32 processes ask for its parameters, 10 MB, twice a second as
+  parameters   updates per second of a whole learner while 32 processes ask for its parameters, 10 MB, as often as
                actors do: in turns without them, with them, and with them where nothing bounds what they are handed
                (staleness: seconds between two snapshots that one client gets)
   reports      microseconds of one `actor_sync`, as the coordinator has heard of 10 to 10,000 lives: of the call alone,
@@ -47,7 +47,6 @@ import psutil
 from acme_agents import mpo
 from acme_agents.experiments import Experiment, program
 
-_SYNC_SECONDS = 0.5  # between an actor's reports
 _GIVE_UP_SECONDS = 300.0
 _SETTLE_SECONDS = 2.0  # in which clients that have not asked for a while get what they have missed
 _LIGHT = [
@@ -255,7 +254,7 @@ def _parameters(options: argparse.Namespace) -> common.Report:
         replay, _ = stack.enter_context(common.reverb_server(program.make_tables, experiment))
         learner = stack.enter_context(common.Child(_learn, experiment, directory, replay))
         address, size = learner.receive(timeout=300.0)
-        clients = stack.enter_context(_forked(_ask, options.clients, address))
+        clients = stack.enter_context(_forked(_ask, options.clients, address, options.clients))
 
         def measure(asking: bool, bounded: bool) -> float:
             for connection, _ in clients:
@@ -391,17 +390,19 @@ def _fill(experiment: Experiment, client: Any) -> None:
     ours.flush()
 
 
-def _ask(connection: Any, index: int, address: str) -> None:
-    """An actor's side of the talk: asks twice a second while it may, and counts the snapshots that it gets."""
+def _ask(connection: Any, index: int, address: str, num_clients: int) -> None:
+    """An actor's side of the talk: asks as often as actors do while it may, and counts the snapshots that it gets."""
+    from acme_agents.experiments.workers import sync_seconds
     from acme_agents.runtime import memory, variables
     from acme_agents.runtime.coordinator import ActorReport
 
+    period = sync_seconds(num_clients)
     memory.keep_freed()
     client = courier.Client(address, call_timeout=30.0)
     version, asking, num_snapshots = None, False, 0
-    time.sleep(_SYNC_SECONDS * (index * 0.618 % 1))
+    time.sleep(period * (index * 0.618 % 1))
     while True:
-        if connection.poll(_SYNC_SECONDS if asking else None):
+        if connection.poll(period if asking else None):
             message = connection.recv()
             if message is None:
                 connection.send(num_snapshots)

@@ -5,7 +5,7 @@ batches of 32 from the same table, by priority:
 
   ours     replay.SequenceSampler as the learner uses it: each batch is drawn ahead, stacked, and its new priorities are
            written back
-  limit    Reverb's sampler, the one that `ours` draws with: what a batch holds is drawn, not stacked, and nothing is
+  limit    Reverb's sampler, the one that `ours` draws with: what a batch holds is drawn, and let go at once; nothing is
            written back
   dataset  reverb.TrajectoryDataset in batches of the same size, as NumPy arrays; nothing is written back
   client   reverb.Client.sample, one call for each batch, not stacked; nothing is written back
@@ -101,10 +101,14 @@ def _contestants(
                 raise TimeoutError(f"No batch came in {_TIMEOUT} seconds.")
             sampler.prioritise(drawn, rng.random(_BATCH, np.float32) + 0.5)
 
+        def draw() -> None:
+            for _ in range(_BATCH):
+                limit.GetNextTrajectory()
+
         limit = client._client.NewSampler(tables.REPLAY, 2**60, _BATCH)
         readers = {
             "ours": ours,
-            "limit": lambda: [limit.GetNextTrajectory() for _ in range(_BATCH)],
+            "limit": draw,
             "dataset": functools.partial(next, _dataset(address, columns)),
             "client": lambda: list(client.sample(tables.REPLAY, _BATCH, emit_timesteps=False)),
         }

@@ -21,10 +21,17 @@ from acme_agents.runtime import loopback, variables
 from acme_agents.runtime.coordinator import ActorOrders, ActorReport, EvaluatorOrders, Phase
 from acme_agents.runtime.loop import EnvironmentLoop, Episode
 
-_SYNC_SECONDS = 0.5  # between an actor's reports, and between the evaluator's questions
+_SYNC_SECONDS = 0.5  # between an actor's reports where there are few, and between the evaluator's questions
+_MAX_SYNC_SECONDS = 2.0  # where there are many
+_REPORTS_PER_SECOND = 32.0  # of all actors: more are spread out, as far as that leaves an actor's counts fresh
 _IDLE_SECONDS = 0.002  # that the learner sleeps when there is nothing to do
 _CALL_SECONDS = 3.0  # that a peer has to answer; Launchpad's own clients wait for ever
 _CLOSING_SECONDS = 30.0  # that an actor waits for its last report to be taken
+
+
+def sync_seconds(num_actors: int) -> float:
+    """Seconds between an actor's reports: where there are many actors, the learner's process hears each less often."""
+    return min(max(num_actors / _REPORTS_PER_SECOND, _SYNC_SECONDS), _MAX_SYNC_SECONDS)
 
 
 class LearnerWorker:
@@ -38,6 +45,7 @@ class LearnerWorker:
         self._run = LearnerRun(
             experiment, run_dir, client, wandb=wandb, bytes_per_second=variables.BYTES_PER_SECOND, stop=self._stop
         )
+        self._farewell_seconds = 2 * sync_seconds(experiment.num_actors)
         coordinator = self._run.coordinator
         self.actor_sync = coordinator.actor_sync
         self.evaluator_sync = coordinator.evaluator_sync
@@ -62,7 +70,7 @@ class LearnerWorker:
             if self._stop.wait(_IDLE_SECONDS):
                 coordinator.stop()
         run.save()
-        self._stop.wait(2 * _SYNC_SECONDS)  # until the others have heard that it is over: they hear it from here
+        self._stop.wait(self._farewell_seconds)  # until the others have heard that it is over: they hear it from here
         run.close()
 
 
@@ -81,7 +89,8 @@ class ActorWorker:
         self._experiment = experiment
         self._index = index
         self._client = client
-        self._link = _ActorLink(f"actor/{index}", _with_timeout(coordinator), launchpad.stop_event())
+        period = sync_seconds(experiment.num_actors)
+        self._link = _ActorLink(f"actor/{index}", _with_timeout(coordinator), launchpad.stop_event(), period)
 
     def run(self) -> None:
         """Acts until the orders say that it is over."""
@@ -134,7 +143,8 @@ class EvaluatorWorker:
 class _ActorLink:
     """An actor's side of the talk with the coordinator, in a thread of its own."""
 
-    def __init__(self, name: str, coordinator: Any, stop: threading.Event):
+    def __init__(self, name: str, coordinator: Any, stop: threading.Event, period: float):
+        self._period = period
         self._coordinator = coordinator
         self._stop = stop
         self._name = name
@@ -198,7 +208,7 @@ class _ActorLink:
     def _wait_for_answer(self) -> None:
         self._answered.clear()
         self._wake.set()
-        self._answered.wait(_SYNC_SECONDS)
+        self._answered.wait(self._period)
 
     def _run(self) -> None:
         while True:
@@ -207,7 +217,7 @@ class _ActorLink:
                 self.abandoned.set()
             closed = self._closed
             if self._stop.is_set() and not closed:  # The last report comes when the actor has stopped, and at once.
-                self._wake.wait(_SYNC_SECONDS)
+                self._wake.wait(self._period)
                 self._wake.clear()
                 continue
             with self._lock:
@@ -219,7 +229,7 @@ class _ActorLink:
                 self._take(report, orders)
             if closed and (orders is not None or self._stop.is_set()):
                 return
-            self._wake.wait(_SYNC_SECONDS)
+            self._wake.wait(self._period)
             self._wake.clear()
 
     def _take(self, report: ActorReport, orders: ActorOrders) -> None:
