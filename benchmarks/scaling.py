@@ -68,11 +68,11 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=_PARTS, default=_PARTS, help="which tables")
     parser.add_argument("--actors", nargs="+", default=[1, 2, 4, 8, 16, 32], type=int, help="numbers of actors")
     parser.add_argument("--env", default="delayed:5:probe:reach", help="environment's name")
-    parser.add_argument("--seconds", default=20.0, type=float, help="that a run's steady state is measured")
+    parser.add_argument("--seconds", default=15.0, type=float, help="that a run's steady state is measured")
     parser.add_argument("--clients", default=32, type=int, help="that ask for parameters")
     parser.add_argument("--width", default=1500, type=int, help="of the policy's two layers: 1500 makes 9 MB")
-    parser.add_argument("--window", default=20.0, type=float, help="seconds of learning, with clients or without")
-    parser.add_argument("--repeats", default=5, type=int, help="rounds of those")
+    parser.add_argument("--window", default=8.0, type=float, help="seconds of learning, with clients or without")
+    parser.add_argument("--repeats", default=15, type=int, help="rounds of those")
     parser.add_argument("--lives", nargs="+", default=[10, 100, 1_000, 10_000], type=int, help="lives heard of")
     options = parser.parse_args()
     parts = {"actors": _actors, "parameters": _parameters, "reports": _reports}
@@ -287,9 +287,9 @@ def _parameters(options: argparse.Namespace) -> common.Report:
         report.row(name, rate, common.median_ratio(rates[name], rates["none"]), *others)
     report.note(
         f"A snapshot has {size / 1e6:.1f} MB. Medians of {options.repeats} interleaved rounds of {options.window:g} s, "
-        "ratios within a round; lowest and highest: "
+        "ratios within a round; half of them are: "
         + "; ".join(
-            f"{name} {min(ratios):.3f} to {max(ratios):.3f}"
+            "{} {:.3f} to {:.3f}".format(name, *np.percentile(ratios, (25, 75)))
             for name, ratios in (
                 (name, [a / b for a, b in zip(rates[name], rates["none"])]) for name in rates if name != "none"
             )

@@ -12,9 +12,10 @@ import numpy as np
 
 from acme_agents.core.types import Params
 
-# Of parameters, that a learner's process hands to all actors together. To send one MB and to receive it takes 3 ms of a
-# core (benchmarks/scaling.py, where both are on one machine): this is 3% of the cores that there are.
-BYTES_PER_SECOND = 10e6 * len(os.sched_getaffinity(0))
+# Of parameters, that a learner's process hands to all actors together. To send one MB and to take it in takes 1.3 ms of a
+# core (benchmarks/scaling.py). Where actors share the learner's cores, each of its updates waits for whichever core they
+# keep from it: what a few of them take, they take from all.
+BYTES_PER_SECOND = 5e6 * len(os.sched_getaffinity(0))
 
 
 class Snapshot(NamedTuple):
@@ -29,7 +30,8 @@ class Publisher:
 
     What it hands to actors is bounded, so that a large network and many actors do not take the learner's time: each of
     `num_actors` actors has a turn every `num_actors * size / bytes_per_second` seconds, and the turns are spread over
-    that time. Actors ask every half second: where that is longer, nothing is held back.
+    that time. Actors ask every half second, or less often where they are many (`workers.sync_seconds`): where that is
+    longer, nothing is held back.
     """
 
     def __init__(self, num_actors: int = 1, bytes_per_second: float = math.inf):
