@@ -12,7 +12,7 @@ import numpy as np
 
 from acme_agents.core.types import Params
 
-# Of parameters, that a learner's process hands to all actors together. To send one MB and to take it in takes 1.3 ms
+# Of parameters, that a learner's process hands to all actors together. To send one MB and to take it in takes 1.5 ms
 # of a core (benchmarks/scaling.py). Where actors share the learner's cores, each of its updates waits for whichever
 # core they keep from it: what a few of them take, they take from all.
 BYTES_PER_SECOND = 5e6 * len(os.sched_getaffinity(0))
