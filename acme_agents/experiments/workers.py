@@ -217,8 +217,7 @@ class _ActorLink:
                 self.abandoned.set()
             closed = self._closed
             if self._stop.is_set() and not closed:  # The last report comes when the actor has stopped, and at once.
-                self._wake.wait(self._period)
-                self._wake.clear()
+                self._rest()
                 continue
             with self._lock:
                 report = ActorReport(
@@ -229,8 +228,16 @@ class _ActorLink:
                 self._take(report, orders)
             if closed and (orders is not None or self._stop.is_set()):
                 return
-            self._wake.wait(self._period)
-            self._wake.clear()
+            self._rest()
+
+    def _rest(self) -> None:
+        """Waits until the next report is due or wanted; notes within half a second that it is over."""
+        left = self._period
+        while not self._wake.wait(min(left, _SYNC_SECONDS)) and not self._stop.is_set():
+            left -= _SYNC_SECONDS
+            if left <= 0:
+                break
+        self._wake.clear()
 
     def _take(self, report: ActorReport, orders: ActorOrders) -> None:
         snapshot = orders.snapshot

@@ -91,7 +91,8 @@ class RayCluster:
             ]
             assert processes
             for process in processes:
-                process.terminate()
+                with contextlib.suppress(psutil.NoSuchProcess):  # It went with its raylet.
+                    process.terminate()
             assert not psutil.wait_procs(processes, timeout=30)[1]
 
     def run(self, *command: str) -> subprocess.CompletedProcess:
