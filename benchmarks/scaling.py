@@ -12,7 +12,7 @@ Three tables:
                (staleness: seconds between two snapshots that one client gets)
   reports      microseconds of one `actor_sync`, as the coordinator has heard of 10 to 10,000 lives: of the call alone,
                of one that brings an episode and so writes a row, and the size of what is in a checkpoint; then the CPU
-               of the learner's process for a report that comes over Courier; then of a process that joins the program
+               of the learner's process for a report that comes over Courier
 
     python benchmarks/scaling.py --output benchmarks/results/scaling.md
 
@@ -26,7 +26,6 @@ import contextlib
 import json
 import math
 import multiprocessing
-import os
 import pathlib
 import pickle
 import signal
@@ -454,9 +453,6 @@ def _reports(options: argparse.Namespace) -> common.Report:
                 client.actor_sync(_report(i % num_lives, i))
             over_courier = 1e6 * (child.cpu_seconds() - before) / number
         report.row(num_lives, *figures, over_courier)
-    for num_actors in options.lives[:-1]:
-        seconds = _join(num_actors)
-        report.note(f"To make the program of {num_actors:,} actors, as each of its processes does: {seconds:.3g} s.")
     return report
 
 
@@ -495,15 +491,6 @@ def _sync(connection: Any, directory: str, num_lives: int) -> None:
     server.Start()
     connection.send((f"localhost:{server.port}", alone, episode, status, size))
     connection.recv()
-
-
-def _join(num_actors: int) -> float:
-    """Seconds that a process takes to make the program, all of whose nodes it knows."""
-    experiment = Experiment("mpo", "probe:reach", num_actors=num_actors)
-    experiment.environment_spec()
-    began = time.perf_counter()
-    program.make_program(experiment, pathlib.Path(os.devnull))
-    return time.perf_counter() - began
 
 
 if __name__ == "__main__":

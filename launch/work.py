@@ -1,4 +1,7 @@
-"""What a worker's process does: it makes the program, tells it where the servers are, and runs one of its nodes."""
+"""What a worker's process does.
+
+It makes the program, of all actors only its own, tells it where the servers are, and runs one of its nodes.
+"""
 
 import argparse
 import logging
@@ -59,7 +62,9 @@ def work(node: Node, experiment: Experiment, run_dir: pathlib.Path, ports: Mappi
     if (launcher := multiprocessing.parent_process()) is not None:
         _in_background(_go_on_without, launcher.join, node, ports[LEARNER])
 
-    program = program_lib.make_program(experiment, run_dir, wandb=wandb)
+    actors = [node.index] if node.role == "actor" else []
+    program = program_lib.make_program(experiment, run_dir, wandb=wandb, actors=actors)
+    (worker,) = program.groups[node.role]
     for role, nodes in program.groups.items():
         for launchpad_node in nodes:
             launchpad_node._initialize_context(launchpad.context.LaunchType.LOCAL_MULTI_PROCESSING, launch_config=None)
@@ -69,7 +74,7 @@ def work(node: Node, experiment: Experiment, run_dir: pathlib.Path, ports: Mappi
                 address.bind(_FixedAddress(f"localhost:{ports[role]}"))
     code = 1
     try:
-        program.groups[node.role][node.index].function()
+        worker.function()
         code = 0
     except (ValueError, OSError) as error:  # A broken environment, a full disk: a restart would not help.
         traceback.print_exc()

@@ -2,7 +2,7 @@
 
 import functools
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import launchpad as lp
 import reverb
@@ -14,7 +14,9 @@ from acme_agents.replay import tables
 from acme_agents.runtime import checkpoint, loopback
 
 
-def make_program(experiment: Experiment, run_dir: pathlib.Path, *, wandb: bool = False) -> lp.Program:
+def make_program(
+    experiment: Experiment, run_dir: pathlib.Path, *, wandb: bool = False, actors: Iterable[int] | None = None
+) -> lp.Program:
     """Makes the program: the learner; a Reverb server, if the experiment has one; the actors, unless all learning is
     offline; and an evaluator.
 
@@ -22,6 +24,7 @@ def make_program(experiment: Experiment, run_dir: pathlib.Path, *, wandb: bool =
       experiment: what to run.
       run_dir: its directory; a checkpoint in it is continued.
       wandb: whether to log to W&B.
+      actors: the indices of those that it has; all if left out. A process that runs one of a thousand needs no others.
     """
     program = lp.Program(experiment.agent)
     replay = None
@@ -34,7 +37,7 @@ def make_program(experiment: Experiment, run_dir: pathlib.Path, *, wandb: bool =
         learner = program.add_node(lp.CourierNode(workers.LearnerWorker, experiment, run_dir, wandb, replay))
     if not experiment.is_offline:
         with program.group("actor"):
-            for index in range(experiment.num_actors):
+            for index in range(experiment.num_actors) if actors is None else actors:
                 program.add_node(lp.PyClassNode(workers.ActorWorker, experiment, index, replay, learner))
     if experiment.eval_every:
         with program.group("evaluator"):
