@@ -2,7 +2,9 @@
 
 import logging
 import pathlib
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from acme_agents.runtime.display import make_display
 from launch import cluster, head, links
 from launch.node import Node, Options
-from launch.supervisor import PlaceLost
+from launch.supervisor import LOST, PlaceLost
 from tests.launch.running import wait
 
 
@@ -77,7 +79,7 @@ def test_who_waits_long_for_a_place_is_named_and_without_a_server_the_run_ends(
     place: cluster.Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cluster, "_free", lambda: {"10.0.0.1": {"CPU": 0.5}})
-    learner, actor = (cluster._Placed(place, node, object(), None) for node in (Node("learner"), Node("actor")))
+    learner, actor = (cluster._Placed(place, node) for node in (Node("learner"), Node("actor")))
     place._workers = {Node("actor"): actor}
     place.check()
     assert not capsys.readouterr().out
@@ -85,7 +87,26 @@ def test_who_waits_long_for_a_place_is_named_and_without_a_server_the_run_ends(
     for _ in range(3):
         place.check()
     assert capsys.readouterr().out == "actor-0 waits for a place: there is no room for it on the cluster\n"
-    place._workers = {Node("learner"): learner}
+    place._workers = {Node("learner"): learner, Node("actor"): actor}
     learner._began -= 130.0
-    with pytest.raises(ValueError, match=r"no room for learner-0 \(learner needs 1 CPU; free: 10.0.0.1 has 0.5 CPUs\)"):
+    with pytest.raises(ValueError, match=r"no room for learner-0, actor-0 \(learner needs 1 CPU; actor needs 1 CPU;"):
+        place.check()
+
+
+def test_a_ray_that_does_not_answer_holds_up_nobody(place: cluster.Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = threading.Event()
+
+    def new_keeper(node: Node) -> None:
+        answers.wait(60)
+        raise ValueError("there are no places any more")
+
+    monkeypatch.setattr(place, "_new_keeper", new_keeper)
+    actor, learner = place.start(Node("actor")), place.start(Node("learner"))
+    place.check()
+    assert actor.exit_code() is None and learner.exit_code() is None
+    actor.terminate()
+    assert actor.exit_code() == -signal.SIGTERM  # It was never started.
+    answers.set()
+    assert wait(learner.exit_code, 10, "an answer") == LOST
+    with pytest.raises(ValueError, match="there are no places any more"):
         place.check()
