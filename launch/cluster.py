@@ -291,48 +291,48 @@ class _Placed:
         return waits
 
     def exit_code(self) -> int | None:
-        if self._code is not None:
-            return self._code
-        if not self._cluster.answers:
-            return None
+        if self._code is None and self._cluster.answers:
+            self._look()
+        return self._code
+
+    def _look(self) -> None:
+        """Takes note of what has become of it."""
         if self._coming is not None:
             if not self._coming.done():
-                return None
+                return
             try:
                 self.start(self._coming.result())
             except ray.exceptions.RayError:
                 self._code = LOST
-                return self._code
+                return
             except (ValueError, RuntimeError) as error:
                 self._cluster.fail(error)
                 self._code = LOST
-                return self._code
+                return
             self._coming = None
         if self.keeper is None:
             self._code = self._cluster.exit_code(self._node)
-            return self._code
+            return
         done, _ = ray.wait([self._waiting], timeout=0)
         if not done:
-            return None
+            return
         try:
             answer = ray.get(self._waiting)
         except ray.exceptions.RayTaskError as error:
             is_sentence = isinstance(error.cause, ValueError)
             self._cluster.fail(ValueError(f"{self._node.name}: {error.cause}") if is_sentence else error)
             self._code = LOST
-            return self._code
         except ray.exceptions.RayError:  # Its keeper was killed, or its host is lost.
             self.keeper_lives = False
             self._code = LOST
-            return self._code
-        if self._record is not None:
-            self._code = answer
-            return self._code
-        self._record = answer
-        if answer["address"] is not None:
-            self._cluster.announce(self._node, answer["address"])
-        self._waiting = self.keeper.wait.remote()
-        return None
+        else:
+            if self._record is not None:
+                self._code = answer
+                return
+            self._record = answer
+            if answer["address"] is not None:
+                self._cluster.announce(self._node, answer["address"])
+            self._waiting = self.keeper.wait.remote()
 
     def terminate(self) -> None:
         if self._code is not None:
