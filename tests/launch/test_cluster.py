@@ -89,7 +89,8 @@ def test_who_waits_long_for_a_place_is_named_and_without_a_server_the_run_ends(
     assert capsys.readouterr().out == "actor-0 waits for a place: there is no room for it on the cluster\n"
     place._workers = {Node("learner"): learner, Node("actor"): actor}
     learner._began -= 130.0
-    with pytest.raises(ValueError, match=r"no room for learner-0, actor-0 \(learner needs 1 CPU; actor needs 1 CPU;"):
+    needs = r"\(learner needs 1 CPU; actor needs 1 CPU; free: 10.0.0.1 has 0.5 CPUs\)"
+    with pytest.raises(ValueError, match=f"no room for learner-0, actor-0 {needs}"):
         place.check()
 
 
