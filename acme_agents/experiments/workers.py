@@ -208,7 +208,7 @@ class _ActorLink:
     def _wait_for_answer(self) -> None:
         self._answered.clear()
         self._wake.set()
-        self._answered.wait(self._period)
+        self._answered.wait(_SYNC_SECONDS)
 
     def _run(self) -> None:
         while True:
