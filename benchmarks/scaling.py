@@ -27,7 +27,6 @@ import json
 import math
 import multiprocessing
 import pathlib
-import pickle
 import signal
 import statistics
 import subprocess
@@ -48,6 +47,7 @@ from acme_agents.experiments import Experiment, program
 
 _GIVE_UP_SECONDS = 300.0
 _SETTLE_SECONDS = 2.0  # in which clients that have not asked for a while get what they have missed
+_NUM_TAKEN = 100  # snapshots, for the cost of one
 _LIGHT = [
     "--config.policy-layers",
     "64",
@@ -295,43 +295,37 @@ def _parameters(options: argparse.Namespace) -> common.Report:
         )
         + "."
     )
-    with common.Child(_hand_out, size) as learner, common.Child(_take, learner.receive(), 100) as actor:
-        actor.receive()
-        before = learner.cpu_seconds(), actor.cpu_seconds()
-        actor.send(None)
-        actor.receive()
-        sent, taken = (
-            1e3 * (child.cpu_seconds() - seconds) / (100 * size / 1e6)
-            for child, seconds in zip((learner, actor), before)
-        )
+    with common.Child(_hand_out, size) as learner:
+        address, before = learner.receive(), learner.cpu_seconds()
+        with common.Child(_take, address) as actor:
+            taken = actor.receive()
+        sent = learner.cpu_seconds() - before
+    sent, taken = (1e3 * seconds / (_NUM_TAKEN * size / 1e6) for seconds in (sent, taken))
     report.note(f"To send a MB takes {sent:.2g} ms of CPU, to take it in {taken:.2g} ms, while nothing else runs.")
     return report
 
 
 def _hand_out(connection: Any, size: int) -> None:
-    """A process that hands out snapshots."""
+    """A process that hands out snapshots of so many bytes."""
     from acme_agents.runtime import variables
 
-    courier_server, snapshot = courier.Server(), variables.Snapshot(0, pickle.dumps(np.zeros(size // 4, np.float32)))
-    courier_server.Bind("snapshot", lambda: snapshot)
+    publisher, courier_server = variables.Publisher(), courier.Server()
+    publisher.publish(0, np.zeros(size // 4, np.float32))
+    courier_server.Bind("newer_than", publisher.newer_than)
     courier_server.Start()
     connection.send(f"localhost:{courier_server.port}")
     connection.recv()
 
 
-def _take(connection: Any, address: str, number: int) -> None:
-    """A process that takes in so many of them when it is told to."""
+def _take(connection: Any, address: str) -> None:
+    """A process that takes some in, as an actor does; sends the seconds of CPU that it took."""
     from acme_agents.runtime import memory, variables
 
     memory.keep_freed()
-    client = courier.Client(address, call_timeout=30.0)
-    variables.unpack(client.snapshot())
-    connection.send(None)
-    connection.recv()
-    for _ in range(number):
-        variables.unpack(client.snapshot())
-    connection.send(None)
-    connection.recv()
+    client, before = courier.Client(address, call_timeout=30.0), time.process_time()
+    for _ in range(_NUM_TAKEN):
+        variables.unpack(client.newer_than(None))
+    connection.send(time.process_time() - before)
 
 
 def _learn(connection: Any, experiment: Experiment, directory: pathlib.Path, replay: str) -> None:
