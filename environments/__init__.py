@@ -31,6 +31,8 @@ from typing import TYPE_CHECKING, Any
 import dm_env
 import numpy as np
 
+from acme_agents.core import errors
+
 if TYPE_CHECKING:
     from acme_agents.core import types
 
@@ -72,7 +74,7 @@ def check(name: str) -> None:
     source, _, rest = name.partition(":")
     problem = _module(source).problem(rest) if source in _SOURCES else _unknown_source(name)
     if problem:
-        raise ValueError(f"Unknown environment {name!r}: {problem}")
+        raise errors.UserError(f"Unknown environment {name!r}: {problem}")
 
 
 def names() -> list[str]:
@@ -101,7 +103,7 @@ def spec(env: dm_env.Environment) -> types.EnvironmentSpec:
     if not isinstance(action, dm_env.specs.DiscreteArray):
         low, high = getattr(action, "minimum", -np.inf), getattr(action, "maximum", np.inf)
         if not (np.all(low == -1) and np.all(high == 1)):
-            raise ValueError(f"Continuous actions must lie in [-1, 1], and this environment's spec is {action}.")
+            raise errors.UserError(f"Continuous actions must lie in [-1, 1], and this environment's spec is {action}.")
     return types.EnvironmentSpec(
         observation=array_spec(env.observation_spec()),
         action=array_spec(action),

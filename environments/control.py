@@ -16,6 +16,7 @@ import dm_env
 import numpy as np
 from absl import logging
 
+from acme_agents.core import errors
 from environments import naming, rendering
 
 _TIME_LIMITS = {"lqr": 30.0}  # Seconds; 1000 steps of 0.03 s.
@@ -109,7 +110,7 @@ class Control(dm_env.Environment):
         """
         action = np.asarray(action)
         if action.shape != self._shape:
-            raise ValueError(f"Expected an action of shape {self._shape}, got {action.shape}.")
+            raise errors.UserError(f"Expected an action of shape {self._shape}, got {action.shape}.")
         control = self._action
         np.maximum(action, self._minus_one, out=control)
         np.minimum(control, self._plus_one, out=control)

@@ -22,6 +22,8 @@ from typing import Any
 import dm_env
 import numpy as np
 
+from acme_agents.core import errors
+
 _SIZES = range(2, 201)
 _MAPPING_SEED = 42  # bsuite's.
 _MOVE_COST = 0.01  # Of N right moves.
@@ -73,7 +75,7 @@ class DeepSea(dm_env.Environment):
         if self._reset_next_step:
             return self.reset()
         if action not in (0, 1):
-            raise ValueError(f"Expected an action from 0 to 1, got {action}.")
+            raise errors.UserError(f"Expected an action from 0 to 1, got {action}.")
         bottom = self._size - 1
         right = bool(action == self._right[self._row, self._column])
         reward = 0.0

@@ -12,6 +12,7 @@ import dm_env
 import numpy as np
 
 import environments
+from acme_agents.core import errors
 from environments import wrapping
 
 problem = wrapping.problem
@@ -34,9 +35,11 @@ class Energy(wrapping.Wrapper):
         super().__init__(environment)
         action, reward = environment.action_spec(), environment.reward_spec()
         if isinstance(action, dm_env.specs.DiscreteArray):
-            raise ValueError(f"Energy is of continuous actions, and this environment has {action.num_values} discrete.")
+            raise errors.UserError(
+                f"Energy is of continuous actions, and this environment has {action.num_values} discrete."
+            )
         if reward.shape:
-            raise ValueError(
+            raise errors.UserError(
                 f"Energy goes beside one reward, and this environment has a vector of {reward.shape[0]} already."
             )
 

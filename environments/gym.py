@@ -20,6 +20,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from acme_agents.core import errors
 from environments import rendering
 
 # What registers the ids that begin so, which need no MODULE before them.
@@ -67,7 +68,7 @@ def make(name: str, seed: int, *, render: bool = False) -> Gym:
     try:
         environment = gymnasium.make(name, render_mode=mode, disable_env_checker=True)
     except Exception as error:  # An environment's constructor can raise anything.
-        raise ValueError(f"Gymnasium cannot make {name!r}: {error}") from error
+        raise errors.UserError(f"Gymnasium cannot make {name!r}: {error}") from error
     if "minigrid" in sys.modules:
         environment = importlib.import_module("environments.minigrid").with_planes(environment)
     needs_gl = "mujoco" in type(environment.unwrapped).__module__
@@ -166,7 +167,9 @@ def _observation(space: spaces.Space) -> tuple[Any, Callable[[Any], Any]]:
         dtype = np.uint8 if pixels else np.float32
         # A copy, for environments that write their next observation into the same array.
         return dm_env.specs.Array(space.shape, dtype), lambda observation: np.array(observation, dtype)
-    raise ValueError(f"Observations must be Box, Discrete, MultiBinary or a Dict of these, and this space is {space}.")
+    raise errors.UserError(
+        f"Observations must be Box, Discrete, MultiBinary or a Dict of these, and this space is {space}."
+    )
 
 
 def _action(space: spaces.Space) -> tuple[dm_env.specs.BoundedArray, Callable[[Any], Any]]:
@@ -177,21 +180,21 @@ def _action(space: spaces.Space) -> tuple[dm_env.specs.BoundedArray, Callable[[A
         def shift(action: Any) -> int:
             index = int(action)
             if not 0 <= index < n:
-                raise ValueError(f"Expected an action from 0 to {n - 1}, got {index}.")
+                raise errors.UserError(f"Expected an action from 0 to {n - 1}, got {index}.")
             return index + start
 
         return dm_env.specs.DiscreteArray(n, np.int32, name="action"), shift
     if not isinstance(space, spaces.Box) or not np.issubdtype(space.dtype, np.floating):
-        raise ValueError(f"Actions must be Discrete or a Box of floats, and this space is {space}.")
+        raise errors.UserError(f"Actions must be Discrete or a Box of floats, and this space is {space}.")
     if not space.is_bounded():
-        raise ValueError(f"Actions must be bounded to be rescaled from [-1, 1], and this space is {space}.")
+        raise errors.UserError(f"Actions must be bounded to be rescaled from [-1, 1], and this space is {space}.")
     low, high = space.low.astype(np.float64), space.high.astype(np.float64)
     scale, offset = (high - low) / 2, (high + low) / 2
 
     def rescale(action: Any) -> np.ndarray:
         action = np.asarray(action)
         if action.shape != low.shape:
-            raise ValueError(f"Expected an action of shape {low.shape}, got {action.shape}.")
+            raise errors.UserError(f"Expected an action of shape {low.shape}, got {action.shape}.")
         scaled = np.clip(action, -1, 1) * scale + offset
         return np.clip(scaled, low, high).astype(space.dtype)  # Clipped again, because the arithmetic rounds.
 

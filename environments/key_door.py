@@ -35,6 +35,8 @@ from typing import Any, NamedTuple
 import dm_env
 import numpy as np
 
+from acme_agents.core import errors
+
 _SIZES = range(5, 33)
 _STEPS_PER_SIZE = 10
 
@@ -99,7 +101,7 @@ class KeyDoor(dm_env.Environment):
             return self.reset()
         index = int(action)
         if not 0 <= index < 5:
-            raise ValueError(f"Expected an action from 0 to 4, got {index}.")
+            raise errors.UserError(f"Expected an action from 0 to 4, got {index}.")
         self._t += 1
         self._state = state = self._after(self._state, index)
         if state.has_key:

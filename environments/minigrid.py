@@ -18,6 +18,8 @@ from gymnasium import spaces
 from minigrid import minigrid_env
 from minigrid.core import constants
 
+from acme_agents.core import errors
+
 _COUNTS = tuple(map(len, (constants.OBJECT_TO_IDX, constants.COLOR_TO_IDX, constants.STATE_TO_IDX)))  # 11, 6, 3
 
 
@@ -54,5 +56,7 @@ def planes(image: np.ndarray) -> np.ndarray:
       ValueError: if an index is beyond those there are.
     """
     if (image >= _COUNTS).any():
-        raise ValueError(f"Expected fewer than {_COUNTS} objects, colours and states, got {image.max(axis=(0, 1))}.")
+        raise errors.UserError(
+            f"Expected fewer than {_COUNTS} objects, colours and states, got {image.max(axis=(0, 1))}."
+        )
     return np.concatenate([np.eye(count, dtype=np.float32)[image[..., i]] for i, count in enumerate(_COUNTS)], axis=-1)

@@ -12,6 +12,7 @@ from typing import Any
 import dm_env
 import numpy as np
 
+from acme_agents.core import errors
 from environments import naming
 
 
@@ -52,7 +53,7 @@ class Probe(dm_env.Environment):
     def step(self, action: Any) -> dm_env.TimeStep:
         """Takes one step, or resets after a last one; raises ValueError if the action has another shape."""
         if np.shape(action) != self._action_shape:
-            raise ValueError(f"Expected an action of shape {self._action_shape}, got {np.shape(action)}.")
+            raise errors.UserError(f"Expected an action of shape {self._action_shape}, got {np.shape(action)}.")
         if self._reset_next_step:
             return self.reset()
         self.t += 1

@@ -22,6 +22,7 @@ import ray.exceptions
 import ray.util
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from acme_agents.core import errors
 from acme_agents.experiments import Experiment
 from acme_agents.runtime import checkpoint
 from acme_agents.runtime.display import Display
@@ -85,7 +86,7 @@ class Cluster:
         display.message(f"waiting for places for {len(nodes)} workers on the Ray cluster at {options.address}")
         if not placed.wait(timeout_seconds=options.place_seconds):
             ray.util.remove_placement_group(placed)
-            raise ValueError(_cannot_place(nodes, options))
+            raise errors.UserError(_cannot_place(nodes, options))
         return cluster
 
     @classmethod
@@ -158,7 +159,7 @@ class Cluster:
             if worker.waits_for_a_place(self._options.place_seconds):
                 if node.role in SERVERS:
                     waiting = [other for other, worker in self._workers.items() if worker.has_no_place]
-                    raise ValueError(f"{_cannot_place(waiting, self._options)} Then continue with --resume.")
+                    raise errors.UserError(f"{_cannot_place(waiting, self._options)} Then continue with --resume.")
                 self._display.message(f"{node.name} waits for a place: there is no room for it on the cluster")
         if self._head.refused_for() > _REFUSED_SECONDS:
             learner = node_lib.exit_path(self._run_dir, next(node for node in self._nodes if node.role == LEARNER))
@@ -225,7 +226,9 @@ class Cluster:
         try:
             group = ray.util.get_placement_group(self._group_name)
         except ValueError:
-            raise ValueError("The Ray cluster no longer has this run's places: continue it with --resume.") from None
+            raise errors.UserError(
+                "The Ray cluster no longer has this run's places: continue it with --resume."
+            ) from None
         strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=self._nodes.index(node))
         with contextlib.suppress(ValueError):  # One that was lost may still have the name.
             ray.kill(ray.get_actor(self._keeper_name(node), namespace=head.NAMESPACE))
@@ -383,7 +386,7 @@ def dry_run(experiment: Experiment, options: Options) -> str:
             here = [node for node in nodes if placed.get(node) == host]
             lines.append(f"{host} ({placement.describe(free)} free): {placement.names(here) or 'nothing'}")
         if left:
-            raise ValueError("\n".join([_cannot_place(nodes, options), *lines]))
+            raise errors.UserError("\n".join([_cannot_place(nodes, options), *lines]))
         return "\n".join([*lines, "This is one way to place them; Ray may choose another."])
     finally:
         ray.shutdown()

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from acme_agents import datasets
+from acme_agents.core import errors
 from acme_agents.experiments import policies
 from acme_agents.runtime.loop import EnvironmentLoop, Episode
 from launch.recorder import Recorder
@@ -39,9 +40,9 @@ def collect(
       ValueError: no run, no checkpoint or no steps, or the dataset is there already.
     """
     if steps < 1:
-        raise ValueError(f"--steps must be at least 1, not {steps}.")
+        raise errors.UserError(f"--steps must be at least 1, not {steps}.")
     if dataset.exists():
-        raise ValueError(f"{dataset} is there already: write the dataset to another path.")
+        raise errors.UserError(f"{dataset} is there already: write the dataset to another path.")
     experiment, params = policies.load(run_dir, seed=seed, config=config)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("MUJOCO_GL", "disable")

@@ -8,6 +8,7 @@ import numpy as np
 
 import environments
 from acme_agents import datasets
+from acme_agents.core import errors
 from acme_agents.runtime.loop import EnvironmentLoop
 from launch.recorder import Recorder
 
@@ -36,15 +37,15 @@ def demonstrate(
       ValueError: no such environment, no expert, no episodes or no such chance, or the dataset is there already.
     """
     if episodes < 1:
-        raise ValueError(f"--episodes must be at least 1, not {episodes}.")
+        raise errors.UserError(f"--episodes must be at least 1, not {episodes}.")
     if not 0 <= random_actions <= 1:
-        raise ValueError(f"--random-actions must lie in [0, 1], not {random_actions}.")
+        raise errors.UserError(f"--random-actions must lie in [0, 1], not {random_actions}.")
     if dataset.exists():
-        raise ValueError(f"{dataset} is there already: write the dataset to another path.")
+        raise errors.UserError(f"{dataset} is there already: write the dataset to another path.")
     environment_seed, action_seed = map(int, np.random.SeedSequence(seed).generate_state(2))
     made = environments.make(environment, environment_seed)
     if not hasattr(made, "expert_action"):
-        raise ValueError(
+        raise errors.UserError(
             f"{environment} has no scripted expert, as deep-sea:N and key-door:N have: train an agent there, and "
             "collect episodes of its policy."
         )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 import environments
+from acme_agents.core import errors
 from acme_agents.experiments import policies
 
 _VIDEO_SUFFIXES = (".mp4", ".gif")
@@ -38,9 +39,11 @@ def evaluate(
       RuntimeError: a video is asked for and nothing can render.
     """
     if episodes < 1:
-        raise ValueError(f"--episodes must be at least 1, not {episodes}.")
+        raise errors.UserError(f"--episodes must be at least 1, not {episodes}.")
     if video is not None and video.suffix not in _VIDEO_SUFFIXES:
-        raise ValueError(f"A video is written as {' or '.join(_VIDEO_SUFFIXES)}, not {video.suffix or 'a bare name'}.")
+        raise errors.UserError(
+            f"A video is written as {' or '.join(_VIDEO_SUFFIXES)}, not {video.suffix or 'a bare name'}."
+        )
     experiment, params = policies.load(run_dir, seed=seed, config=config)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from acme_agents.experiments.acting import Evaluator  # Imports TensorFlow.

@@ -14,6 +14,7 @@ from typing import Any
 import ray
 import ray._private.worker
 
+from acme_agents.core import errors
 from launch.node import STOP_SIGNALS, Options
 
 NAMESPACE = "acme_agents"  # of Ray's names
@@ -31,7 +32,7 @@ def connect(options: Options, otherwise: str) -> None:
     try:
         host, own = knock(options)
     except OSError as error:
-        raise ValueError(
+        raise errors.UserError(
             f"No Ray cluster answers at {options.address} ({error.strerror or error}): {otherwise}."
         ) from error
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -47,7 +48,7 @@ def connect(options: Options, otherwise: str) -> None:
             )
         _hush()
     except (ConnectionError, RuntimeError) as error:
-        raise ValueError(
+        raise errors.UserError(
             f"The Ray cluster at {options.address} cannot be joined "
             f"({' '.join(str(error).split())[:300] or 'it does not answer'}); this must run on one of its hosts, with "
             "its version of Ray and Python."

@@ -16,6 +16,7 @@ from typing import Any
 import ray
 import ray.util
 
+from acme_agents.core import errors
 from launch import links, processes
 from launch.node import LEARNER, REPLAY, SERVERS, Node, Options
 
@@ -101,7 +102,7 @@ class Keeper:
     def _open(self) -> None:
         """Opens the ways to and from the worker, which stay as they are when it is started again."""
         if not (self._run_dir / "config.json").exists():
-            raise ValueError(
+            raise errors.UserError(
                 f"The host {self._host} does not see {self._run_dir}: give a --run-dir on a file system that all hosts "
                 "share."
             )

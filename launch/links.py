@@ -29,6 +29,8 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
+from acme_agents.core import errors
+
 _MAGIC = b"acme-agents-link"
 _VERSION = b"\x01"
 _HELLO = _MAGIC + _VERSION
@@ -463,7 +465,7 @@ def _listen(host: str, ports: Iterable[int]) -> socket.socket:
             if listener is not None:
                 listener.close()
     tried = f"port {ports[0]}" if len(ports) == 1 else f"any of {len(ports)} ports"
-    raise ValueError(f"Cannot listen on {tried} of {host}: {failure}.")
+    raise errors.UserError(f"Cannot listen on {tried} of {host}: {failure}.")
 
 
 def _split(address: str) -> tuple[str, int]:

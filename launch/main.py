@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from acme_agents.core import errors
 from launch.node import Launcher, Options
 
 _DESCRIPTION = """usage: acme-agents COMMAND [OPTIONS]
@@ -170,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(0 if arguments else 2)
     try:
         if arguments[0] not in commands:
-            raise ValueError(f"Unknown command {arguments[0]!r}: choose {', '.join(commands)}.")
+            raise errors.UserError(f"Unknown command {arguments[0]!r}: choose {', '.join(commands)}.")
         commands[arguments[0]](arguments[1:])
     except (ValueError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -194,7 +195,7 @@ def _train(arguments: list[str]) -> None:
         print("module that offers one; `acme-agents train mpo --help` lists every option")
         return
     if not arguments or arguments[0].startswith("-"):
-        raise ValueError(
+        raise errors.UserError(
             f"Name an agent: acme-agents train AGENT --env ENVIRONMENT; there is {', '.join(agents.AGENTS)}."
         )
     agent, *flags = arguments
@@ -247,7 +248,7 @@ def _experiment(agent: str, train: Any) -> Any:
         fields["environment"] = datasets.environment(train.dataset)
     if fields["environment"] is None:
         told = f" ({train.dataset} does not say which it is from)" if train.dataset is not None else ""
-        raise ValueError(f"Name an environment{told}: --env ENVIRONMENT; `acme-agents list` has them.")
+        raise errors.UserError(f"Name an environment{told}: --env ENVIRONMENT; `acme-agents list` has them.")
     if train.steps is None and train.dataset is not None:
         fields["max_steps"] = 0
     elif train.steps is None and train.updates is None:
@@ -333,7 +334,7 @@ def _list(arguments: list[str]) -> None:
     from acme_agents.experiments import agents
 
     if arguments:
-        raise ValueError(f"list takes no arguments, not {' '.join(arguments)}.")
+        raise errors.UserError(f"list takes no arguments, not {' '.join(arguments)}.")
     with contextlib.suppress(BrokenPipeError):  # as under `| head`
         print("agents:")
         for name in agents.AGENTS:

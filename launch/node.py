@@ -7,6 +7,7 @@ import pathlib
 import signal
 from typing import Any, Literal
 
+from acme_agents.core import errors
 from acme_agents.experiments import Experiment
 from acme_agents.experiments.experiment import from_dict
 
@@ -63,7 +64,7 @@ class Role:
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
             if value < 0:
-                raise ValueError(f"What a role is given must be at least 0, and its {name} is {value}.")
+                raise errors.UserError(f"What a role is given must be at least 0, and its {name} is {value}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,15 +104,15 @@ class Options:
     def __post_init__(self) -> None:
         first, last = self.ports
         if not 1 <= first <= last <= 65_535:
-            raise ValueError(
+            raise errors.UserError(
                 f"--ports must be the first and the last of a range within 1 to 65535, not {first} {last}."
             )
         if self.address is not None:
             host, _, port = self.address.rpartition(":")
             if not host or not port.isdigit():
-                raise ValueError(f"--address must be HOST:PORT, not {self.address}.")
+                raise errors.UserError(f"--address must be HOST:PORT, not {self.address}.")
             if importlib.util.find_spec("ray") is None:
-                raise ValueError("--launcher ray needs Ray, which is not installed: install the extra `cluster`.")
+                raise errors.UserError("--launcher ray needs Ray, which is not installed: install the extra `cluster`.")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from acme_agents.core import errors
 from acme_agents.runtime import loggers
 
 if TYPE_CHECKING:
@@ -79,11 +80,11 @@ def plot(
     figure = Figure(dpi=200, layout="constrained")
     formats = sorted(figure.canvas.get_supported_filetypes())
     if output.suffix.lower().lstrip(".") not in formats:
-        raise ValueError(f"Cannot write {output}: its suffix has to be one of .{', .'.join(formats)}.")
+        raise errors.UserError(f"Cannot write {output}: its suffix has to be one of .{', .'.join(formats)}.")
     if table not in loggers.TABLES:
-        raise ValueError(f"There is no table {table}; the tables are {', '.join(loggers.TABLES)}.")
+        raise errors.UserError(f"There is no table {table}; the tables are {', '.join(loggers.TABLES)}.")
     if not run_dirs:
-        raise ValueError("Nothing to plot: give at least one run directory.")
+        raise errors.UserError("Nothing to plot: give at least one run directory.")
     distinct = list({path.resolve(): path for path in run_dirs}.values())
     x = x or ("learner_steps" if all(map(_is_offline, distinct)) else "actor_steps")
     panels = group([load(path, metric=metric, table=table, x=x) for path in distinct])
@@ -108,20 +109,20 @@ def load(run_dir: pathlib.Path, *, metric: str, table: str, x: str) -> Run:
         sources = {name: description[name] for name in _SOURCES if name in description}
         config = sources | _flatten(description.get("config", {}))
     except (FileNotFoundError, NotADirectoryError):
-        raise ValueError(f"{run_dir} is not a run directory: it has no config.json.") from None
+        raise errors.UserError(f"{run_dir} is not a run directory: it has no config.json.") from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise ValueError(f"{run_dir} is not a run directory: its config.json is not one of a run.") from None
+        raise errors.UserError(f"{run_dir} is not a run directory: its config.json is not one of a run.") from None
     path = run_dir / f"{table}.csv"
     columns = loggers.read_csv(path) if path.exists() else {}
     nothing = f"{run_dir} has no evaluations yet." if table == "evaluator" else f"{path} has no rows yet."
     if not columns:
-        raise ValueError(nothing)
+        raise errors.UserError(nothing)
     for name in (metric, x):
         if name not in columns:
-            raise ValueError(f"{path} has no column {name}; its columns are {', '.join(columns)}.")
+            raise errors.UserError(f"{path} has no column {name}; its columns are {', '.join(columns)}.")
     drawn = np.isfinite(columns[metric]) & np.isfinite(columns[x])
     if not drawn.any():
-        raise ValueError(nothing)
+        raise errors.UserError(nothing)
     # Several actors write in any order; of rows with the same x the newest counts.
     x_newest_first, rows = np.unique(columns[x][drawn][::-1], return_index=True)
     return Run(agent, environment, config, x_newest_first, columns[metric][drawn][::-1][rows])
@@ -163,7 +164,9 @@ def aggregate(curves: Sequence[tuple[np.ndarray, np.ndarray]], *, repetitions: i
 
     start, stop = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
     if start > stop:
-        raise ValueError(f"The runs have no range in common: one begins at {start:g} and another ends at {stop:g}.")
+        raise errors.UserError(
+            f"The runs have no range in common: one begins at {start:g} and another ends at {stop:g}."
+        )
     grid = np.unique(np.concatenate([x for x, _ in curves]))
     grid = grid[(grid >= start) & (grid <= stop)]
     if len(grid) > MAX_POINTS:

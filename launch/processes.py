@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from acme_agents.core import errors
 from acme_agents.experiments import Experiment
 from launch import node as node_lib
 from launch.node import LEARNER, REPLAY, Launcher, Node
@@ -164,6 +165,6 @@ def free_ports(within: tuple[int, int]) -> dict[str, int]:
             found.append(wanted)
             if len(found) == 2:
                 return {REPLAY: found[0], LEARNER: found[1]}
-    raise ValueError(
+    raise errors.UserError(
         f"Of the ports {first} to {last} fewer than two are free: give others with --ports FIRST LAST, or leave it out."
     )

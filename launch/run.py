@@ -13,6 +13,7 @@ from typing import NamedTuple, get_args
 
 import environments
 from acme_agents import datasets
+from acme_agents.core import errors
 from acme_agents.core.interfaces import Sequences
 from acme_agents.experiments import Experiment
 from acme_agents.replay import chunks, sizes
@@ -59,18 +60,18 @@ def run(
     """
     options = options or Options()
     if launcher not in get_args(Launcher):
-        raise ValueError(f"Unknown launcher {launcher!r}: choose {', '.join(get_args(Launcher))}.")
+        raise errors.UserError(f"Unknown launcher {launcher!r}: choose {', '.join(get_args(Launcher))}.")
     if resume and run_dir is None:
-        raise ValueError("There is nothing to resume without a run directory: give --run-dir.")
+        raise errors.UserError("There is nothing to resume without a run directory: give --run-dir.")
     if launcher == "ray" and options.address is None:
-        raise ValueError("Which cluster? Give the address of its head: --address HOST:PORT.")
+        raise errors.UserError("Which cluster? Give the address of its head: --address HOST:PORT.")
     if options.wandb:
         loggers.check_wandb()
     _set_environment()
     directory = pathlib.Path(run_dir) if run_dir is not None else run_dir_lib.default(experiment)
     memory = check(experiment)
     if experiment.record is not None and not resume and pathlib.Path(experiment.record).exists():
-        raise ValueError(f"{experiment.record} is there already: record to another path.")
+        raise errors.UserError(f"{experiment.record} is there already: record to another path.")
     with (
         run_dir_lib.opened(directory, experiment, resume=resume),
         _stop_on_signals() as stop,
@@ -108,7 +109,7 @@ def attach(run_dir: pathlib.Path | str) -> Result:
     with run_dir_lib.held(directory), _stop_on_signals() as stop:
         record = node_lib.read_record(directory)
         if record is None:
-            raise ValueError(f"Nothing runs in {directory}: continue it with --resume.")
+            raise errors.UserError(f"Nothing runs in {directory}: continue it with --resume.")
         with display_lib.make_display(title=_title(experiment)) as display:
             display.message(f"attached to {directory}")
             place = _find_place(record, experiment, directory, display)
@@ -190,7 +191,7 @@ def check(experiment: Experiment) -> str:
     if experiment.is_offline:
         return f"learning from {experiment.dataset}"
     if experiment.max_steps is not None and experiment.max_steps <= replay.min_size:
-        raise ValueError(
+        raise errors.UserError(
             f"The budget of {experiment.max_steps:,} environment steps ends before training begins, which waits for "
             f"{replay.min_size:,} {chunks.noun(replay.experience)} in replay: give more --steps."
         )

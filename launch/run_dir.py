@@ -7,6 +7,7 @@ import pathlib
 import time
 from collections.abc import Iterator
 
+from acme_agents.core import errors
 from acme_agents.experiments import Experiment
 from acme_agents.runtime import checkpoint
 from launch import node, processes
@@ -37,9 +38,11 @@ def opened(run_dir: pathlib.Path, experiment: Experiment, *, resume: bool) -> It
     if resume:
         _continued(run_dir, experiment)
     elif (run_dir / "config.json").exists():
-        raise ValueError(f"{run_dir} holds a run already: continue it with --resume, or choose another --run-dir.")
+        raise errors.UserError(
+            f"{run_dir} holds a run already: continue it with --resume, or choose another --run-dir."
+        )
     if run_dir.exists() and not run_dir.is_dir():
-        raise ValueError(f"{run_dir} is a file: choose another --run-dir.")
+        raise errors.UserError(f"{run_dir} is a file: choose another --run-dir.")
     run_dir.mkdir(parents=True, exist_ok=True)
     with held(run_dir):
         (run_dir / "config.json").write_text(experiment.to_json())
@@ -58,7 +61,7 @@ def held(run_dir: pathlib.Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(
+            raise errors.UserError(
                 f"{run_dir} is in use by another process: wait for it, or choose another --run-dir."
             ) from None
         yield
@@ -73,7 +76,7 @@ def _check_nobody_works(run_dir: pathlib.Path) -> None:
     record = node.read_record(run_dir)
     if record is None or not _work_goes_on(record):
         return
-    raise ValueError(
+    raise errors.UserError(
         f"The launcher of {run_dir} has died and its workers have not: watch over them with `acme-agents attach "
         f"{run_dir}`, where Ctrl-C ends them with a checkpoint."
     )
@@ -105,13 +108,17 @@ def _continued(run_dir: pathlib.Path, experiment: Experiment) -> None:
         if getattr(old, name) != getattr(new, name, None)
     ]
     for name, old, new in differences:
-        raise ValueError(f"{run_dir} is a run with {name} {old!r}, not {new!r}: leave that, or begin another run.")
+        raise errors.UserError(
+            f"{run_dir} is a run with {name} {old!r}, not {new!r}: leave that, or begin another run."
+        )
     counts = checkpoint.read_meta(run_dir / checkpoint.DIRECTORY)
     if counts is None:
-        raise ValueError(f"{run_dir} has no checkpoint to resume from: begin again in another --run-dir.")
+        raise errors.UserError(f"{run_dir} has no checkpoint to resume from: begin again in another --run-dir.")
     for what, done, budget in (
         ("environment steps", sum(steps for steps, _ in counts["coordinator"]["lives"].values()), experiment.max_steps),
         ("updates", counts["learner"]["learner_steps"], experiment.max_updates),
     ):
         if budget is not None and done > budget:
-            raise ValueError(f"{run_dir} has done {done:,} {what} already, and the budget is {budget:,}: give it more.")
+            raise errors.UserError(
+                f"{run_dir} has done {done:,} {what} already, and the budget is {budget:,}: give it more."
+            )

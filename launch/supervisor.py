@@ -7,6 +7,7 @@ import threading
 import time
 from typing import Any, Protocol
 
+from acme_agents.core import errors
 from acme_agents.runtime.display import Display
 from launch import node as node_lib
 from launch.node import LEARNER, Launcher, Node, Options, Record
@@ -203,7 +204,7 @@ class Supervisor:
         """Raises ValueError if the worker ended with a sentence for the user."""
         if code == USER_ERROR:
             last = node_lib.log_lines(self._run_dir, node)[-1].removeprefix("error: ")
-            raise ValueError(f"{last} [{node_lib.log_path(self._run_dir, node)}]")
+            raise errors.UserError(f"{last} [{node_lib.log_path(self._run_dir, node)}]")
 
     def _write_record(self) -> None:
         """Writes down where everyone is, if that has changed."""

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 import haiku as hk
 
-from acme_agents.core import policies, torsos
+from acme_agents.core import errors, policies, torsos
 from acme_agents.core.types import EnvironmentSpec, Key, Observation, Params
 
 
@@ -42,7 +42,7 @@ def make_policy(config: PolicyConfig, spec: EnvironmentSpec, *, agent: str) -> P
       ValueError: the environment's actions are discrete.
     """
     if spec.action.num_values is not None:
-        raise ValueError(
+        raise errors.UserError(
             f"{agent} needs continuous actions, and this environment has {spec.action.num_values} discrete ones: "
             "choose an environment with a continuous action space."
         )

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
+from acme_agents.core import errors
 from acme_agents.core.interfaces import NStep, ReplaySpec, Sequences
 
 
@@ -20,7 +21,7 @@ def check_least(fields: Any, least: Mapping[str, float]) -> None:
             and value is not None
             and min(value if isinstance(value, tuple) else (value,), default=0) < bound
         ):
-            raise ValueError(f"{name} must be at least {bound}, not {value!r}.")
+            raise errors.UserError(f"{name} must be at least {bound}, not {value!r}.")
 
 
 def check_shares(fields: Any, names: Iterable[str]) -> None:
@@ -31,7 +32,7 @@ def check_shares(fields: Any, names: Iterable[str]) -> None:
     """
     for name in names:
         if not 0.0 <= getattr(fields, name) <= 1.0:
-            raise ValueError(f"{name} must lie in [0, 1], not {getattr(fields, name)!r}.")
+            raise errors.UserError(f"{name} must lie in [0, 1], not {getattr(fields, name)!r}.")
 
 
 def check_critic(fields: Any) -> None:
@@ -42,7 +43,7 @@ def check_critic(fields: Any) -> None:
     """
     check_shares(fields, ("discount",))
     if not fields.vmin < fields.vmax:
-        raise ValueError(f"vmin must be below vmax, and they are {fields.vmin!r} and {fields.vmax!r}.")
+        raise errors.UserError(f"vmin must be below vmax, and they are {fields.vmin!r} and {fields.vmax!r}.")
 
 
 def check_replay(fields: Any) -> None:
@@ -52,7 +53,7 @@ def check_replay(fields: Any) -> None:
       ValueError: it cannot.
     """
     if fields.min_replay_size > fields.max_replay_size:
-        raise ValueError(
+        raise errors.UserError(
             f"min_replay_size is {fields.min_replay_size:,} and max_replay_size {fields.max_replay_size:,}: training "
             "would never begin."
         )

@@ -7,6 +7,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from acme_agents.core import errors
 from acme_agents.core.types import Action, Array, EnvironmentSpec, Key
 
 
@@ -21,12 +22,12 @@ def num_actions(spec: EnvironmentSpec, *, agent: str) -> int:
       ValueError: its actions are continuous, or its reward is a vector.
     """
     if spec.reward.shape:
-        raise ValueError(
+        raise errors.UserError(
             f"{agent} needs one reward, and this environment has a vector of {spec.reward.shape[0]}: choose an "
             "environment with a scalar reward."
         )
     if spec.action.num_values is None:
-        raise ValueError(
+        raise errors.UserError(
             f"{agent} needs discrete actions, and this environment has continuous ones of shape {spec.action.shape}: "
             "choose an environment with a discrete action space."
         )

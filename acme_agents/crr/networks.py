@@ -7,7 +7,7 @@ import haiku as hk
 import jax.numpy as jnp
 
 from acme_agents.bc.networks import Policy, make_policy
-from acme_agents.core import torsos, values
+from acme_agents.core import errors, torsos, values
 from acme_agents.core.types import Action, EnvironmentSpec, Key, Observation, Params
 from acme_agents.crr.config import Config
 
@@ -42,7 +42,7 @@ def make_networks(config: Config, spec: EnvironmentSpec) -> Networks:
       ValueError: the environment's actions are discrete, or its reward is a vector.
     """
     if spec.reward.shape:
-        raise ValueError(
+        raise errors.UserError(
             f"CRR needs one reward, and this environment has a vector of {spec.reward.shape[0]}: choose an environment "
             "with a scalar reward."
         )

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from acme_agents.core import types
+from acme_agents.core import errors, types
 
 _CLIPPED = 1e-4  # how far outside [-1, 1] an action may lie: rounding, not another scale
 
 
-class DatasetError(ValueError):
+class DatasetError(errors.UserError):
     """A dataset that cannot be read, used or written; its message is one sentence for the user."""
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from acme_agents.core import types
+from acme_agents.core import errors, types
 from acme_agents.datasets import checks
 
 DATA, METADATA, EPISODES = "data", "metadata.json", "main_data.hdf5"  # Minari's names of a directory and its files
@@ -91,7 +91,7 @@ def _check_count(data: pathlib.Path, total_episodes: int) -> None:
 
         with h5py.File(data / EPISODES, "r") as file:
             if len(file) != total_episodes:
-                raise ValueError(f"its metadata counts {total_episodes} episodes, its file has {len(file)}")
+                raise errors.UserError(f"its metadata counts {total_episodes} episodes, its file has {len(file)}")
 
 
 def _observation(space: Any, data: pathlib.Path) -> Callable[[Any], Any]:

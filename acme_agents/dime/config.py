@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal
 
+from acme_agents.core import errors
 from acme_agents.mpo import config as mpo_config
 
 
@@ -32,11 +33,11 @@ class Config(mpo_config.Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.num_bootstrap_actions < 1:
-            raise ValueError(f"num_bootstrap_actions must be at least 1, not {self.num_bootstrap_actions!r}.")
+            raise errors.UserError(f"num_bootstrap_actions must be at least 1, not {self.num_bootstrap_actions!r}.")
         if not self.advantage_temperature > 0.0:
-            raise ValueError(f"advantage_temperature must be above 0, not {self.advantage_temperature!r}.")
+            raise errors.UserError(f"advantage_temperature must be above 0, not {self.advantage_temperature!r}.")
         if self.conditioned and self.method == "mo-mpo":
-            raise ValueError(
+            raise errors.UserError(
                 "A conditioned policy needs the method dime or scalarisation: mo-mpo has its preference in the "
                 "E-steps' bounds, which are one for all states."
             )

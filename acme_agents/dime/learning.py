@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from acme_agents.core import distributions
+from acme_agents.core import distributions, errors
 from acme_agents.core.interfaces import LearnerCore, UpdateOutput
 from acme_agents.core.types import Action, Array, Key, Observation, Params, Transition
 from acme_agents.dime import losses, preferences
@@ -42,7 +42,7 @@ def make_learner(
       ValueError: the behaviour is a teacher's, and there is none.
     """
     if config.behaviour == "teacher" and teacher is None:
-        raise ValueError('behaviour "teacher" needs a teacher to imitate: give --teacher RUN_DIR.')
+        raise errors.UserError('behaviour "teacher" needs a teacher to imitate: give --teacher RUN_DIR.')
     value_head, num_objectives = networks.value_head, networks.num_objectives
     network_optimizer = optax.chain(
         optax.clip_by_global_norm(config.max_gradient_norm), optax.adam(config.learning_rate)

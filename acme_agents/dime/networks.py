@@ -7,7 +7,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from acme_agents.core import heads, torsos, values
+from acme_agents.core import errors, heads, torsos, values
 from acme_agents.core.distributions import Gaussian
 from acme_agents.core.types import Action, Array, EnvironmentSpec, Key, Observation, Params
 from acme_agents.dime import preferences
@@ -46,7 +46,7 @@ def make_networks(config: Config, spec: EnvironmentSpec) -> Networks:
       ValueError: the environment's actions are discrete, or the preference does not fit its reward.
     """
     if spec.action.num_values is not None:
-        raise ValueError(
+        raise errors.UserError(
             f"DiME needs continuous actions, and this environment has {spec.action.num_values} discrete ones: "
             "choose an environment with a continuous action space."
         )

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from acme_agents.core import errors
 from acme_agents.core.types import Array, EnvironmentSpec, Key
 from acme_agents.dime.config import Config
 
@@ -23,12 +24,14 @@ def from_config(config: Config, spec: EnvironmentSpec) -> Array:
     size = k + (config.behaviour != "none")
     needed = f"{size} entries, of the environment's {k} objectives" + " and of the behaviour" * (size > k)
     if config.conditioned and size == 1:
-        raise ValueError("A conditioned policy needs more than one objective, and this environment has one reward.")
+        raise errors.UserError(
+            "A conditioned policy needs more than one objective, and this environment has one reward."
+        )
     preference = config.preference or (1.0,) * size
     if len(preference) != size:
-        raise ValueError(f"preference must have {needed}, not {len(preference)}.")
+        raise errors.UserError(f"preference must have {needed}, not {len(preference)}.")
     if not (min(preference) >= 0.0 < sum(preference) < float("inf")):
-        raise ValueError(f"preference must have {needed}, none negative and not all zero: it is {preference}.")
+        raise errors.UserError(f"preference must have {needed}, none negative and not all zero: it is {preference}.")
     return jnp.array(preference, jnp.float32) / sum(preference)
 
 

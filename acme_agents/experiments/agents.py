@@ -5,6 +5,8 @@ import importlib
 import importlib.util
 from types import ModuleType
 
+from acme_agents.core import errors
+
 # A module offers `Config`, a frozen dataclass, and `make(config)`; the first line of its docstring is its description.
 AGENTS = {name: f"acme_agents.{name}" for name in ("bc", "crr", "dime", "dqn", "mpo", "r2d2", "r2d3")}
 
@@ -28,9 +30,9 @@ def load(name: str) -> ModuleType:
         hint = (
             f"did you mean {close[0]!r}?" if close else f"choose {', '.join(AGENTS)}, or name a module that offers one."
         )
-        raise ValueError(f"Unknown agent {name!r}: {hint}")
+        raise errors.UserError(f"Unknown agent {name!r}: {hint}")
     module = importlib.import_module(module_name)
     missing = [attribute for attribute in ("Config", "make") if not hasattr(module, attribute)]
     if missing:
-        raise ValueError(f"The module {module_name!r} offers no agent: it has no {' and no '.join(missing)}.")
+        raise errors.UserError(f"The module {module_name!r} offers no agent: it has no {' and no '.join(missing)}.")
     return module

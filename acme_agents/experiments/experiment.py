@@ -14,6 +14,7 @@ import dm_env
 import numpy as np
 
 import environments
+from acme_agents.core import errors
 from acme_agents.core.interfaces import DATASET, REPLAY, Agent, ReplaySpec, Sequences
 from acme_agents.core.types import EnvironmentSpec
 from acme_agents.experiments import agents
@@ -70,7 +71,7 @@ class Experiment:
         if self.config is None:
             object.__setattr__(self, "config", agents.load(self.agent).Config())
         if self.max_steps is None and self.max_updates is None:
-            raise ValueError("The run would never end: give --steps or --updates.")
+            raise errors.UserError("The run would never end: give --steps or --updates.")
         for name, least, value in (
             ("The number of actors", 1, self.num_actors),
             ("The budget of environment steps", 0 if self.dataset else 1, self.max_steps),
@@ -84,15 +85,15 @@ class Experiment:
             ("The seed", 0, self.seed),
         ):
             if value is not None and value < least:
-                raise ValueError(f"{name} must be at least {least}, not {value}.")
+                raise errors.UserError(f"{name} must be at least {least}, not {value}.")
         if self.is_offline and self.max_updates is None:
-            raise ValueError("The run would never end: without environment steps it needs --updates.")
+            raise errors.UserError("The run would never end: without environment steps it needs --updates.")
         if self.dataset is None and self.offline_updates:
-            raise ValueError("There is nothing to do offline updates on: give --dataset.")
+            raise errors.UserError("There is nothing to do offline updates on: give --dataset.")
         if self.dataset_share is not None and not 0 <= self.dataset_share < 1:
-            raise ValueError(f"The dataset's share must lie in [0, 1), not {self.dataset_share}.")
+            raise errors.UserError(f"The dataset's share must lie in [0, 1), not {self.dataset_share}.")
         if self.is_offline and self.record is not None:
-            raise ValueError("There is nothing to record: nobody acts in this run.")
+            raise errors.UserError("There is nothing to record: nobody acts in this run.")
 
     @property
     def is_offline(self) -> bool:
@@ -109,7 +110,7 @@ class Experiment:
         if self.teacher is None:
             return make(self.config)
         if "teacher" not in inspect.signature(make).parameters:
-            raise ValueError(f"The agent {self.agent} learns from no teacher: leave --teacher out.")
+            raise errors.UserError(f"The agent {self.agent} learns from no teacher: leave --teacher out.")
         from acme_agents.experiments import policies  # It makes the teacher's experiment.
 
         return make(self.config, teacher=policies.teacher(pathlib.Path(self.teacher)))
@@ -124,7 +125,7 @@ class Experiment:
         said = replay.sources.get(DATASET)
         if self.dataset is None:
             if said:
-                raise ValueError(
+                raise errors.UserError(
                     f"The agent {self.agent} learns from demonstrations too: give them with --dataset, or train "
                     "without (such as r2d2)."
                 )
@@ -186,13 +187,13 @@ class Experiment:
         """
         path = run_dir / "config.json"
         if not path.is_file():
-            raise ValueError(f"{run_dir} is not a run directory: it has no config.json.")
+            raise errors.UserError(f"{run_dir} is not a run directory: it has no config.json.")
         try:
             fields = json.loads(path.read_text())
             config = from_dict(agents.load(fields["agent"]).Config, fields.pop("config"))
             return cls(**fields, config=config)
         except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} cannot be read ({error}): it was written by another version.") from error
+            raise errors.UserError(f"{path} cannot be read ({error}): it was written by another version.") from error
 
 
 def from_dict(config_type: Any, values: dict[str, Any]) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 
+from acme_agents.core import errors
 from acme_agents.core.types import Action, Key, Observation, Params
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.runtime import checkpoint
@@ -30,7 +31,7 @@ def load(run_dir: pathlib.Path, *, seed: int = 0, config: Any = None) -> tuple[E
     template = jax.eval_shape(core.init, jax.ShapeDtypeStruct((2,), "uint32"))
     found = checkpoint.load(run_dir / checkpoint.DIRECTORY, template)
     if found is None:
-        raise ValueError(f"{run_dir} has no checkpoint yet: let it train for longer.")
+        raise errors.UserError(f"{run_dir} has no checkpoint yet: let it train for longer.")
     return experiment, core.params(found[0])
 
 

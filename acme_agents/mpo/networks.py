@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import haiku as hk
 import jax.numpy as jnp
 
-from acme_agents.core import heads, torsos, values
+from acme_agents.core import errors, heads, torsos, values
 from acme_agents.core.distributions import Gaussian
 from acme_agents.core.types import Action, EnvironmentSpec, Key, Observation, Params
 from acme_agents.mpo.config import Config
@@ -37,12 +37,12 @@ def make_networks(config: Config, spec: EnvironmentSpec) -> Networks:
       ValueError: the environment's actions are discrete, or its reward is a vector.
     """
     if spec.reward.shape:
-        raise ValueError(
+        raise errors.UserError(
             f"MPO needs one reward, and this environment has a vector of {spec.reward.shape[0]}: choose the agent "
             "dime, which is MPO for several, or an environment with a scalar reward."
         )
     if spec.action.num_values is not None:
-        raise ValueError(
+        raise errors.UserError(
             f"MPO needs continuous actions, and this environment has {spec.action.num_values} discrete ones: "
             "choose an environment with a continuous action space."
         )

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from acme_agents.core import configs
+from acme_agents.core import configs, errors
 
 # The least value of each field that has one.
 _LEAST = dict.fromkeys(
@@ -99,11 +99,13 @@ class Config:
         )
         configs.check_replay(self)
         if self.initial_state not in ("stored", "zero"):
-            raise ValueError(f"initial_state must be stored or zero, not {self.initial_state!r}.")
+            raise errors.UserError(f"initial_state must be stored or zero, not {self.initial_state!r}.")
         if self.epsilon_min > self.epsilon_max:
-            raise ValueError(f"epsilon_min, {self.epsilon_min!r}, must not be above epsilon_max, {self.epsilon_max!r}.")
+            raise errors.UserError(
+                f"epsilon_min, {self.epsilon_min!r}, must not be above epsilon_max, {self.epsilon_max!r}."
+            )
         if self.sequence_period > self.trace_length:
-            raise ValueError(
+            raise errors.UserError(
                 f"sequence_period, {self.sequence_period}, must not be above trace_length, {self.trace_length}: "
                 "transitions between the traces of two sequences would never be learnt from."
             )

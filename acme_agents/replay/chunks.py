@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from acme_agents.core import errors
 from acme_agents.core.interfaces import Agent, NStep, Sequences
 from acme_agents.core.types import ArraySpec, EnvironmentSpec, Key, Observation, Step
 
@@ -101,14 +102,14 @@ def check(steps: Step, observation: Any) -> None:
     """
     found_structure, expected_structure = map(str, map(jax.tree.structure, (observation, steps.observation)))
     if found_structure != expected_structure:
-        raise ValueError(
+        raise errors.UserError(
             f"the observation's structure is {found_structure}, and the environment's spec says "
             f"{expected_structure}: make the environment's observations match its specs."
         )
     for found, expected in zip(jax.tree.leaves(observation), jax.tree.leaves(steps.observation), strict=True):
         found = np.asarray(found)
         if found.shape != expected.shape or found.dtype != expected.dtype:
-            raise ValueError(
+            raise errors.UserError(
                 f"an observation is {found.dtype} {list(found.shape)}, and the environment's spec says "
                 f"{expected.dtype} {list(expected.shape)}: make the environment's observations match its specs."
             )

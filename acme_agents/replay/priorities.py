@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from acme_agents.core import errors
 from acme_agents.core.types import Array, Key
 
 _FAN_OUT = 128
@@ -63,12 +64,12 @@ def check(priorities: np.ndarray, update: int) -> None:
       ValueError: one is not; drawing by it would mean nothing.
     """
     if not np.all(np.isfinite(priorities)):
-        raise ValueError(
+        raise errors.UserError(
             f"The agent's priorities are no longer finite at update {update:,}: lower its learning rate or clip its "
             "rewards."
         )
     if np.any(priorities < 0.0):
-        raise ValueError(
+        raise errors.UserError(
             f"The agent gives a priority of {np.min(priorities)} at update {update:,}: make its `update` return none "
             "below 0."
         )

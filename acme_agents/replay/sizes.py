@@ -2,6 +2,7 @@
 
 import psutil
 
+from acme_agents.core import errors
 from acme_agents.core.interfaces import ReplaySpec, Sequences
 from acme_agents.core.types import Step
 from acme_agents.replay import chunks, store
@@ -39,7 +40,7 @@ def check_memory(steps: Step, replay: ReplaySpec) -> str:
     sequences = isinstance(replay.experience, Sequences)
     items = chunks.noun(replay.experience)
     if replay.max_size < chunks.max_items(replay.experience):
-        raise ValueError(
+        raise errors.UserError(
             f"A replay of {replay.max_size} transitions is too small: it keeps whole chunks of {chunks.PERIOD}, so "
             "give that or more (--config.max-replay-size)."
         )
@@ -48,7 +49,7 @@ def check_memory(steps: Step, replay: ReplaySpec) -> str:
     free = psutil.virtual_memory().available
     if in_learner + in_server > free:
         fits = int(replay.max_size * free / (in_learner + in_server))
-        raise ValueError(
+        raise errors.UserError(
             f"A replay of {replay.max_size:,} {items} needs {_gib(in_learner + in_server)} of memory, and "
             f"{_gib(free)} are free: keep fewer, at most about {fits:,} (--config.max-replay-size)."
         )
@@ -66,7 +67,7 @@ def check_dataset(path: str, steps: Step, replay: ReplaySpec, num_rows: int) -> 
     copies = 1 + (layout.num_rows / layout.period if isinstance(replay.experience, Sequences) else 1)
     needed, free = copies * num_rows * chunks.nbytes(steps), psutil.virtual_memory().available
     if needed > free:  # once where it is put together, and once where it is drawn from
-        raise ValueError(
+        raise errors.UserError(
             f"The dataset {path} takes {_gib(needed)} of memory to learn from, and {_gib(free)} are free: give a "
             "part of it."
         )

@@ -16,11 +16,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from acme_agents.core import errors
+
 DIRECTORY = "checkpoints"  # within a run directory
 _META = "meta.json"
 
 
-class CheckpointError(ValueError):
+class CheckpointError(errors.UserError):
     """A checkpoint that cannot be written or read; its message is one sentence for the user."""
 
 

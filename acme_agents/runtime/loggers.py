@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from acme_agents.core import errors
+
 TABLES = ("actor", "learner", "evaluator")
 # In every row. `walltime` is in seconds since the run began, the time before a resume included.
 COMMON_COLUMNS = ("actor_steps", "learner_steps", "walltime")
@@ -126,7 +128,7 @@ def read_csv(path: pathlib.Path) -> dict[str, np.ndarray]:
         except ValueError:
             numbers = []
         if len(numbers) != len(header):
-            raise ValueError(f"{path}, line {i + 2}: expected {len(header)} numbers, got {','.join(line)!r}.")
+            raise errors.UserError(f"{path}, line {i + 2}: expected {len(header)} numbers, got {','.join(line)!r}.")
         rows[i] = numbers
     return dict(zip(header, rows.T, strict=True))
 
@@ -134,7 +136,7 @@ def read_csv(path: pathlib.Path) -> dict[str, np.ndarray]:
 def check_wandb() -> None:
     """Raises ValueError, in one sentence, where W&B cannot be used: a cheap check before a run starts."""
     if importlib.util.find_spec("wandb") is None:
-        raise ValueError("W&B is not installed: pip install wandb, or leave out --wandb.")
+        raise errors.UserError("W&B is not installed: pip install wandb, or leave out --wandb.")
 
 
 class RunLogger:
