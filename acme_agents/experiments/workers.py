@@ -4,20 +4,23 @@ Each is made by a Launchpad node and runs until its orders or its process's stop
 time-out, so that a dead peer never keeps a worker from stopping.
 """
 
+import contextlib
 import logging
 import os
 import pathlib
 import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import courier
 import launchpad
 import reverb
 
+from acme_agents.core import errors
 from acme_agents.experiments import acting
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.experiments.learner_run import LearnerRun, answers
-from acme_agents.runtime import loopback, variables
+from acme_agents.runtime import background, loopback, variables
 from acme_agents.runtime.coordinator import ActorOrders, ActorReport, EvaluatorOrders, Phase
 from acme_agents.runtime.loop import EnvironmentLoop, Episode
 
@@ -42,9 +45,13 @@ class LearnerWorker:
         self._stop = launchpad.stop_event()
         while client is not None and not answers(client) and not self._stop.is_set():
             self._stop.wait(_IDLE_SECONDS)
-        self._run = LearnerRun(
-            experiment, run_dir, client, wandb=wandb, bytes_per_second=variables.BYTES_PER_SECOND, stop=self._stop
-        )
+        self._run: LearnerRun | None = None
+        with _early_faults(lambda: 0), contextlib.suppress(background.Stopped):
+            self._run = LearnerRun(
+                experiment, run_dir, client, wandb=wandb, bytes_per_second=variables.BYTES_PER_SECOND, stop=self._stop
+            )
+        if self._run is None:  # It was to end before it could begin.
+            return
         self._farewell_seconds = 2 * sync_seconds(experiment.num_actors)
         coordinator = self._run.coordinator
         self.actor_sync = coordinator.actor_sync
@@ -55,12 +62,21 @@ class LearnerWorker:
 
     def run(self) -> None:
         """Learns until the budget is used up or the run is to stop; leaves a checkpoint in both cases."""
+        if self._run is None:
+            return
         loopback.only_this_machine()  # Launchpad has just started the server of this object's methods.
-        run, coordinator = self._run, self._run.coordinator
-        run.learner.compile()  # while the actors fill replay
+        run, before = self._run, self._run.learner.steps
+        with _early_faults(lambda: run.learner.steps - before):
+            self._learn(run)
+        run.close()
+
+    def _learn(self, run: LearnerRun) -> None:
+        coordinator = run.coordinator
         while coordinator.phase is Phase.TRAINING:
             if self._stop.is_set():
                 coordinator.stop()
+            elif not run.learner.is_compiled and not run.is_over():
+                run.compile()  # while the actors fill replay
             elif not run.step():
                 if run.is_over():
                     run.finish_training()
@@ -71,7 +87,6 @@ class LearnerWorker:
                 coordinator.stop()
         run.save()
         self._stop.wait(self._farewell_seconds)  # until the others have heard that it is over: they hear it from here
-        run.close()
 
 
 class ActorWorker:
@@ -97,8 +112,11 @@ class ActorWorker:
         link = self._link
         link.start()
         params = link.wait_for_params()
-        if params is None:
-            return
+        if params is not None:
+            with _early_faults(lambda: link.steps):
+                self._act(link, params)
+
+    def _act(self, link: "_ActorLink", params: Any) -> None:
         experiment = self._experiment
         environment = experiment.make_environment("actor", self._index, link.start_step)
         actor, writer = acting.make_actor(
@@ -122,9 +140,14 @@ class EvaluatorWorker:
         self._experiment = experiment
         self._coordinator = _with_timeout(coordinator)
         self._stop = launchpad.stop_event()
+        self._num_evaluations = 0
 
     def run(self) -> None:
         """Evaluates whenever it is ordered to, until the orders say that it is over."""
+        with _early_faults(lambda: self._num_evaluations):
+            self._evaluate()
+
+    def _evaluate(self) -> None:
         evaluator = None
         while not self._stop.wait(_SYNC_SECONDS):
             orders: EvaluatorOrders | None = _call(self._coordinator.evaluator_sync)
@@ -138,6 +161,7 @@ class EvaluatorWorker:
             episodes = evaluator.evaluate(orders.evaluation, variables.unpack(orders.snapshot), self._stop)
             if episodes is not None:
                 _call(self._coordinator.evaluation_report, orders.evaluation, episodes)
+                self._num_evaluations += 1
 
 
 class _ActorLink:
@@ -163,6 +187,11 @@ class _ActorLink:
         self.over = threading.Event()  # set when no further step may be done
         self.abandoned = threading.Event()  # set when not even what was done is wanted any more
         self.start_step = 0
+
+    @property
+    def steps(self) -> int:
+        """Environment steps of this life."""
+        return self._steps
 
     def start(self) -> None:
         self._thread.start()
@@ -253,6 +282,21 @@ class _ActorLink:
         if orders.finished:
             self.over.set()
         self._answered.set()
+
+
+@contextlib.contextmanager
+def _early_faults(steps: Callable[[], int]) -> Iterator[None]:
+    """Has a fault tell how many steps its worker had done, for its launcher to judge whether a restart would help.
+
+    Raises:
+      EarlyFault: what was raised is its cause; but what tells as much by itself is raised as it is.
+    """
+    try:
+        yield
+    except (errors.UserError, errors.RunFailed, errors.EnvironmentFault):
+        raise
+    except Exception as error:
+        raise errors.EarlyFault(steps()) from error
 
 
 def _with_timeout(client: courier.Client) -> courier.Client:
