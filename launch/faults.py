@@ -91,7 +91,7 @@ def frames(error: BaseException) -> list[traceback.FrameSummary]:
         if found := _users_frames(link):
             return found[-_FRAMES:]
     innermost = traceback.extract_tb(chain[-1].__traceback__)
-    return [frame for frame in innermost if not _is_pythons(frame.filename)][-2:]
+    return [frame for frame in innermost if not _is_pythons(frame.filename) and frame.line][-2:]
 
 
 def note_log(error: BaseException, path: pathlib.Path) -> None:
@@ -132,8 +132,11 @@ def _users_frames(error: BaseException) -> list[traceback.FrameSummary]:
 
 
 def _is_users_file(name: str) -> bool:
+    if _is_pythons(name):
+        return False
     path = pathlib.Path(name).resolve()
-    return not (_is_pythons(name) or _INSTALLED & set(path.parts) or _OUR_CODE & set(path.parents))
+    # What was compiled by Cython names files that are not there.
+    return path.is_file() and not (_INSTALLED & set(path.parts) or _OUR_CODE & set(path.parents))
 
 
 def _is_pythons(name: str) -> bool:
