@@ -45,9 +45,7 @@ _FORMS = (
 )
 
 
-def make(
-    name: str, seed: int, *, render: bool = False, max_episode_steps: int | None = None
-) -> dm_env.Environment:
+def make(name: str, seed: int, *, render: bool = False, max_episode_steps: int | None = None) -> dm_env.Environment:
     """Makes the environment of a name.
 
     Args:

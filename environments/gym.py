@@ -2,8 +2,8 @@
 
 Actions: a bounded float Box becomes [-1, 1] float32; a Discrete becomes int32 from 0, whatever it starts from.
 Observations: pictures become [H, W, C] uint8 whatever their layout, as `acme_agents.core.pictures` says, any other Box
-and MultiBinary become float32, a Discrete becomes a one-hot float32 vector, and a Dict a dict of these. Every other space
-is refused, and so is an observation that is not what its space says: of another shape, or a value that there is not.
+and MultiBinary become float32, a Discrete becomes a one-hot float32 vector, and a Dict a dict of these. Every other
+space is refused, and so is an observation that is not what its space says: of another shape, or no value of it.
 A MiniGrid or BabyAI task observes as `environments.minigrid` says.
 Endings: termination gives discount 0, truncation keeps discount 1; both at once is a termination.
 """
@@ -27,7 +27,14 @@ from environments import rendering
 # What registers the ids that begin so, which need no MODULE before them.
 _MODULES = {"MiniGrid-": "minigrid", "BabyAI-": "minigrid", "ALE/": "ale_py"}
 # What environments that count their steps themselves call their limit, as an argument or an attribute.
-_LIMITS = ("max_episode_steps", "_max_episode_steps", "max_steps", "max_num_frames_per_episode", "time_limit", "horizon")
+_LIMITS = (
+    "max_episode_steps",
+    "_max_episode_steps",
+    "max_steps",
+    "max_num_frames_per_episode",
+    "time_limit",
+    "horizon",
+)
 
 
 def names() -> list[str]:
@@ -64,8 +71,8 @@ def make(name: str, seed: int, *, render: bool = False) -> Gym:
     """Makes `ID`, which `problem` has found to be known, or `MODULE:ID`; its first reset is seeded with `seed`.
 
     Raises:
-      UserError: Gymnasium cannot make it, as where it needs a package that is not installed; it has no pictures, and they
-        are asked for; or its observation or action space cannot be made canonical.
+      UserError: Gymnasium cannot make it, as where it needs a package that is not installed, or takes no render_mode
+        and pictures are asked for; or its observation or action space cannot be made canonical.
       EnvironmentFault: its constructor raised.
     """
     backend = rendering.enable() if render else None
@@ -264,9 +271,7 @@ def _observation(space: spaces.Space, name: str, notes: list[str]) -> tuple[Any,
       notes: gets a sentence for each array that is taken in another way than as it comes.
     """
     if isinstance(space, spaces.Dict):
-        parts = {
-            key: _observation(subspace, f"{name}[{key!r}]", notes) for key, subspace in space.spaces.items()
-        }
+        parts = {key: _observation(subspace, f"{name}[{key!r}]", notes) for key, subspace in space.spaces.items()}
 
         def convert_all(observation: Any) -> dict[str, Any]:
             try:
@@ -298,9 +303,10 @@ def _observation(space: spaces.Space, name: str, notes: list[str]) -> tuple[Any,
             array = np.asarray(observation)
             if array.shape != space.shape or array.dtype.kind not in "fiub":
                 raise _fault(f"{_describe(observation)} for an {name}, which is {_space(space)}")
-            if is_binary or (is_uint8 and array.dtype != np.uint8):  # Another dtype may hold what would be cut off.
-                if not ((array >= low) & (array <= high) & (array == np.rint(array))).all():
-                    raise _fault(f"an {name} with {array.min()} to {array.max()}, which is {_space(space)}")
+            # Another dtype than bytes may hold what would be cut off.
+            is_whole = not (is_binary or (is_uint8 and array.dtype != np.uint8))
+            if not (is_whole or ((array >= low) & (array <= high) & (array == np.rint(array))).all()):
+                raise _fault(f"an {name} with {array.min()} to {array.max()}, which is {_space(space)}")
             return taken.convert(array)  # A copy, for environments that write the next one into the same array.
 
         return dm_env.specs.Array(taken.shape, np.dtype(taken.dtype)), convert

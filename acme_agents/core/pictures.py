@@ -82,7 +82,7 @@ def canonical(shape: tuple[int, ...], dtype: Any, low: Any, high: Any) -> Canoni
 
 
 def _axes(shape: tuple[int, ...]) -> tuple[tuple[int, ...], int, tuple[int, ...]] | None:
-    """Returns a picture's axes in the order height, width, frames and channels; its frames, and which axes are channels.
+    """Returns a picture's axes in the order height, width, frames, channels; its frames; and which axes are channels.
 
     None where the shape is none of a picture; 0 frames where they are no axis.
     """
