@@ -76,7 +76,7 @@ def make(name: str, seed: int, *, render: bool = False) -> Gym:
       EnvironmentFault: its constructor raised.
     """
     backend = rendering.enable() if render else None
-    mode = {"render_mode": "rgb_array"} if render else {}
+    mode: dict[str, Any] = {"render_mode": "rgb_array"} if render else {}
     # The checker warns about an environment's first steps, and slows all of them.
     try:
         environment = gymnasium.make(name, disable_env_checker=True, **mode)
@@ -224,7 +224,7 @@ def _is_time_limit(layer: gymnasium.Env) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and 0 < value < float("inf")
+    return isinstance(value, (int, float, np.integer, np.floating)) and bool(0 < value < float("inf"))
 
 
 def _is_gymnasiums(error: Exception) -> bool:

@@ -78,6 +78,8 @@ def run(
         display_lib.make_display(title=_title(experiment)) as display,
     ):
         display.message(f"run directory {directory}; {memory}")
+        for note in experiment.environment_notes():
+            display.message(f"{experiment.environment}: {note}")
         if launcher == "in-process":
             with _native_logs_to(directory / "logs" / "in-process.log"):
                 from acme_agents.experiments import in_process  # Imports TensorFlow.

@@ -72,13 +72,13 @@ def canonical(shape: tuple[int, ...], dtype: Any, low: Any, high: Any) -> Canoni
         moved = found.transpose(*range(leading), *(leading + axis for axis in order))
         return np.array(moved, to, order="C").reshape(*found.shape[:leading], *result)
 
-    note = None
+    note = ""
     if picture:
         note = f"pictures of {result[0]} x {result[1]} with {result[2]} {'channels' if result[2] > 1 else 'channel'}"
         if order != tuple(range(rank)) or result != shape:
             note += f", given as {list(shape)}"
             note += f" with {frames} frames" if frames else ""
-    return Canonical(result, np.dtype(to).name, convert, note)
+    return Canonical(result, np.dtype(to).name, convert, note or None)
 
 
 def _axes(shape: tuple[int, ...]) -> tuple[tuple[int, ...], int, tuple[int, ...]] | None:
