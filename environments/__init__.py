@@ -45,24 +45,43 @@ _FORMS = (
 )
 
 
-def make(name: str, seed: int, *, render: bool = False) -> dm_env.Environment:
+def make(name: str, seed: int, *, render: bool = False, max_episode_steps: int | None = None) -> dm_env.Environment:
     """Makes the environment of a name.
 
     Args:
       name: one of the forms above.
       seed: of everything random in the environment, 0 <= seed < 2^32; equal seeds and actions give equal episodes.
       render: whether `render_frame` will be called. MuJoCo then loads a GL library, and otherwise none.
+      max_episode_steps: cuts longer episodes short, with discount 1; None for no limit but the environment's own.
 
     Returns:
-      A canonical environment.
+      A canonical environment. Its `reseed(seed)` makes the episodes from the next reset on those of a new environment
+      with that seed. Who makes it closes it.
 
     Raises:
-      ValueError: if there is no such environment, its observations or actions cannot be made canonical, or
-        it is not one that the wrapper before its name can wrap.
+      UserError: there is no such environment, its observations or actions cannot be made canonical, or it is not one
+        that the wrapper before its name can wrap.
+      EnvironmentFault: the module that registers it, or its constructor, raised.
     """
     check(name)
     source, _, rest = name.partition(":")
-    return _module(source).make(rest, seed, render=render)
+    environment = _module(source).make(rest, seed, render=render)
+    if max_episode_steps is None:
+        return environment
+    from environments import limited  # Which imports this.
+
+    return limited.Limited(environment, max_episode_steps)
+
+
+def has_time_limit(env: dm_env.Environment) -> bool:
+    """Whether an environment declares that its episodes end after so many steps; all but some of Gymnasium's do."""
+    return getattr(env, "has_time_limit", True)
+
+
+def notes(env: dm_env.Environment) -> list[str]:
+    """Returns what a user should know of how an environment is taken, a sentence each."""
+    limit = [] if has_time_limit(env) else ["no time limit is declared: --max-episode-steps sets one"]
+    return [*getattr(env, "notes", ()), *limit]
 
 
 def check(name: str) -> None:

@@ -19,8 +19,7 @@ import difflib
 
 import ale_py
 import gymnasium
-import numpy as np
-from gymnasium import spaces, wrappers
+from gymnasium import wrappers
 
 from environments import gym, rendering
 
@@ -63,9 +62,4 @@ def make(name: str, seed: int, *, render: bool = False) -> gym.Gym:
         game, noop_max=_NOOP_FRAMES, frame_skip=_FRAMES_PER_ACTION, screen_size=84, terminal_on_life_loss=False
     )
     stacked = wrappers.FrameStackObservation(grey, _STACK)  # [4, 84, 84]
-    channels_last = wrappers.TransformObservation(
-        stacked,
-        lambda frames: np.ascontiguousarray(np.moveaxis(frames, 0, -1)),
-        spaces.Box(0, 255, (84, 84, _STACK), np.uint8),
-    )
-    return gym.Gym(channels_last, seed, unrenderable=None if render else rendering.NOT_ASKED)
+    return gym.Gym(stacked, seed, unrenderable=None if render else rendering.NOT_ASKED)

@@ -96,6 +96,10 @@ class Control(dm_env.Environment):
         """dm_control's `Physics`."""
         return self._environment.physics
 
+    def reseed(self, seed: int) -> None:
+        """Makes the episodes from the next reset on those of a new environment with this seed; LQR's task stays."""
+        self._environment.task.random.seed(seed)
+
     def reset(self) -> dm_env.TimeStep:
         return dm_env.restart(self._flat(self._environment.reset().observation))
 

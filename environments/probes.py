@@ -28,10 +28,14 @@ class Probe(dm_env.Environment):
     final_discount = 0.0  # 0: the episode ends for good; 1: it is cut short.
 
     def __init__(self, seed: int):
-        self.rng = np.random.default_rng(seed)
+        self.reseed(seed)
         self.t = 0
         self._reset_next_step = True
         self._action_shape = self.action_spec().shape
+
+    def reseed(self, seed: int) -> None:
+        """Makes the episodes from the next reset on those of a new probe with this seed."""
+        self.rng = np.random.default_rng(seed)
 
     def start(self) -> None:
         """Begins an episode."""

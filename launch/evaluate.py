@@ -1,5 +1,6 @@
 """Evaluates the policy of a run, and films it."""
 
+import contextlib
 import os
 import pathlib
 from typing import Any
@@ -49,10 +50,11 @@ def evaluate(
     from acme_agents.experiments.acting import Evaluator  # Imports TensorFlow.
 
     evaluator = Evaluator(experiment, render=video is not None)
-    if video is None:
-        finished = evaluator.evaluate(0, params, num_episodes=episodes)
-    else:
-        finished = _film(evaluator, params, episodes, video)
+    with contextlib.closing(evaluator):
+        if video is None:
+            finished = evaluator.evaluate(0, params, num_episodes=episodes)
+        else:
+            finished = _film(evaluator, params, episodes, video)
     assert finished is not None  # Nothing stops it.
     return np.array([(episode.episode_return, *episode.other_returns) for episode in finished]).T
 

@@ -72,6 +72,9 @@ class Train(Options):
     """Environment steps between evaluations, each offline update counting as one; 0 for none."""
     eval_episodes: int = 10
     """Episodes of each evaluation."""
+    max_episode_steps: int | None = None
+    """Steps after which an episode is cut short, of actors and in evaluations (default: the environment's own limit; where
+    it declares none, an evaluation's after 10,000)."""
     checkpoint_seconds: float = 120.0
     """Seconds between checkpoints."""
     keep_checkpoints: int = 2

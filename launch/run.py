@@ -81,6 +81,8 @@ def run(
         display_lib.make_display(title=_title(experiment)) as display,
     ):
         display.message(f"run directory {directory}; {memory}")
+        for note in experiment.environment_notes():
+            display.message(f"{experiment.environment}: {note}")
         display.update(Status("starting", 0, experiment.max_steps, 0, experiment.max_updates))
         if launcher == "in-process":
             with _native_logs_to(directory / "logs" / "in-process.log"):

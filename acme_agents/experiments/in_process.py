@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import reverb
 
-from acme_agents.experiments import acting, program
+from acme_agents.core import errors
+from acme_agents.experiments import acting, program, seeding
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.experiments.learner_run import LearnerRun
 from acme_agents.replay import tables
@@ -76,7 +77,9 @@ def _run(
         if experiment.is_offline:
             _Turns(experiment, learner_run, stop, on_status).run()
         else:
-            _ActingTurns(experiment, learner_run, client, stop, on_status).run()
+            seed = experiment.worker_seed("actor", 0, learner_run.coordinator.actor_steps)
+            with seeding.own_generators(seed):
+                _ActingTurns(experiment, learner_run, client, stop, on_status).run()
     finally:
         server.stop()
 
@@ -98,7 +101,20 @@ class _Turns:
         self._on_status = on_status
 
     def run(self) -> None:
-        """Runs to the end, or until it is stopped; leaves a checkpoint."""
+        """Runs to the end, or until it is stopped; leaves a checkpoint, also where an environment fails."""
+        try:
+            self._run()
+        except errors.EnvironmentFault:  # What was learned before is as good as ever.
+            self._learner_run.save()
+            self._learner_run.close()
+            raise
+        except errors.NotFinite:  # What was recorded is.
+            self._learner_run.close()
+            raise
+        finally:
+            self._close()
+
+    def _run(self) -> None:
         while self._coordinator.phase is Phase.TRAINING:
             if self._stop.is_set():
                 self._coordinator.stop()
@@ -116,6 +132,11 @@ class _Turns:
             self._learner_run.save()
         self._on_status(self._coordinator.status())
         self._learner_run.close()
+
+    def _close(self) -> None:
+        """Closes the environments."""
+        if self._evaluator is not None:
+            self._evaluator.close()
 
     def _turn(self) -> None:
         """Learns a little offline."""
@@ -147,16 +168,21 @@ class _ActingTurns(_Turns):
     ):
         super().__init__(experiment, learner_run, stop, on_status)
         start = learner_run.coordinator.actor_steps
-        environment = experiment.make_environment("actor", 0, start)
-        self._actor, self._writer = acting.make_actor(experiment, environment, client, 0, start, stop)
-        self._loop = EnvironmentLoop(environment, self._actor)
+        self._environment = experiment.make_environment("actor", 0, start)
+        try:
+            self._actor, self._writer = acting.make_actor(experiment, self._environment, client, 0, start, stop)
+        except BaseException:
+            acting.close(self._environment)
+            raise
+        self._loop = EnvironmentLoop(self._environment, self._actor)
         self._began = False
         self._life = os.urandom(6).hex()
         self._steps = self._num_episodes = self._num_chunks = 0
         self._granted: float = 0
 
-    def run(self) -> None:
-        super().run()
+    def _close(self) -> None:
+        super()._close()
+        acting.close(self._environment)
         self._writer.close()
 
     def _turn(self) -> None:
@@ -175,7 +201,11 @@ class _ActingTurns(_Turns):
 
     def _act(self) -> None:
         """Takes one step; after one that completed a chunk, the learner has its turn."""
-        episode = self._loop.step()
+        try:
+            episode = self._loop.step()
+        except errors.EnvironmentFault:
+            self._sync()
+            raise
         self._steps += 1
         if episode is not None:
             self._num_episodes += 1

@@ -7,7 +7,7 @@ import math
 import pathlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import reverb
 
@@ -18,6 +18,7 @@ from acme_agents.core.types import EnvironmentSpec, Params, Step, Trajectory
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.experiments.recording import Recorder
 from acme_agents.replay import chunks, sizes, store, tables
+from acme_agents.replay.chunks import Chunk
 from acme_agents.replay.demonstrations import Demonstrations
 from acme_agents.replay.intake import Intake
 from acme_agents.runtime import background, checkpoint, variables
@@ -64,22 +65,23 @@ class LearnerRun:
           Stopped: `stop` was set before there was a learner; nothing was changed.
         """
         experiment.environment_spec()  # An environment may insist on the thread that it is made in.
-        recorder = Recorder(experiment, run_dir) if experiment.record is not None else None
-        self.learner = background.call(lambda: _make_learner(experiment, client, recorder, stop), stop, on_wait)
+        self.learner = background.call(lambda: _make_learner(experiment, client, stop), stop, on_wait)
         self._experiment = experiment
         self._stop = stop
         self._directory = run_dir / checkpoint.DIRECTORY
         self._client = client
         self._lease = Lease(run_dir)
         self._lease_checked_at = time.monotonic()
-        self._recorder = recorder
+        self._recorder = Recorder(experiment, run_dir) if experiment.record is not None else None
         self._publisher = variables.Publisher(max(1, experiment.budget().num_actors), bytes_per_second)
         self._logger = RunLogger(run_dir, wandb=wandb, config=dataclasses.asdict(experiment))
         capacity = self.learner.replay_capacity
         self.coordinator = Coordinator(experiment.budget(), self._publisher, self._logger, capacity)
+        if self.learner.intake is not None:
+            self.learner.intake.on_new = self._take_note
         self._restore()
         self._saved_at = time.monotonic()
-        self._published = self.learner.steps
+        self._published = self._logged = self.learner.steps
         self._report()
         self._publish()
 
@@ -97,6 +99,13 @@ class LearnerRun:
         known = [] if self.learner.intake is None else self.learner.intake.collect()
         if self._recorder is not None:
             self._recorder.restore(num_pieces, known)
+
+    def _take_note(self, new: Sequence[Chunk]) -> None:
+        """Counts the steps of chunks that come in, and records them."""
+        for chunk in new:
+            self.coordinator.written(int(chunk.writer), int(chunk.num_starts))
+        if self._recorder is not None:
+            self._recorder.add(new)
 
     def step(self) -> int:
         """Lets the learner step, and publishes, logs and checkpoints what is due; returns the updates done.
@@ -116,8 +125,7 @@ class LearnerRun:
         if self.learner.steps // _PUBLISH_PERIOD > self._published // _PUBLISH_PERIOD and self._publisher.is_due():
             self._publish()
         if self.learner.steps // _LOG_PERIOD > before // _LOG_PERIOD:
-            self._check_finite()
-            self.coordinator.learner_log(**self.learner.metrics())
+            self._log()
         if time.monotonic() - self._saved_at > self._experiment.checkpoint_seconds:
             self.save()
         return num_updates
@@ -149,7 +157,9 @@ class LearnerRun:
         return self.coordinator.updates_left() == 0 or self.coordinator.steps_used_up()
 
     def finish_training(self) -> None:
-        """Publishes the last parameters, and has them evaluated."""
+        """Publishes the last parameters, and has them evaluated; the last updates have their row."""
+        if self.learner.steps > self._logged:
+            self._log()
         self._publish()
         self.coordinator.finish()
 
@@ -209,6 +219,10 @@ class LearnerRun:
                     ) from error
         logging.warning("The replay server is away; its newest checkpoint is older than the learner's.")
 
+    def _log(self) -> None:
+        self.coordinator.learner_log(**self.learner.metrics())
+        self._logged = self.learner.steps
+
     def _publish(self) -> None:
         self._publisher.publish(self.learner.steps, self.params())
         self._published = self.learner.steps
@@ -232,21 +246,14 @@ class LearnerRun:
         self.coordinator.learner_report(learner.steps, learner.replay_size, learner.samples_per_insert)
 
 
-def _make_learner(
-    experiment: Experiment, client: reverb.Client | None, recorder: Recorder | None, stop: threading.Event | None
-) -> Learner:
-    """The untrained learner, with all that it draws from: actors unless nobody acts, a dataset if one is given.
-
-    A recorder is told of what comes in from the actors.
-    """
+def _make_learner(experiment: Experiment, client: reverb.Client | None, stop: threading.Event | None) -> Learner:
+    """The untrained learner, with all that it draws from: actors unless nobody acts, a dataset if one is given."""
     agent, spec, seed = experiment.make_agent(), experiment.environment_spec(), experiment.seed
     core, replay, steps = agent.learner(spec), experiment.replay_spec(spec), chunks.step_spec(agent, spec)
     trajectories = _load(experiment, spec, steps, replay) if experiment.dataset is not None else []
     intake = None
     if client is not None and not experiment.is_offline:
         intake = Intake(steps, replay, client, tolerance=float(MAX_UPDATES * replay.batch_size))
-        if recorder is not None:
-            intake.on_new = recorder.add
     updates: Updates
     if isinstance(replay.experience, Sequences):
         sent = Demonstrations(client, steps, replay, trajectories, stop=stop) if trajectories else None
