@@ -44,6 +44,8 @@ def sentence(error: BaseException) -> str | None:
     """The sentence that is all that a person needs to know of it; None for a fault."""
     if isinstance(error, (errors.UserError, errors.RunFailed)):
         return str(error)
+    if isinstance(error, errors.EnvironmentFault) and error.permanent:  # It says what has the wrong shape.
+        return str(error)
     if isinstance(error, OSError) and error.errno in _OF_FILES and not _users_frames(error):
         where = f" ({error.filename})" if error.filename else ""
         advice = _OF_FILES[error.errno]
@@ -59,7 +61,7 @@ def is_mendable(error: BaseException) -> bool:
 def report(error: BaseException) -> str:
     """What a person is told: the sentence, or the exception and the frames of the user's code that it came through.
 
-    Where none of those frames are the user's, the innermost of all are shown.
+    Where none of those frames are the user's, the innermost of all are shown, unless it says that an environment failed.
     """
     told = sentence(error)
     if told is not None:
@@ -69,12 +71,12 @@ def report(error: BaseException) -> str:
     else:
         lines = "".join(traceback.format_exception_only(type(error), error)).rstrip().splitlines()
         head = "\n".join([*lines[:_MESSAGE_LINES], *(["..."] if len(lines) > _MESSAGE_LINES else [])])
-    return "\n".join([head, *map(_describe, frames(error))])
+    return "\n".join([head, *map(_describe, _shown(error))])
 
 
 def place(error: BaseException) -> str:
     """What it is and where it came from, without what its message says of this time."""
-    found = frames(error)
+    found = _shown(error)
     where = f" at {found[-1].filename}:{found[-1].lineno}" if found else ""
     return f"{type(_chain(error)[-1]).__name__}{where}"
 
@@ -82,16 +84,6 @@ def place(error: BaseException) -> str:
 def is_users(error: BaseException) -> bool:
     """Whether it came through code that is neither ours nor of an installed package."""
     return any(_users_frames(link) for link in _chain(error))
-
-
-def frames(error: BaseException) -> list[traceback.FrameSummary]:
-    """The innermost frames of the user's code, outermost first; of any code where none is the user's."""
-    chain = _chain(error)
-    for link in chain:
-        if found := _users_frames(link):
-            return found[-_FRAMES:]
-    innermost = traceback.extract_tb(chain[-1].__traceback__)
-    return [frame for frame in innermost if not _is_pythons(frame.filename) and frame.line][-2:]
 
 
 def note_log(error: BaseException, path: pathlib.Path) -> None:
@@ -111,6 +103,18 @@ def log_of(error: BaseException) -> pathlib.Path | None:
             return pathlib.Path(log.name)
     except OSError:
         return None
+
+
+def _shown(error: BaseException) -> list[traceback.FrameSummary]:
+    """The innermost frames of the user's code, outermost first; of any code where none is the user's."""
+    chain = _chain(error)
+    for link in chain:
+        if found := _users_frames(link):
+            return found[-_FRAMES:]
+    if isinstance(error, errors.EnvironmentFault):
+        return []
+    innermost = traceback.extract_tb(chain[-1].__traceback__)
+    return [frame for frame in innermost if not _is_pythons(frame.filename) and frame.line][-2:]
 
 
 def _chain(error: BaseException) -> list[BaseException]:

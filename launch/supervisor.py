@@ -102,6 +102,7 @@ class Supervisor:
         self._restart_at: dict[Node, float] = {}
         self._places: dict[Node, str] = {}  # where the fault came from that ended a worker last
         self._recorded: list[dict[str, Any]] = []
+        self._is_asked_to_stop = False
 
     def start(self) -> None:
         """Starts every worker."""
@@ -148,6 +149,7 @@ class Supervisor:
                 if stop_by is None:
                     self._display.message("stopping: writing a checkpoint")
                     stop_by = time.monotonic() + self._place.stop_seconds
+                    self._is_asked_to_stop = True
                     self._workers[self._learner].terminate()
                 if code is not None:
                     self._raise_if_hopeless(self._learner, code)
@@ -162,7 +164,16 @@ class Supervisor:
             time.sleep(_POLL_SECONDS)
 
     def end(self) -> None:
-        """Ends every worker: those that do not go when asked are killed."""
+        """Ends every worker: those that do not go when asked are killed.
+
+        Where the run has failed, the learner first has the time to write its checkpoint and the recording.
+        """
+        learner = self._workers.get(self._learner)
+        if learner is not None and learner.exit_code() is None and not self._is_asked_to_stop:
+            learner.terminate()
+            deadline = time.monotonic() + self._place.stop_seconds
+            while time.monotonic() < deadline and learner.exit_code() is None:
+                time.sleep(0.05)
         for worker in self._workers.values():
             worker.terminate()
         deadline = time.monotonic() + _EXIT_SECONDS

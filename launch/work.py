@@ -101,12 +101,10 @@ def ending_of(error: Exception, node: Node) -> Ending:
     if isinstance(error, errors.EarlyFault) and isinstance(error.__cause__, Exception):
         steps, error = error.steps, error.__cause__
     is_of_code = isinstance(error, _OF_CODE)
-    if isinstance(error, errors.RunFailed):
-        code = FAULT
-    elif faults.sentence(error) is not None:
+    if faults.is_mendable(error):
         code = USER_ERROR
-    elif isinstance(error, errors.EnvironmentFault):
-        code = CERTAIN if error.permanent else FAULT
+    elif isinstance(error, (errors.RunFailed, errors.EnvironmentFault)):
+        code = FAULT
     elif steps == 0 and node.role == LEARNER and is_of_code:
         code = CERTAIN
     elif steps is not None and steps < _FIRST_STEPS and (is_of_code or faults.is_users(error)):

@@ -92,6 +92,8 @@ def test_an_environments_fault_is_its_sentence_and_the_frames_of_its_cause(users
     head, frame, _ = faults.report(error).splitlines()
     assert head == "the environment raised ValueError in step()." and frame == f"  {users.__file__}:14, in translated"
     assert faults.place(error).endswith(f"{users.__file__}:14") and not faults.is_mendable(error)
+    wrong = errors.EnvironmentFault("its reward is a vector", permanent=True)
+    assert faults.sentence(wrong) == "its reward is a vector" and faults.is_mendable(wrong)
 
 
 def test_a_fault_without_the_users_frames_shows_where_it_was() -> None:

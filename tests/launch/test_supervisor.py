@@ -2,6 +2,7 @@
 
 import pathlib
 import threading
+import time
 from typing import Any
 
 import courier
@@ -22,15 +23,16 @@ _REASON = "TypeError: shapes\n  agent.py:3, in update\n    a + b"
 class _Worker:
     def __init__(self, code: int | None):
         self.code = code
+        self.asked: list[str] = []
 
     def exit_code(self) -> int | None:
         return self.code
 
     def terminate(self) -> None:
-        pass
+        self.asked.append("terminate")
 
     def kill(self) -> None:
-        pass
+        self.asked.append("kill")
 
     def record(self) -> dict[str, Any]:
         return {"pid": 0}
@@ -59,6 +61,9 @@ class _Place:
 
     def record(self) -> dict[str, Any]:
         return {}
+
+    def close(self) -> None:
+        pass
 
 
 def _watch(run_dir: pathlib.Path, dying: Node, *endings: Ending, max_restarts: int = 3) -> tuple[Exception, int]:
@@ -117,6 +122,30 @@ def test_a_sentence_for_the_user_ends_the_run(tmp_path: pathlib.Path) -> None:
     assert str(error) == f"Lower the learning rate. [{tmp_path / 'logs' / 'actor-0.log'}]"
 
 
+def test_the_learner_of_a_run_that_failed_has_the_time_to_save(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "logs").mkdir()
+    place = _Place(tmp_path, _ACTOR, [Ending(CERTAIN, _REASON)])
+    display = make_display(title="a run", live=False)
+    supervisor = Supervisor(tmp_path, [_LEARNER, _ACTOR], Options(), place, display)  # type: ignore[arg-type]
+    supervisor.start()
+    learner, actor = supervisor._workers[_LEARNER], supervisor._workers[_ACTOR]
+    assert isinstance(learner, _Worker) and isinstance(actor, _Worker)
+
+    def save() -> None:
+        while not learner.asked:
+            time.sleep(0.01)
+        assert not actor.asked  # The others stay for as long as it may need them.
+        time.sleep(0.3)
+        assert learner.asked == ["terminate"]
+        learner.code = 0
+
+    saving = threading.Thread(target=save)
+    saving.start()
+    supervisor.end()
+    saving.join()
+    assert learner.code == 0 and actor.asked == ["terminate", "kill"]
+
+
 def _early(steps: int, cause: Exception) -> Exception:
     error = errors.EarlyFault(steps)
     error.__cause__ = cause
@@ -137,7 +166,7 @@ def _early(steps: int, cause: Exception) -> Exception:
         (_ACTOR, _early(0, TypeError("shapes")), EARLY),
         (_ACTOR, _early(0, ConnectionError("a server is away")), FAULT),
         (_ACTOR, errors.EnvironmentFault("it raised ValueError"), FAULT),
-        (_ACTOR, errors.EnvironmentFault("its reward is a vector", permanent=True), CERTAIN),
+        (_ACTOR, errors.EnvironmentFault("its reward is a vector", permanent=True), USER_ERROR),
     ],
 )
 def test_which_restarts_may_help(node: Node, error: Exception, code: int) -> None:
