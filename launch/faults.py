@@ -61,7 +61,7 @@ def is_mendable(error: BaseException) -> bool:
 def report(error: BaseException) -> str:
     """What a person is told: the sentence, or the exception and the frames of the user's code that it came through.
 
-    Where none of those frames are the user's, the innermost of all are shown, unless it says that an environment failed.
+    Where none of those frames are the user's, the innermost of all are shown; but not where an environment failed.
     """
     told = sentence(error)
     if told is not None:
