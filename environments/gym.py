@@ -110,7 +110,7 @@ class Gym(dm_env.Environment):
         self._unrenderable = unrenderable
         self._reset_next_step = True
         self._notes: list[str] = []
-        self._observation_spec, self._observe = _observation(environment.observation_space, "observation", self._notes)
+        self._observation_spec, self._observe = _observation(environment.observation_space, notes=self._notes)
         self._action_spec, self._act = _action(environment.action_space)
 
     @property
@@ -262,7 +262,9 @@ def _one_number(reward: Any) -> np.float32:
     return np.float32(array.reshape(()))
 
 
-def _observation(space: spaces.Space, name: str, notes: list[str]) -> tuple[Any, Callable[[Any], Any]]:
+def _observation(
+    space: spaces.Space, name: str = "observation", notes: list[str] | None = None
+) -> tuple[Any, Callable[[Any], Any]]:
     """Returns the spec of a space's canonical observations, and the function that makes an observation canonical.
 
     Args:
@@ -295,7 +297,7 @@ def _observation(space: spaces.Space, name: str, notes: list[str]) -> tuple[Any,
     if isinstance(space, (spaces.Box, spaces.MultiBinary)):
         low, high = (space.low, space.high) if isinstance(space, spaces.Box) else (0, 1)
         taken = pictures.canonical(space.shape, space.dtype, low, high)
-        if taken.note is not None:
+        if taken.note is not None and notes is not None:
             notes.append(f"{name}: {taken.note}")
         is_binary, is_uint8 = isinstance(space, spaces.MultiBinary), space.dtype == np.uint8
 
