@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import operator
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -286,8 +287,13 @@ def _observation(
         n, start = int(space.n), int(space.start)
 
         def one_hot(observation: Any) -> np.ndarray:
-            value = observation.item() if np.size(observation) == 1 and hasattr(observation, "item") else observation
-            if not isinstance(value, (int, float)) or value not in range(start, start + n):
+            try:
+                value = operator.index(observation)
+            except TypeError:  # It may be one number in an array, or a whole one among the floats.
+                value = (
+                    observation.item() if np.size(observation) == 1 and hasattr(observation, "item") else observation
+                )
+            if not isinstance(value, (int, float)) or not start <= value < start + n or value != int(value):
                 raise _fault(f"{_describe(observation)} for an {name}, which is not in {space}")
             vector = np.zeros(n, np.float32)
             vector[int(value) - start] = 1

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import threading
 
 import jax
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from acme_agents import datasets, mpo
 from acme_agents.core import errors
-from acme_agents.experiments import Experiment, policies
+from acme_agents.experiments import Experiment, in_process, policies
 from acme_agents.runtime import checkpoint, loggers
 from launch import run
 from tests.environments import odd
@@ -55,6 +56,14 @@ def test_one_process_is_reproducible_whatever_its_environment_draws_from(tmp_pat
     evaluations = _table(tmp_path / "a", "evaluator")
     assert evaluations["actor_steps"][-1] == 160 and len(evaluations["actor_steps"]) >= 4
     assert odd.LOG["made"] <= 2 * 4  # Evaluations make none of their own.
+
+
+@pytest.mark.slow
+def test_a_run_that_is_stopped_closes_its_environments(tmp_path):
+    stop = threading.Event()
+    in_process.run(_EXPERIMENT, tmp_path, stop=stop, on_status=lambda status: status.evaluations and stop.set())
+    assert odd.LOG["made"] >= 3
+    _assert_closed()
 
 
 @pytest.mark.slow
