@@ -73,14 +73,15 @@ class Raises(Odd):
 
 
 class GlobalRandom(Odd):
-    """Draws from NumPy's and Python's global generators, also when it is made."""
+    """Draws from NumPy's and Python's global generators, also when it is made, and from its own."""
 
     def __init__(self):
         super().__init__()
         self.offset = random.random()
 
     def observe(self):
-        return np.array([*np.random.normal(size=2), self.offset + random.random()], np.float32)
+        numbers = np.random.normal(), self.np_random.normal(), self.offset + random.random()
+        return np.array(numbers, np.float32)
 
 
 class SpaceRandom(Odd):
