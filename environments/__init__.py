@@ -16,8 +16,9 @@
                        second objective: `energy:control:walker:walk`
 
 Whatever the source, an environment made here is canonical: continuous actions lie in [-1, 1] float32, discrete ones are
-int32 from 0; rewards and discounts are float32; observations are float32 arrays, or uint8 where they are pixels, or
-dicts of these. A discount of 0 says that the episode ended for good, a last step with discount 1 that it was cut short.
+int32 from 0; rewards and discounts are float32; observations are float32 arrays, or [H, W, C] uint8 where they are
+pictures, or dicts of these. A discount of 0 says that the episode ended for good, a last step with discount 1 that it
+was cut short.
 
 Importing this package imports neither dm_control nor Gymnasium, and making an environment imports only what it needs.
 """

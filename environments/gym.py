@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import operator
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -110,7 +111,7 @@ class Gym(dm_env.Environment):
         self._unrenderable = unrenderable
         self._reset_next_step = True
         self._notes: list[str] = []
-        self._observation_spec, self._observe = _observation(environment.observation_space, "observation", self._notes)
+        self._observation_spec, self._observe = _observation(environment.observation_space, notes=self._notes)
         self._action_spec, self._act = _action(environment.action_space)
 
     @property
@@ -263,7 +264,9 @@ def _one_number(reward: Any) -> np.float32:
     return np.float32(array.reshape(()))
 
 
-def _observation(space: spaces.Space, name: str, notes: list[str]) -> tuple[Any, Callable[[Any], Any]]:
+def _observation(
+    space: spaces.Space, name: str = "observation", notes: list[str] | None = None
+) -> tuple[Any, Callable[[Any], Any]]:
     """Returns the spec of a space's canonical observations, and the function that makes an observation canonical.
 
     Args:
@@ -285,8 +288,13 @@ def _observation(space: spaces.Space, name: str, notes: list[str]) -> tuple[Any,
         n, start = int(space.n), int(space.start)
 
         def one_hot(observation: Any) -> np.ndarray:
-            value = observation.item() if np.size(observation) == 1 and hasattr(observation, "item") else observation
-            if not isinstance(value, (int, float)) or value not in range(start, start + n):
+            try:
+                value = operator.index(observation)
+            except TypeError:  # It may be one number in an array, or a whole one among the floats.
+                value = (
+                    observation.item() if np.size(observation) == 1 and hasattr(observation, "item") else observation
+                )
+            if not isinstance(value, (int, float)) or not start <= value < start + n or value != int(value):
                 raise _fault(f"{_describe(observation)} for an {name}, which is not in {space}")
             vector = np.zeros(n, np.float32)
             vector[int(value) - start] = 1
@@ -296,7 +304,7 @@ def _observation(space: spaces.Space, name: str, notes: list[str]) -> tuple[Any,
     if isinstance(space, (spaces.Box, spaces.MultiBinary)):
         low, high = (space.low, space.high) if isinstance(space, spaces.Box) else (0, 1)
         taken = pictures.canonical(space.shape, space.dtype, low, high)
-        if taken.note is not None:
+        if taken.note is not None and notes is not None:
             notes.append(f"{name}: {taken.note}")
         is_binary, is_uint8 = isinstance(space, spaces.MultiBinary), space.dtype == np.uint8
 

@@ -73,8 +73,8 @@ class Train(Options):
     eval_episodes: int = 10
     """Episodes of each evaluation."""
     max_episode_steps: int | None = None
-    """Steps after which an episode is cut short, of actors and in evaluations (default: the environment's own limit; where
-    it declares none, an evaluation's after 10,000)."""
+    """Steps after which an episode is cut short, of actors and in evaluations (default: the environment's own limit;
+    where it declares none, an evaluation's after 10,000)."""
     checkpoint_seconds: float = 120.0
     """Seconds between checkpoints."""
     keep_checkpoints: int = 2

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from acme_agents.core import errors, types
+from acme_agents.core import errors, pictures, types
 from acme_agents.datasets import checks
 
 DATA, METADATA, EPISODES = "data", "metadata.json", "main_data.hdf5"  # Minari's names of a directory and its files
@@ -54,7 +54,7 @@ def read(
         from minari.dataset import minari_storage
 
         storage = minari_storage.MinariStorage.read(data)
-        observe, act = _observation(storage.observation_space, data), _action(storage.action_space, data)
+        observe, act = _observation(storage.observation_space, data, ours), _action(storage.action_space, data)
         _check_count(data, storage.total_episodes)
     num_steps = 0
     for number in range(storage.total_episodes):
@@ -94,16 +94,19 @@ def _check_count(data: pathlib.Path, total_episodes: int) -> None:
                 raise errors.UserError(f"its metadata counts {total_episodes} episodes, its file has {len(file)}")
 
 
-def _observation(space: Any, data: pathlib.Path) -> Callable[[Any], Any]:
-    """Returns the function from an episode's observations to canonical ones, by their space."""
+def _observation(space: Any, data: pathlib.Path, ours: bool) -> Callable[[Any], Any]:
+    """Returns the function from an episode's observations to canonical ones, by their space; `ours` are so already."""
     from gymnasium import spaces
 
     if isinstance(space, spaces.Dict):
-        parts = {key: _observation(subspace, data) for key, subspace in space.spaces.items()}
+        parts = {key: _observation(subspace, data, ours) for key, subspace in space.spaces.items()}
         return lambda found: {key: convert(found[key]) for key, convert in parts.items()}
     if isinstance(space, spaces.Discrete):
         values = np.arange(space.n) + space.start
         return lambda found: (np.asarray(found)[:, None] == values).astype(np.float32)
+    if isinstance(space, spaces.Box) and not ours:
+        taken = pictures.canonical(space.shape, space.dtype, space.low, space.high)
+        return np.asarray if taken.note is None and taken.shape == space.shape else taken.convert
     if isinstance(space, (spaces.Box, spaces.MultiBinary)):
         return np.asarray  # The check makes all but pixels float32.
     raise checks.DatasetError(

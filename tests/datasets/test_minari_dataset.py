@@ -72,6 +72,16 @@ def test_actions_are_mapped_inversely_to_what_the_environment_does(tmp_path):
     np.testing.assert_array_equal(episode.action, canonical, strict=True)
 
 
+def test_pictures_have_the_layout_that_the_environments_have(tmp_path):
+    space = spaces.Box(0, 255, (2, 9, 8), np.uint8)
+    pictures = np.random.default_rng(0).integers(0, 256, (4, 2, 9, 8), dtype=np.uint8)
+    taken, convert = gym._observation(space)
+    path = _write(tmp_path / "a", [_buffer(pictures, np.zeros((3, 1), np.float32))], observation_space=space)
+    (episode,) = datasets.load(path, dataclasses.replace(toys.SPEC, observation=ArraySpec(taken.shape, "uint8")))
+    np.testing.assert_array_equal(episode.observation, np.stack([convert(picture) for picture in pictures]))
+    assert episode.observation.shape == (4, 9, 8, 2)
+
+
 def test_discrete_actions_count_from_0(tmp_path):
     space = spaces.Discrete(3, start=-1)
     path = _write(tmp_path / "a", [_buffer(np.zeros((4, 2)), np.array([-1, 0, 1]))], action_space=space)

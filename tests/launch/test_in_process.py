@@ -55,13 +55,14 @@ def test_equal_seeds_give_equal_bytes(tmp_path: pathlib.Path, experiment: Experi
 
 def test_budget_samples_and_evaluations_are_exact(tmp_path: pathlib.Path) -> None:
     result = run(_EXPERIMENT, run_dir=tmp_path / "run")
-    actor, evaluator = (loggers.read_csv(tmp_path / "run" / f"{name}.csv") for name in ("actor", "evaluator"))
+    actor, learner, evaluator = (loggers.read_csv(tmp_path / "run" / f"{name}.csv") for name in loggers.TABLES)
     # Forty episodes of fifty steps; the evaluations come with the chunk that passes their step, and at the end.
     np.testing.assert_array_equal(actor["actor_steps"], np.arange(50, 2001, 50))
     assert np.all(evaluator["actor_steps"] - [500, 1000, 1500, 2000, 2000] < 50)
     assert evaluator["actor_steps"][-1] == 2000
     # 1,900 transitions after the first hundred, four samples of each, sixteen in an update.
     assert evaluator["learner_steps"][-1] == 1900 * 4 // 16
+    assert np.all(learner["learner_steps"] - [200, 400, 475] < 16) and learner["learner_steps"][-1] == 475
     assert result.finished and result.evaluation_return == evaluator["episode_return"][-1]
 
 
