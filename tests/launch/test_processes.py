@@ -231,7 +231,7 @@ def test_an_environment_that_breaks_its_spec_ends_the_run_with_a_sentence(tmp_pa
         )
         assert ended.returncode == 2, ended.stderr
         assert ended.stderr.count("\n") == 1 and ended.stderr.startswith("error: "), ended.stderr
-        assert "float32 [4]" in ended.stderr and "float32 [3]" in ended.stderr
+        assert "shape [4]" in ended.stderr and "float32 [3]" in ended.stderr
 
 
 def test_a_recording_has_every_episode_once_though_the_learner_is_killed(tmp_path: pathlib.Path) -> None:
