@@ -69,8 +69,12 @@ class LearnerWorker:
             return
         loopback.only_this_machine()  # Launchpad has just started the server of this object's methods.
         run, before = self._run, self._run.learner.steps
-        with _early_faults(lambda: run.learner.steps - before):
-            self._learn(run)
+        try:
+            with _early_faults(lambda: run.learner.steps - before):
+                self._learn(run)
+        except errors.NotFinite:  # What was recorded is.
+            run.close()
+            raise
         run.close()
 
     def _learn(self, run: LearnerRun) -> None:

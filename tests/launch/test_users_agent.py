@@ -1,12 +1,14 @@
-"""A bug in a user's agent, and a stop while the agent is compiled, seen from outside: on one process and on several."""
+"""An agent of a user's with a bug, one that is stopped while it compiles, and learning that diverges: from outside."""
 
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from acme_agents.runtime import checkpoint
@@ -90,3 +92,21 @@ def test_a_bug_in_an_update_is_shown_at_once(
     log = "run/logs/in-process.log" if launcher == "in-process" else "run/logs/learner-0.log"
     assert lines[-1].endswith(f"he full trace is in {log}.")
     assert "Traceback" in (users / log).read_text() and "restart 1" not in ended.stdout
+
+
+def test_learning_that_diverges_ends_the_program_at_once(users: pathlib.Path) -> None:
+    command = [sys.executable, "-m", "launch.main", *_ARGUMENTS, "--launcher", "processes", "--run-dir", "run"]
+    command[command.index("users_agent")] = "mpo"
+    command += ["--config.learning-rate", "1e30", "--checkpoint-seconds", "0"]
+    ended = subprocess.run(command, cwd=users, capture_output=True, text=True, timeout=300, check=False)
+    assert ended.returncode == 2, ended.stderr
+    sentence = (
+        r"error: Learning has diverged: [\w, ]*loss_critic[\w, ]* no longer finite at update \d:"
+        r".*; (the newest checkpoint is of update \d|there is no checkpoint yet)\. \[run/logs/learner-0\.log\]\n"
+    )
+    assert re.fullmatch(sentence, ended.stderr), ended.stderr
+    assert "restart" not in ended.stdout
+    for file in (users / "run" / "checkpoints").glob("*.npz"):
+        with np.load(file) as arrays:
+            numbers = [array for array in arrays.values() if array.dtype.kind == "f"]
+        assert numbers and all(np.isfinite(array).all() for array in numbers)
