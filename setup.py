@@ -40,7 +40,7 @@ RUNTIME = [
 # `--launcher ray`. No newer Ray accepts TensorFlow 2.8's protobuf.
 CLUSTER = ["ray==2.48.0"]
 
-DEV = ["pytest>=8", "pytest-timeout>=2.3", "ruff>=0.8", "mypy>=1.13", "rlax>=0.1.6"]
+DEV = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "ruff>=0.8", "mypy>=1.13", "rlax>=0.1.6"]
 
 setup(
     name="acme_agents",

@@ -280,8 +280,10 @@ def _of_run(options: Any, arguments: list[str]) -> Any:
 
 
 def _evaluate(arguments: list[str]) -> None:
+    from acme_agents.runtime import compilation
     from launch.evaluate import evaluate
 
+    compilation.use_cache(None)
     options = _of_run(Evaluate, arguments)
     returns = evaluate(
         options.run_dir, episodes=options.episodes, seed=options.seed, video=options.video, config=options.config
@@ -293,8 +295,10 @@ def _evaluate(arguments: list[str]) -> None:
 
 
 def _collect(arguments: list[str]) -> None:
+    from acme_agents.runtime import compilation
     from launch.collect import collect
 
+    compilation.use_cache(None)
     options = _of_run(Collect, arguments)
     returns = collect(
         options.run_dir,

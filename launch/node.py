@@ -100,6 +100,9 @@ class Options:
     """What each worker is given, by role."""
     wandb: bool = False
     """Log to Weights & Biases too, if it is installed."""
+    compilation_cache: str | None = None
+    """Directory that keeps what XLA compiles, for restarted workers and later runs; "off" for none (default: one under
+    the user's cache directory)."""
 
     def __post_init__(self) -> None:
         first, last = self.ports

@@ -17,8 +17,8 @@ from acme_agents.core import errors
 from acme_agents.core.interfaces import Sequences
 from acme_agents.experiments import Experiment
 from acme_agents.replay import chunks, sizes
+from acme_agents.runtime import compilation, loggers
 from acme_agents.runtime import display as display_lib
-from acme_agents.runtime import loggers
 from launch import node as node_lib
 from launch import run_dir as run_dir_lib
 from launch.node import Launcher, Options
@@ -68,6 +68,7 @@ def run(
     if options.wandb:
         loggers.check_wandb()
     _set_environment()
+    compilation.use_cache(options.compilation_cache)
     directory = pathlib.Path(run_dir) if run_dir is not None else run_dir_lib.default(experiment)
     memory = check(experiment)
     if experiment.record is not None and not resume and pathlib.Path(experiment.record).exists():
@@ -110,6 +111,7 @@ def attach(run_dir: pathlib.Path | str) -> Result:
         record = node_lib.read_record(directory)
         if record is None:
             raise errors.UserError(f"Nothing runs in {directory}: continue it with --resume.")
+        compilation.use_cache(record.options.compilation_cache)
         with display_lib.make_display(title=_title(experiment)) as display:
             display.message(f"attached to {directory}")
             place = _find_place(record, experiment, directory, display)
