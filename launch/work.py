@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable, Mapping
 
 from acme_agents.experiments import Experiment
-from acme_agents.runtime import memory
+from acme_agents.runtime import loopback, memory
 from launch import node as node_lib
 from launch.node import LEARNER, REPLAY, SERVERS, Node
 
@@ -37,6 +37,7 @@ def work(node: Node, experiment: Experiment, run_dir: pathlib.Path, ports: Mappi
       wandb: whether the learner logs to W&B.
     """
     _log_to(node_lib.log_path(run_dir, node))
+    loopback.without_proxy()
     if node.role != LEARNER:  # One thread each, and no accelerator.
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
         os.environ["OMP_NUM_THREADS"] = "1"
