@@ -406,7 +406,9 @@ def _plot(arguments: list[str]) -> None:
     from launch.plot import plot
 
     options = tyro.cli(Plot, prog="acme-agents plot", args=arguments)
-    plot(list(options.run_dirs), options.output, metric=options.metric, table=options.table, x=options.x)
+    notes = plot(list(options.run_dirs), options.output, metric=options.metric, table=options.table, x=options.x)
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
     print(options.output)
 
 
