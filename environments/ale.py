@@ -25,6 +25,7 @@ from gymnasium import spaces, wrappers
 from environments import gym, rendering
 
 _FRAMES_PER_ACTION = 4
+_FRAMES_PER_SECOND = 60  # Of the console.
 _MAX_FRAMES = 108_000  # Of an episode.
 _NOOP_FRAMES = 30
 _STICKINESS = 0.25
@@ -68,4 +69,5 @@ def make(name: str, seed: int, *, render: bool = False) -> gym.Gym:
         lambda frames: np.ascontiguousarray(np.moveaxis(frames, 0, -1)),
         spaces.Box(0, 255, (84, 84, _STACK), np.uint8),
     )
+    channels_last.metadata = {**channels_last.metadata, "render_fps": _FRAMES_PER_SECOND / _FRAMES_PER_ACTION}
     return gym.Gym(channels_last, seed, unrenderable=None if render else rendering.NOT_ASKED)

@@ -96,6 +96,11 @@ class Control(dm_env.Environment):
         """dm_control's `Physics`."""
         return self._environment.physics
 
+    @property
+    def frames_per_second(self) -> float:
+        """Steps in a second of the simulation."""
+        return 1.0 / self._environment.control_timestep()
+
     def reset(self) -> dm_env.TimeStep:
         return dm_env.restart(self._flat(self._environment.reset().observation))
 

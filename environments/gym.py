@@ -92,6 +92,11 @@ class Gym(dm_env.Environment):
         self._observation_spec, self._observe = _observation(environment.observation_space)
         self._action_spec, self._act = _action(environment.action_space)
 
+    @property
+    def frames_per_second(self) -> float | None:
+        """Steps in a second, as the environment declares; None if it does not."""
+        return self._environment.metadata.get("render_fps")
+
     def reset(self) -> dm_env.TimeStep:
         observation, _ = self._environment.reset(seed=self._seed)
         self._seed = None  # A second reset with the same seed would repeat the first episode.

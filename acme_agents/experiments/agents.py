@@ -29,9 +29,9 @@ def load(name: str) -> ModuleType:
         # A slip of the finger is seldom in the first letter; `ppo` is another agent than `mpo`.
         alike = [agent for agent in AGENTS if agent[0] == name[:1].lower()]
         close = difflib.get_close_matches(name.lower(), alike, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
+        hint = f"did you mean {close[0]!r}? There" if close else "there"
         raise errors.UserError(
-            f"Unknown agent {name!r}: {hint}There are {', '.join(AGENTS)}, and any module that offers one."
+            f"Unknown agent {name!r}: {hint} are {', '.join(AGENTS)}, and any module that offers one."
         )
     module = importlib.import_module(module_name)
     missing = [attribute for attribute in ("Config", "make") if not hasattr(module, attribute)]
