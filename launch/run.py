@@ -73,8 +73,8 @@ def run(
     _set_environment()
     compilation.use_cache(options.compilation_cache)
     memory = check(experiment)
-    if experiment.record is not None and not resume and pathlib.Path(experiment.record).exists():
-        raise errors.UserError(f"{experiment.record} is there already: record to another path.")
+    if experiment.record is not None and not resume:
+        run_dir_lib.check_record(pathlib.Path(experiment.record))
     directory = pathlib.Path(run_dir) if run_dir is not None else run_dir_lib.make_default(experiment)
     with (
         run_dir_lib.opened(directory, experiment, launcher, options, resume=resume),

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import itertools
 import json
@@ -38,6 +39,24 @@ def make_default(experiment: Experiment) -> pathlib.Path:
     raise AssertionError
 
 
+def check_record(record: pathlib.Path) -> None:
+    """Makes the directory that the run's recording will be written to when it ends.
+
+    Raises:
+      UserError: the recording is there already, or cannot be written there.
+    """
+    if record.exists():
+        raise errors.UserError(f"{record} is there already: record to another path.")
+    try:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(record.parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise errors.UserError(
+            f"Nothing can be written to {record} ({error.strerror}): record to another path."
+        ) from error
+
+
 def continue_with(run_dir: pathlib.Path) -> str:
     """The end of a sentence: how the run in a directory is continued."""
     return f"continue it with `acme-agents resume {shlex.quote(str(run_dir))}`"
@@ -72,9 +91,9 @@ def opened(
             if resume:
                 _continued(run_dir, experiment)
             elif (run_dir / "config.json").exists():
-                raise errors.UserError(
-                    f"{run_dir} holds a run already: {continue_with(run_dir)}, or choose another --run-dir."
-                )
+                begun = bool(checkpoint.steps(run_dir / checkpoint.DIRECTORY))
+                otherwise = f": {continue_with(run_dir)}, or" if begun else ", which has no checkpoint to resume from:"
+                raise errors.UserError(f"{run_dir} holds a run already{otherwise} choose another --run-dir.")
             if run_dir.exists() and not run_dir.is_dir():
                 raise errors.UserError(f"{run_dir} is a file: choose another --run-dir.")
             if run_dir.is_symlink() and not run_dir.exists():

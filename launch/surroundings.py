@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import io
 import os
 import pathlib
 import select
@@ -23,6 +24,7 @@ def prepare() -> None:
       UserError: the working directory has been deleted.
     """
     _open_standard_streams()
+    _print_whatever_it_is()
     _find_a_home()
     loopback.without_proxy()
     try:
@@ -67,6 +69,13 @@ def _open_standard_streams() -> None:
                 os.dup2(null, descriptor)
                 os.close(null)
             setattr(sys, name, os.fdopen(descriptor, mode))
+
+
+def _print_whatever_it_is() -> None:
+    """Has what the terminal's encoding lacks printed as an escape, as in a path, where it would be an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _find_a_home() -> None:
