@@ -86,7 +86,6 @@ def test_what_is_given_anew_is_taken(
         (("resume", "--steps", "9"), "error: Name the directory of a run: acme-agents resume RUN_DIR [OPTIONS].\n"),
         (("resume", "nowhere"), "error: nowhere is not a run directory: it has no config.json.\n"),
         (("train", "dime", "--resume", "--run-dir", "RUN"), "error: RUN is a run with agent 'mpo', not 'dime': "),
-        (("train", "mpo", "--env", "probe:sign", "--run-dir", "RUN"), "continue it with `acme-agents resume 'RUN'`"),
     ],
 )
 def test_one_sentence(
@@ -139,10 +138,10 @@ def test_what_is_printed_after_a_stop_continues_the_run(tmp_path: pathlib.Path) 
     """Pasted into a shell, with a path that has to be quoted; with the launcher and the actors that the run had."""
     run_dir = tmp_path / "it's a run"
     tiny = "--config.critic scalar --config.num-actions 4 --config.min-replay-size 100 --config.policy-layers 8"
-    tiny += " --config.critic-layers 8 --config.batch-size 8 --config.samples-per-insert 1"
+    tiny += " --config.critic-layers 8 --config.batch-size 8 --config.samples-per-insert 8"
     command = f"train mpo --env probe:sign --launcher processes --actors 2 --steps 1000000 --eval-every 0 {tiny}"
     with started(run_dir, *command.split()) as process:
-        wait(lambda: (rows(run_dir, "learner", "learner_steps") > 0).any(), 120, "updates")
+        wait(lambda: (rows(run_dir, "actor", "learner_steps") > 0).any(), 120, "updates")
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
     said = (tmp_path / f"{run_dir.name}.out").read_text().splitlines()[-1]
@@ -151,7 +150,7 @@ def test_what_is_printed_after_a_stop_continues_the_run(tmp_path: pathlib.Path) 
     assert shlex.split(pasted)[-2:] == ["resume", str(run_dir)]
     done = int(rows(run_dir, "actor", "actor_steps")[-1])
     finished = subprocess.run(
-        f"{pasted} --steps {done + 2000}", shell=True, capture_output=True, text=True, timeout=120, env={**os.environ}
+        f"{pasted} --steps {done + 1000}", shell=True, capture_output=True, text=True, timeout=120, env={**os.environ}
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert rows(run_dir, "actor", "actor_steps")[-1] >= done
