@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -114,7 +115,7 @@ def _load_all(
     offline: dict[pathlib.Path, bool] = {}
     runs: dict[pathlib.Path, Run] = {}
     for run_dir in {path.resolve(): path for path in run_dirs}.values():
-        if not run_dir.exists():
+        if not os.path.lexists(run_dir):
             raise errors.UserError(f"There is no {run_dir}.")
         with _noted(notes):
             offline[run_dir] = _describe(run_dir).get("max_steps") == 0  # Its environment steps stay 0.

@@ -14,6 +14,7 @@ import random
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from multiprocessing import forkserver, resource_tracker, util
 from typing import Any
@@ -64,8 +65,9 @@ class Processes:
     def start(self, node: Node) -> "_Child":
         """Starts a worker, at the address that it had if it is not the first of its name."""
         process = self._context.Process(target=work, args=(node, *self._args), name=node.name)
+        began = time.time()
         process.start()
-        self._children[node] = _Child(process)
+        self._children[node] = _Child(process, began)
         return self._children[node]
 
     def adopt(self, node: Node, record: dict[str, Any]) -> "_Adopted":
@@ -73,16 +75,24 @@ class Processes:
         return _Adopted(record, node_lib.exit_path(self._run_dir, node))
 
     def check(self) -> None:
-        """Returns unless the workers run the experiment again instead of their part of it.
+        """Returns unless the script, which every worker imports before it begins, keeps one from beginning.
 
         Raises:
-          UserError: they do.
+          UserError: it raises something there, or would run the experiment again.
         """
-        if any(child.exit_code() == _UNGUARDED for child in self._children.values()):
-            raise errors.UserError(
-                f"Every worker imports {_script()} and would run the experiment again: have it do so under "
-                "`if __name__ == '__main__':` only."
-            )
+        for node, child in self._children.items():
+            code = child.exit_code() or 0
+            if code == _UNGUARDED:
+                raise errors.UserError(
+                    f"Every worker imports {_script()} and would run the experiment again: have it do so under "
+                    "`if __name__ == '__main__':` only."
+                )
+            if code > 0 and not node_lib.has_begun(self._run_dir, node, child.started_at):
+                raise errors.UserError(
+                    f"{node.name} ended with exit code {code} before it could begin: every worker imports "
+                    f"{_script() or 'the script'}, so have that do nothing else than define things unless "
+                    "`__name__ == '__main__'`."
+                )
 
     def record(self) -> dict[str, Any]:
         """The servers' ports."""
@@ -100,7 +110,8 @@ class Processes:
 class _Child:
     """A process that this one started."""
 
-    def __init__(self, process: Any):
+    def __init__(self, process: Any, started_at: float):
+        self.started_at = started_at  # seconds since the epoch
         self._process = process
         self._record = _record(process.pid)
 

@@ -196,11 +196,13 @@ class Experiment:
             raise errors.UserError(f"{run_dir} is not a run directory: it has no config.json.")
         try:
             fields = json.loads(path.read_text())
+            if not isinstance(fields, dict) or not isinstance(fields["agent"], str):
+                raise TypeError("it names no agent")
             for name in NOT_OF_THE_EXPERIMENT:
                 fields.pop(name, None)
             config = from_dict(agents.load(fields["agent"]).Config, fields.pop("config"))
             return cls(**fields, config=config)
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
             raise errors.UserError(f"{path} cannot be read ({error}): it was written by another version.") from error
         except OSError as error:
             raise errors.UserError(f"{path} cannot be read ({error.strerror}).") from error

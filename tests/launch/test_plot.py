@@ -242,11 +242,14 @@ def test_what_has_nothing_to_draw_is_left_out_and_said(tmp_path, drawn):
     (young / "evaluator.csv").unlink()
     figure = tmp_path / "d.png"
     figure.write_bytes(b"")
-    notes = plot.plot([good, empty, young, figure], tmp_path / "figure.png")
+    dangling = tmp_path / "e"
+    dangling.symlink_to(tmp_path / "nowhere")
+    notes = plot.plot([good, empty, young, figure, dangling], tmp_path / "figure.png")
     assert notes == [
         f"{empty} has no evaluations yet.",
         f"{young} has no evaluations yet.",
         f"{figure} is not a run directory: it has no config.json.",
+        f"{dangling} is not a run directory: it has no config.json.",
     ]
     assert [len(axes.lines) for axes in drawn[0].axes] == [1]
 

@@ -20,6 +20,7 @@ from acme_agents.core import errors
 from acme_agents.experiments import Experiment
 from acme_agents.runtime import loggers, loopback
 from launch import main as cli
+from launch import node as node_lib
 from launch import processes, run, surroundings
 from launch import run_dir as run_dir_lib
 from launch.node import Node, Options
@@ -180,6 +181,18 @@ class TestRunDirectory:
         said = f"error: {path} holds a run already, which has no checkpoint to resume from: choose another --run-dir.\n"
         assert fails(*_TRAIN, "--run-dir", str(path)) == said
 
+    @pytest.mark.parametrize(
+        ("config", "reason"),
+        [(b"[]", "it names no agent"), (b'{"agent": 3}', "it names no agent"), (b"\xff", "codec can't decode")],
+    )
+    def test_one_whose_configuration_is_none(
+        self, fails: Callable[..., str], tmp_path: pathlib.Path, config: bytes, reason: str
+    ) -> None:
+        (tmp_path / "config.json").write_bytes(config)
+        for command in ("resume", "attach", "evaluate"):
+            said = fails(command, str(tmp_path))
+            assert said.startswith(f"error: {tmp_path / 'config.json'} cannot be read (") and reason in said
+
     def test_a_recording_that_could_not_be_written_is_refused_at_the_start(
         self, fails: Callable[..., str], tmp_path: pathlib.Path
     ) -> None:
@@ -249,12 +262,27 @@ class TestWorkers:
         processes.refuse_in_a_worker()
         assert codes == [processes._UNGUARDED]
 
-    def test_such_a_workers_end_is_not_taken_for_a_death(self, tmp_path: pathlib.Path) -> None:
+    def test_a_worker_that_could_not_begin_is_no_reason_for_another(self, tmp_path: pathlib.Path) -> None:
         place = processes.Processes(Experiment("mpo", "probe:sign"), tmp_path, {"replay": 1, "learner": 2}, wandb=False)
-        place.check()
-        place._children[Node("learner")] = types.SimpleNamespace(exit_code=lambda: processes._UNGUARDED)  # type: ignore
-        with pytest.raises(errors.UserError, match="would run the experiment again"):
+        learner, log = Node("learner"), tmp_path / "logs" / "learner-0.log"
+        log.parent.mkdir()
+
+        def ended(code: int | None, started_at: float) -> None:
+            child = types.SimpleNamespace(exit_code=lambda: code, started_at=started_at)
+            place._children[learner] = child  # type: ignore[assignment]
             place.check()
+
+        with pytest.raises(errors.UserError, match="would run the experiment again"):
+            ended(processes._UNGUARDED, time.time())
+        now = time.time()
+        ended(None, now)
+        ended(-9, now)  # It was killed.
+        with pytest.raises(errors.UserError, match="learner-0 ended with exit code 1 before it could begin"):
+            ended(1, now)
+        os.close(node_lib.begin_log(tmp_path, learner))
+        ended(1, now)  # It says why in its log.
+        with pytest.raises(errors.UserError, match="before it could begin"):
+            ended(1, time.time() + 1)  # That log is of an earlier life.
 
 
 @pytest.mark.slow
