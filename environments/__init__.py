@@ -143,6 +143,11 @@ def render_frame(env: dm_env.Environment) -> np.ndarray:
     return render()
 
 
+def frames_per_second(env: dm_env.Environment) -> float | None:
+    """Returns how many steps an environment takes in a second of its own time; None if it has no time."""
+    return getattr(env, "frames_per_second", None)
+
+
 def _module(source: str) -> Any:
     return importlib.import_module("environments." + _MODULES.get(source, source))
 

@@ -100,6 +100,11 @@ class Control(dm_env.Environment):
         """Makes the episodes from the next reset on those of a new environment with this seed; LQR's task stays."""
         self._environment.task.random.seed(seed)
 
+    @property
+    def frames_per_second(self) -> float:
+        """Steps in a second of the simulation."""
+        return 1.0 / self._environment.control_timestep()
+
     def reset(self) -> dm_env.TimeStep:
         return dm_env.restart(self._flat(self._environment.reset().observation))
 

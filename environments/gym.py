@@ -133,6 +133,11 @@ class Gym(dm_env.Environment):
         """Makes the episodes from the next reset on those of a new environment with this seed."""
         self._seed = seed
 
+    @property
+    def frames_per_second(self) -> float | None:
+        """Steps in a second, as the environment declares; None if it does not."""
+        return self._environment.metadata.get("render_fps")
+
     def reset(self) -> dm_env.TimeStep:
         """Begins an episode.
 

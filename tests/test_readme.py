@@ -11,8 +11,9 @@ import sys
 import pytest
 import tyro
 
-from acme_agents.experiments import agents
-from launch import main
+from acme_agents.experiments import Experiment, agents
+from launch import main, run_dir
+from launch.node import Options
 
 AGENT_READMES = [f"acme_agents/{name}/README.md" for name in agents.AGENTS]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *AGENT_READMES)
@@ -68,6 +69,9 @@ def test_commands_that_are_shown_parse(repository, tmp_path, monkeypatch):
     (tmp_path / "my_agent.py").write_text(marked_block(text(repository, "README.md"), "agent"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    reach = Experiment("mpo", "probe:reach")
+    with run_dir.opened(tmp_path / "runs" / "reach", reach, "in-process", Options(), resume=False):
+        pass  # the run that they continue
     shown = commands(repository)
     assert len(shown) >= 10
     parsed = []

@@ -327,7 +327,7 @@ def test_a_ray_that_stops_ends_the_run_with_a_checkpoint(cluster: RayCluster, tm
     assert last.startswith(f"error: Ray has stopped at {cluster.address}") and f"update {saved:,}: continue" in last
     wait(lambda: not cluster.workers(), 30, "an end of all workers")
     attached = cluster.run("attach", str(run_dir))
-    assert attached.returncode == 2 and "continue with --resume" in attached.stderr
+    assert attached.returncode == 2 and "continue it with `acme-agents resume " in attached.stderr
 
     for host in cluster.hosts:
         cluster.start(host, 3)

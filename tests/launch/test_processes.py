@@ -1,8 +1,6 @@
 """A Launchpad program on this machine, for real: it learns, it stops when asked, it survives kill -9, it goes on."""
 
 import contextlib
-import dataclasses
-import json
 import os
 import pathlib
 import re
@@ -206,8 +204,7 @@ def test_two_experiments_differ_only_in_launcher(tmp_path: pathlib.Path) -> None
         result = run(experiment, launcher=launcher, run_dir=tmp_path / launcher)  # type: ignore[arg-type]
         assert result.finished
         assert checkpoint.steps(tmp_path / launcher / "checkpoints")[-1] == 150
-    configs = [json.loads((tmp_path / name / "config.json").read_text()) for name in ("in-process", "processes")]
-    assert configs[0] == configs[1] == json.loads(json.dumps(dataclasses.asdict(experiment)))
+    assert [Experiment.from_run_dir(tmp_path / name) for name in ("in-process", "processes")] == [experiment] * 2
 
 
 def test_an_environment_that_breaks_its_spec_ends_the_run_with_a_sentence(tmp_path: pathlib.Path) -> None:
