@@ -91,6 +91,7 @@ class Gym(dm_env.Environment):
         self._reset_next_step = True
         self._observation_spec, self._observe = _observation(environment.observation_space)
         self._action_spec, self._act = _action(environment.action_space)
+        self.action_bounds = _bounds(environment.action_space)
 
     def reset(self) -> dm_env.TimeStep:
         observation, _ = self._environment.reset(seed=self._seed)
@@ -144,6 +145,13 @@ class Gym(dm_env.Environment):
 
     def close(self) -> None:
         self._environment.close()
+
+
+def _bounds(space: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Returns the lowest and the highest action of a space that `_action` takes."""
+    if isinstance(space, spaces.Discrete):
+        return (int(space.start),), (int(space.start + space.n - 1),)
+    return tuple(space.low.ravel().tolist()), tuple(space.high.ravel().tolist())
 
 
 def _observation(space: spaces.Space) -> tuple[Any, Callable[[Any], Any]]:

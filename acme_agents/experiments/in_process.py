@@ -56,7 +56,11 @@ def run(
         if experiment.is_offline:
             _Turns(experiment, learner_run, stop, on_status).run()
         else:
-            _ActingTurns(experiment, learner_run, client, stop, on_status).run()
+            try:
+                _ActingTurns(experiment, learner_run, client, stop, on_status).run()
+            except Exception:
+                learner_run.rescue()
+                raise
     finally:
         server.stop()
 

@@ -154,6 +154,14 @@ class LearnerRun:
         if self._recorder is not None:
             self._recorder.close()
 
+    def rescue(self) -> None:
+        """Writes the dataset of a run that failed, if it is recorded; what prevents that is logged, not raised."""
+        if self._recorder is not None:
+            try:
+                self._recorder.close()
+            except Exception as error:  # The failure itself is what is to be raised.
+                logging.warning("The recording could not be written: %s", error)
+
     def _checkpoint_replay(self, client: reverb.Client) -> None:
         """Has the replay server write a checkpoint; only a warning while it is away."""
         for attempt in range(_CHECKPOINT_ATTEMPTS):
@@ -216,6 +224,8 @@ def _load(experiment: Experiment, spec: EnvironmentSpec, steps: Step, replay: Re
         keep_good=experiment.keep_good,
         good_return=experiment.good_return,
         seed=experiment.seed,
+        bad_episodes=experiment.bad_episodes,
+        clip_actions=experiment.clip_actions,
     )
     num_steps = sum(len(trajectory.discount) for trajectory in trajectories)
     sizes.check_dataset(experiment.dataset, steps, replay, num_steps + len(trajectories))
