@@ -132,16 +132,17 @@ def _check_actions(space: Any, spec: types.EnvironmentSpec, data: pathlib.Path) 
     """Refuses a dataset whose own action space is not the environment's; one without bounds says nothing of them."""
     from gymnasium import spaces
 
-    discrete = isinstance(space, spaces.Discrete)
+    discrete, num_values = isinstance(space, spaces.Discrete), spec.action.num_values
     if not discrete and not (isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating)):
         raise checks.DatasetError(
             f"{data} has actions in the space {space}, and only Discrete and Boxes of floats are read."
         )
-    if discrete != (spec.action.num_values is not None) or (not discrete and space.shape != spec.action.shape):
+    if discrete != (num_values is not None) or (not discrete and space.shape != spec.action.shape):
         return  # Which the check of every episode says.
-    if discrete:
+    canonical: tuple[tuple[float, ...], tuple[float, ...]]
+    if num_values is not None:
         low, high = np.array([space.start]), np.array([space.start + space.n - 1])
-        canonical = (0,), (spec.action.num_values - 1,)
+        canonical = (0,), (num_values - 1,)
     else:
         low, high = space.low.ravel(), space.high.ravel()
         canonical = (-1.0,) * low.size, (1.0,) * low.size
