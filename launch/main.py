@@ -63,6 +63,11 @@ class Train(Options):
     """Fraction of the dataset's good episodes to learn from (RL Unplugged: a third); the others are all kept."""
     good_return: float | None = None
     """Return from which an episode is good (default: halfway between the dataset's lowest and highest)."""
+    bad_episodes: Literal["refuse", "skip"] = "refuse"
+    """What an episode of the dataset that cannot be used does (NaN, wrong shapes, actions out of bounds, missing rows):
+    have the dataset refused, or be left out and counted."""
+    clip_actions: bool = False
+    """Clip the dataset's continuous actions that are out of bounds, and count them."""
     teacher: str | None = None
     """Run directory whose policy teaches, for agents that learn from one."""
     record: str | None = None

@@ -57,6 +57,10 @@ class Experiment:
     """Fraction of the dataset's good episodes to learn from (RL Unplugged: a third); the others are all kept."""
     good_return: float | None = None
     """Return from which an episode is good; None for halfway between the dataset's lowest and highest."""
+    bad_episodes: typing.Literal["refuse", "skip"] = "refuse"
+    """What an episode of the dataset that cannot be used does: have the dataset refused, or be left out, counted."""
+    clip_actions: bool = False
+    """Clip the dataset's continuous actions that are out of bounds, counted; otherwise their episodes are bad."""
     teacher: str | None = None
     """Run directory whose policy teaches, for agents that learn from one."""
     record: str | None = None
