@@ -127,11 +127,7 @@ def test_survives_kill_9_of_every_worker(tmp_path: pathlib.Path, demonstrations:
     command = (
         *("train", "r2d3", "--env", _ENVIRONMENT, "--launcher", "processes", "--actors", "2", "--steps", "1000000"),
         *("--dataset", demonstrations, "--eval-every", "0", "--checkpoint-seconds", "2", *options),
-        *(
-            word
-            for role in ("replay", "learner", "actor")
-            for word in (f"--roles.{role}.max-restarts", str(4 + ROUNDS))
-        ),
+        *max_restarts(4 + ROUNDS),
     )
     with started(run_dir, *command) as process:
         wait(lambda: checkpoint.steps(run_dir / "checkpoints"), 180, "a checkpoint")
