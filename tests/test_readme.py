@@ -18,7 +18,8 @@ from launch import main
 AGENT_READMES = [f"acme_agents/{name}/README.md" for name in agents.AGENTS]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *AGENT_READMES)
 RANDOM_RETURN, OPTIMAL_RETURN = 12.6, 47.1  # of probe:reach, from its docstring
-TINY = "--config.policy-layers 8 --config.critic-layers 8 --config.batch-size 8 --config.min-replay-size 100"
+# The update is that of tests/launch/test_processes.py, which is compiled once.
+SMALL = "--config.policy-layers 32 --config.critic-layers 32 --config.num-actions 4 --config.batch-size 16"
 
 
 def text(repository, document):
@@ -153,7 +154,8 @@ def test_run_directory_is_as_the_readme_draws_it(repository, tmp_path, launcher,
     tree = marked_block(text(repository, "README.md"), "run directory").splitlines()
     assert tree[0].startswith("runs/mpo-probe-reach-")
     drawn = {line.split()[1] for line in tree[1:]}
-    train(f"mpo --env probe:reach --updates 250 --eval-every 500 --launcher {launcher} {TINY} --record data")
+    options = f"--launcher {launcher} {SMALL} --config.min-replay-size 100 --record data"
+    train(f"mpo --env probe:reach --updates 250 --eval-every 500 {options}")
     (run_dir,) = pathlib.Path(tmp_path / "runs").iterdir()
     assert re.fullmatch(r"mpo-probe-reach-\d{8}-\d{6}", run_dir.name)
     written = {path.name + "/" * path.is_dir() for path in run_dir.iterdir()}

@@ -87,10 +87,10 @@ def test_a_stopped_run_goes_on(tmp_path: pathlib.Path) -> None:
 
 
 def test_processes_with_many_actors_learn_from_demonstrations_too(tmp_path: pathlib.Path, demonstrations: str) -> None:
-    experiment = _experiment(agent="r2d3", config=_R2D3, dataset=demonstrations, num_actors=4, max_steps=6000)
+    experiment = _experiment(agent="r2d3", config=_R2D3, dataset=demonstrations, num_actors=4)
     result = run(experiment, launcher="processes", run_dir=tmp_path / "run")
     assert result.finished and result.evaluation_return == 1.0
-    assert checkpoint.steps(tmp_path / "run" / "checkpoints")[-1] == pytest.approx((1200 - 50) * 16 / 16, abs=20)
+    assert checkpoint.steps(tmp_path / "run" / "checkpoints")[-1] == pytest.approx((600 - 50) * 16 / 16, abs=20)
 
 
 @pytest.mark.parametrize("launcher", ["in-process", "processes"])
