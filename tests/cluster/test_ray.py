@@ -40,9 +40,10 @@ _ENVIRONMENT = {
     "RAY_memory_monitor_refresh_ms": "0",
 }
 _CHECKPOINT_SECONDS = 2.0
-# Of the command below in one process, undisturbed, for 12,000 steps, seeds 0 to 4: TO MEASURE
-_UNDISTURBED_RETURN = 44.0
-_STANDARD_ERROR = 0.2  # of a mean of 50 episodes
+# What the command below earns that learned in one process, undisturbed, for 12,000 steps: 47.3 with each of three
+# seeds, in 50 episodes of standard deviation 1.5. A random policy earns 12.6.
+_UNDISTURBED_RETURN = 47.3
+_STANDARD_ERROR = 1.5 / 50**0.5
 _COMMAND = (
     *("train", "mpo", "--env", "probe:reach", "--launcher", "ray", "--actors", "2", "--eval-every", "2000"),
     *("--eval-episodes", "5", "--checkpoint-seconds", str(_CHECKPOINT_SECONDS)),
@@ -153,7 +154,7 @@ def _where(cluster: RayCluster, run_dir: pathlib.Path, name: str) -> network.Hos
 
 
 def test_a_program_is_placed_on_several_hosts_and_learns(cluster: RayCluster, tmp_path: pathlib.Path) -> None:
-    command = [*_COMMAND, "--steps", "12000", "--address", cluster.address, "--ports", "21000", "21099"]
+    command = [*_COMMAND, "--steps", "8000", "--address", cluster.address, "--ports", "21000", "21099"]
     planned = cluster.run(*command, "--dry-run")
     assert planned.returncode == 0
     assert f"{cluster.hosts[0].address} (3 CPUs" in planned.stdout and "replay-0, learner-0" in planned.stdout
@@ -177,7 +178,7 @@ def test_a_program_is_placed_on_several_hosts_and_learns(cluster: RayCluster, tm
         assert driver.wait(timeout=300) == 0, log.read_text()
     # A random policy earns 12.6 and the best one 47.1.
     assert float(re.findall(r"final evaluation return ([\d.]+)", log.read_text())[0]) > 40.0
-    assert rows(run_dir, "evaluator", "actor_steps")[-1] == 12_000
+    assert rows(run_dir, "evaluator", "actor_steps")[-1] == 8000
     assert {path.name for path in (run_dir / "logs").glob("*.log")} == {f"{name}.log" for name in found}
     assert not cluster.workers()
     assert cluster.run(*command, "--dry-run").stdout == planned.stdout  # Every place is given back.
