@@ -40,9 +40,9 @@ _ENVIRONMENT = {
     "RAY_memory_monitor_refresh_ms": "0",
 }
 _CHECKPOINT_SECONDS = 2.0
-# What the command below earns that learned in one process, undisturbed, for 12,000 steps: 47.3 with each of three
-# seeds, in 50 episodes of standard deviation 1.5. A random policy earns 12.6.
-_UNDISTURBED_RETURN = 47.3
+# The least that the command below earned in one process, undisturbed, at any of 18 evaluations of 50 episodes between
+# 8,000 and 24,000 steps; they went up to 47.1, and two other seeds had 47.3 at 12,000. A random policy earns 12.6.
+_UNDISTURBED_RETURN = 45.6
 _STANDARD_ERROR = 1.5 / 50**0.5
 _COMMAND = (
     *("train", "mpo", "--env", "probe:reach", "--launcher", "ray", "--actors", "2", "--eval-every", "2000"),
