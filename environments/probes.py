@@ -314,8 +314,8 @@ class Dict(Sign):
 _PROBES: dict[str, type[Probe]] = {
     probe.__name__.lower(): probe
     for probe in (
-        Constant, Sign, Blank, Blank3, Blank8, Delayed, Truncation, Termination, Choice, Memory, Tradeoff, Concave, Reach,
-        Slow, Pixels, Dict,
+        Constant, Sign, Blank, Blank3, Blank8, Delayed, Truncation, Termination, Choice, Memory, Tradeoff, Concave,
+        Reach, Slow, Pixels, Dict,
     )
 }  # fmt: skip
 

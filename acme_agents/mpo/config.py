@@ -8,8 +8,9 @@ from acme_agents.core import configs
 # The least value of each field that has one.
 _LEAST = dict.fromkeys(
     (
-        *("policy_layers", "critic_layers", "num_components", "num_return_samples", "num_actions"),
-        *("num_bootstrap_actions", "n_step", "target_update_period", "batch_size", "min_replay_size", "max_replay_size"),
+        *("policy_layers", "critic_layers", "num_components", "num_return_samples", "num_actions", "n_step"),
+        *("target_update_period", "batch_size", "min_replay_size", "max_replay_size"),
+        "num_bootstrap_actions",
     ),
     1,
 ) | {"num_atoms": 2, "samples_per_insert": 1e-6, "learning_rate": 0.0, "max_gradient_norm": 0.0}

@@ -13,20 +13,20 @@ from acme_agents.runtime import gathering
 
 AGENTS = {"mpo": mpo, "dime": dime}
 PROBES = {"probe:blank": 1, "probe:blank3": 3, "probe:blank8": 8}  # and their lengths
-FAST = dict(
-    critic="scalar",
-    policy_layers=(64,),
-    critic_layers=(64,),
-    policy_init_stddev=0.2,
-    num_actions=20,
-    n_step=4,
-    discount=0.5,
-    batch_size=256,
-    learning_rate=5e-3,
-    target_update_period=20,
-    init_log_temperature=-1.0,
-    init_log_alpha_mean=0.0,
-)
+FAST = {
+    "critic": "scalar",
+    "policy_layers": (64,),
+    "critic_layers": (64,),
+    "policy_init_stddev": 0.2,
+    "num_actions": 20,
+    "n_step": 4,
+    "discount": 0.5,
+    "batch_size": 256,
+    "learning_rate": 5e-3,
+    "target_update_period": 20,
+    "init_log_temperature": -1.0,
+    "init_log_alpha_mean": 0.0,
+}
 
 
 def _uniform_episodes(name, number, before, after):
