@@ -8,6 +8,10 @@ import pytest
 import environments
 from acme_agents import dime, mpo
 from acme_agents.core.types import ArraySpec, EnvironmentSpec, Trajectory, Transition
+from acme_agents.dime import learning as dime_learning
+from acme_agents.dime import networks as dime_networks
+from acme_agents.mpo import learning as mpo_learning
+from acme_agents.mpo import networks as mpo_networks
 from acme_agents.replay import chunks, store
 from acme_agents.runtime import gathering
 
@@ -65,14 +69,14 @@ def test_learns_the_best_action_at_every_state_from_uniformly_random_ones(name):
     np.testing.assert_allclose(actions, np.sum(observations, axis=1) / 2, atol=0.15)
 
 
-@pytest.mark.parametrize("name", AGENTS)
-def test_a_terminal_observation_changes_nothing(name):
-    """It is not bootstrapped from, and nobody acts there: whatever it is, the update is the same, bit for bit."""
-    spec = EnvironmentSpec(ArraySpec((2,)), ArraySpec((1,)))
-    config = AGENTS[name].Config(critic="scalar", policy_layers=(4,), critic_layers=(4,), num_actions=3)
-    learner = AGENTS[name].make(config).learner(spec)
+SPEC = EnvironmentSpec(ArraySpec((2,)), ArraySpec((1,)))
+TINY = {"critic": "scalar", "policy_layers": (4,), "critic_layers": (4,), "num_actions": 3, "num_bootstrap_actions": 5}
+
+
+def _last_steps():
+    """Transitions that end their episodes for good."""
     observation, action, reward = (jax.random.normal(jax.random.PRNGKey(i), (8, 2)) for i in range(3))
-    batch = Transition(
+    return Transition(
         observation=observation,
         action=action[:, :1],
         reward=reward[:, 0],
@@ -81,8 +85,32 @@ def test_a_terminal_observation_changes_nothing(name):
         next_action=jnp.zeros((8, 1)),
         next_last=jnp.ones(8, bool),
     )
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_a_terminal_observation_changes_nothing(name):
+    """It is not bootstrapped from, and nobody acts there: whatever it is, the update is the same, bit for bit."""
+    learner, batch = AGENTS[name].make(AGENTS[name].Config(**TINY)).learner(SPEC), _last_steps()
     update, state = jax.jit(learner.update), learner.init(jax.random.PRNGKey(0))
-    one, other = (update(state, batch._replace(next_observation=x))[0] for x in (observation, observation**2))
+    one, other = (update(state, batch._replace(next_observation=x))[0] for x in (jnp.ones((8, 2)), jnp.zeros((8, 2))))
     jax.tree.map(np.testing.assert_array_equal, one, other)
-    moved, _ = update(state, batch._replace(observation=observation**2))
+    moved, _ = update(state, batch._replace(observation=jnp.ones((8, 2))))
     assert any(jax.tree.leaves(jax.tree.map(lambda x, y: bool(np.any(x != y)), one.policy, moved.policy)))
+
+
+@pytest.mark.parametrize(
+    ("name", "learning", "networks"),
+    [("mpo", mpo_learning, mpo_networks), ("dime", dime_learning, dime_networks)],
+    ids=list(AGENTS),
+)
+def test_the_critics_target_has_actions_of_its_own(name, learning, networks):
+    config, shapes = AGENTS[name].Config(**TINY), []
+    nets = networks.make_networks(config, SPEC)
+
+    def loss(key, value_tm1, r_t, discount_t, value_t):
+        shapes.append(value_t.shape)
+        return nets.value_head.loss(key, value_tm1, r_t, discount_t, value_t)
+
+    learner = learning.make_learner(config, nets._replace(value_head=nets.value_head._replace(loss=loss)), 1)
+    jax.eval_shape(learner.update, jax.eval_shape(learner.init, jax.random.PRNGKey(0)), _last_steps())
+    assert set(shapes) == {(5, 8)}
