@@ -8,6 +8,7 @@ take turns in one process, one after the other:
   end2end   `LearnerRun.step()` as a run has it: reading chunks from a Reverb server in another process, where a third
             process writes as fast as it is let, inserting, updating, reporting, logging and publishing parameters
   acme      mixture only: `bare` with the critic's loss as Acme has it, 128 independent samples for each of 20 actions
+            at the bootstrap state
 
     python benchmarks/learner.py --output benchmarks/results/learner.md
 
@@ -92,7 +93,8 @@ def _contestants(critic: str, replay_size: int, seconds: float) -> Iterator[dict
         "gather": measure_gathering(agent.learner(spec), agent.replay(spec), {REPLAY: held.state}, seconds),
     }
     if critic == "mixture":
-        reference = iid.make(dataclasses.replace(config, num_return_samples=128)).learner(spec)
+        as_acme = dataclasses.replace(config, num_return_samples=128, num_bootstrap_actions=20)
+        reference = iid.make(as_acme).learner(spec)
         contestants["acme"] = measure_updates(reference, make_bare_update(reference), batch, seconds)
     with contextlib.ExitStack() as stack:
         address, _ = stack.enter_context(common.reverb_server(program.make_tables, experiment))

@@ -43,6 +43,7 @@ from acme_agents.runtime import gathering
 _ESTIMATORS = [("stratified", 1), ("stratified", 2), ("stratified", 4), ("stratified", 8)]
 _ESTIMATORS += [("iid", 1), ("iid", 8), ("iid", 32), ("iid", 128)]
 _LOSSES = {"stratified": values.mixture_loss, "iid": iid.loss}
+_NUM_ACTIONS = 20  # at the bootstrap state, Acme's
 _HALF_CHEETAH = EnvironmentSpec(ArraySpec((17,)), ArraySpec((6,)))
 
 
@@ -83,7 +84,7 @@ def main() -> None:
 
 def _errors(num_updates: int, num_minibatches: int) -> tuple[dict[tuple[str, int], tuple[float, float, float]], float]:
     """For each estimator the two relative errors, and the second over the minibatch's noise; then that, relative."""
-    config = mpo_config.Config(policy_layers=(64, 64), critic_layers=(64, 64))
+    config = mpo_config.Config(policy_layers=(64, 64), critic_layers=(64, 64), num_bootstrap_actions=_NUM_ACTIONS)
     experiment = Experiment("mpo", "control:cartpole:swingup", config=config)
     held, spec = _random_experience(experiment)
     nets = networks.make_networks(config, spec)
@@ -99,7 +100,7 @@ def _errors(num_updates: int, num_minibatches: int) -> tuple[dict[tuple[str, int
         batch_key, action_key = jax.random.split(key)
         batch, _ = store.sample({REPLAY: held.state}, {}, batch_key, replay)
         policy = nets.policy(state.target_policy, batch.next_observation)
-        actions = distributions.sample(action_key, policy, config.num_actions)
+        actions = distributions.sample(action_key, policy, _NUM_ACTIONS)
         return batch, jax.vmap(nets.critic, (None, None, 0))(state.target_critic, batch.next_observation, actions)
 
     def gradients(loss: Any) -> Any:
@@ -173,7 +174,7 @@ def _times(repeats: int) -> dict[tuple[str, int], float]:
     batch, _ = store.sample({REPLAY: held.state}, {}, jax.random.PRNGKey(0), replay)
     contestants = {}
     for kind, num_samples in _ESTIMATORS:
-        variant = mpo_config.Config(num_return_samples=num_samples)
+        variant = mpo_config.Config(num_return_samples=num_samples, num_bootstrap_actions=_NUM_ACTIONS)
         agent = iid.make(variant) if kind == "iid" else Experiment("mpo", "probe:reach", config=variant).make_agent()
         core = agent.learner(_HALF_CHEETAH)
         contestants[f"{kind}:{num_samples}"] = measure_updates(core, make_bare_update(core), batch, seconds=0.5)
@@ -194,7 +195,7 @@ def _learn(options: Any) -> common.Report:
             experiment = Experiment(
                 agent={"stratified": "mpo", "iid": "iid"}[kind],
                 environment=options.env,
-                config=mpo_config.Config(num_return_samples=int(num_samples)),
+                config=mpo_config.Config(num_return_samples=int(num_samples), num_bootstrap_actions=_NUM_ACTIONS),
                 seed=seed,
                 max_steps=options.steps,
                 eval_every=max(1, options.steps // 10),
