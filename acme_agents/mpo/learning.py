@@ -60,9 +60,9 @@ def make_learner(config: Config, networks: Networks, num_dimensions: int) -> Lea
             key=key,
         )
 
-    def critic_loss(critic: Params, key: Key, batch: Transition, next_value: Any) -> tuple[Array, dict[str, Array]]:
+    def critic_loss(critic: Params, batch: Transition, next_value: Any) -> tuple[Array, dict[str, Array]]:
         value = networks.critic(critic, batch.observation, batch.action)
-        loss = jnp.mean(value_head.loss(key, value, batch.reward, batch.discount, next_value))
+        loss = jnp.mean(value_head.loss(value, batch.reward, batch.discount, next_value))
         return loss, {"loss_critic": loss, "q_value": jnp.mean(value_head.mean(value))}
 
     def policy_loss(
@@ -81,7 +81,7 @@ def make_learner(config: Config, networks: Networks, num_dimensions: int) -> Lea
         )
 
     def update(state: TrainingState, batch: Transition) -> tuple[TrainingState, UpdateOutput]:
-        action_key, return_key, key = jax.random.split(state.key, 3)
+        action_key, key = jax.random.split(state.key)
 
         # The policy improves at the bootstrap states, so that one pass of the target critic over the N sampled
         # actions gives both the E-step's values and the critic's target. (Acme's TF learner does so; its JAX learner
@@ -90,8 +90,12 @@ def make_learner(config: Config, networks: Networks, num_dimensions: int) -> Lea
         actions = distributions.sample(action_key, target, config.num_actions)  # [N, B, A]
         next_value = jax.vmap(networks.critic, (None, None, 0))(state.target_critic, batch.next_observation, actions)
         q_values = value_head.mean(next_value)  # [N, B]
+        if config.fit_temperature:
+            is_new = state.steps % config.target_update_period == 0
+            fitted = losses.fit_temperature(state.duals.log_temperature, q_values, config.epsilon, is_new)
+            state = state._replace(duals=state.duals._replace(log_temperature=fitted))
 
-        critic_grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(state.critic, return_key, batch, next_value)
+        critic_grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(state.critic, batch, next_value)
         (policy_grad, dual_grad), policy_metrics = jax.grad(policy_loss, argnums=(0, 1), has_aux=True)(
             state.policy, state.duals, state, batch, actions, q_values
         )
