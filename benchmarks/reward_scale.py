@@ -84,9 +84,9 @@ def main() -> None:
         + (", but for fit_temperature." if options.fit_temperature else ".")
     )
     report.note(
-        "KL / bound: that of the E-step's weights over epsilon, mean over the last tenth of the updates, and in brackets the "
-        "update after which it was first 0.5 (as logged, every few hundred); medians over seeds. At the dual's optimum it "
-        "is 1."
+        "KL / bound: that of the E-step's weights over epsilon, mean over the last tenth of the updates, and in "
+        "brackets the update after which it was first 0.5 (as logged, every few hundred); medians over seeds. At the "
+        "dual's optimum it is 1."
     )
     if options.output is not None:
         figure = options.output.with_suffix(".png")

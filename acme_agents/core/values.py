@@ -160,9 +160,10 @@ def mixture_mean(mixture: Mixture) -> Array:
 def mixture_loss(value_tm1: Mixture, r_t: Array, discount_t: Array, value_t: Mixture, *, smoothing: float) -> Array:
     """Energy distance between the critic's mixture X and the bootstrapped return's law Y, both smoothed to a width h.
 
-    `sqrt(pi / 2) h (E|X - Y| - E|X - X'| / 2)`, where N(0, h^2 / 2) has been added to both and X' is an independent copy
-    of X. The term of Y alone, E|Y - Y'| / 2, has no gradient and is left out. Y's law is that of r + discount z, with z from a mixture of the N
-    actions' mixtures. All means are closed forms of pairs of Gaussians, `mean_absolute`: nothing is sampled.
+    `sqrt(pi / 2) h (E|X - Y| - E|X - X'| / 2)`, where noise N(0, h^2 / 2) has been added to both, and X' is an
+    independent copy of X. The term of Y alone, E|Y - Y'| / 2, has no gradient and is left out. Y's law is that of
+    r + discount z, with z from a mixture of the N actions' mixtures. All means are closed forms of pairs of Gaussians,
+    `mean_absolute`: nothing is sampled.
 
     The width h = f S is in units of the spread of the minibatch's targets, with f = `smoothing` and
 
@@ -219,7 +220,9 @@ def mixture_loss(value_tm1: Mixture, r_t: Array, discount_t: Array, value_t: Mix
 
 @jax.custom_jvp
 def mean_absolute(loc: Array, scale: Array) -> Array:
-    """E|D| of D ~ N(loc, scale^2), elementwise: `loc erf(z / sqrt 2) + scale sqrt(2 / pi) exp(-z^2 / 2)`, z = loc / scale.
+    """E|D| of D ~ N(loc, scale^2), elementwise: `loc erf(z / sqrt 2) + scale sqrt(2 / pi) exp(-z^2 / 2)`.
+
+    Here z = loc / scale.
 
     Its derivatives are the error function in `loc` and `sqrt(2 / pi) exp(...)` in `scale`, both within [-1, 1]; they
     are given by hand, since what differentiation finds are differences of large terms.
