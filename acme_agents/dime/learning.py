@@ -84,12 +84,11 @@ def make_learner(
         return actions, evaluate(state.target_critics, observation, actions, preference)
 
     def critic_loss(
-        critics: Params, key: Key, batch: Transition, preference: Array, next_value: Any
+        critics: Params, batch: Transition, preference: Array, next_value: Any
     ) -> tuple[Array, dict[str, Array]]:
         value = networks.critics(critics, batch.observation, batch.action, preference)
         rewards = batch.reward.reshape(-1, num_objectives)  # [B, K]
-        keys = jax.random.split(key, num_objectives)
-        each = jax.vmap(value_head.loss, (0, 0, 1, None, 0))(keys, value, rewards, batch.discount, next_value)
+        each = jax.vmap(value_head.loss, (0, 1, None, 0))(value, rewards, batch.discount, next_value)
         loss, q_value = jnp.mean(each, axis=1), jnp.mean(value_head.mean(value), axis=1)  # [K]
         metrics = {f"loss_critic_{k}": loss[k] for k in range(num_objectives)}
         metrics |= {f"q_value_{k}": q_value[k] for k in range(num_objectives)}
@@ -137,7 +136,7 @@ def make_learner(
         )
 
     def update(state: TrainingState, batch: Transition) -> tuple[TrainingState, UpdateOutput]:
-        preference_key, next_key, action_key, behaviour_key, return_key, key = jax.random.split(state.key, 6)
+        preference_key, next_key, action_key, behaviour_key, key = jax.random.split(state.key, 5)
         batch_size = batch.discount.shape[0]
         if config.conditioned:
             preference = preferences.sample(preference_key, batch_size, networks.preference.shape[0])
@@ -150,9 +149,15 @@ def make_learner(
         _, next_value = proposals(next_key, state, batch.next_observation, preference, config.num_bootstrap_actions)
         behaviour = make_behaviour(behaviour_key, state, batch, preference, q_values)
 
-        critic_grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(
-            state.critics, return_key, batch, preference, next_value
-        )
+        if config.fit_temperature:
+            improved = losses.experts(config.method, q_values, preference, config.epsilon)
+            is_new = state.steps % config.target_update_period == 0
+            fitted = jax.vmap(mpo.fit_temperature, (0, 0, 0, None))(
+                state.duals.log_temperature, improved.q_values, improved.epsilon, is_new
+            )
+            state = state._replace(duals=state.duals._replace(log_temperature=fitted))
+
+        critic_grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(state.critics, batch, preference, next_value)
         (policy_grad, dual_grad), policy_metrics = jax.grad(policy_loss, argnums=(0, 1), has_aux=True)(
             state.policy, state.duals, state, batch, actions, q_values, preference, behaviour
         )

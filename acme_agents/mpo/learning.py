@@ -60,9 +60,9 @@ def make_learner(config: Config, networks: Networks, num_dimensions: int) -> Lea
             key=key,
         )
 
-    def critic_loss(critic: Params, key: Key, batch: Transition, next_value: Any) -> tuple[Array, dict[str, Array]]:
+    def critic_loss(critic: Params, batch: Transition, next_value: Any) -> tuple[Array, dict[str, Array]]:
         value = networks.critic(critic, batch.observation, batch.action)
-        loss = jnp.mean(value_head.loss(key, value, batch.reward, batch.discount, next_value))
+        loss = jnp.mean(value_head.loss(value, batch.reward, batch.discount, next_value))
         return loss, {"loss_critic": loss, "q_value": jnp.mean(value_head.mean(value))}
 
     def proposals(key: Key, state: TrainingState, observation: Observation, num_actions: int) -> tuple[Array, Any]:
@@ -86,7 +86,7 @@ def make_learner(config: Config, networks: Networks, num_dimensions: int) -> Lea
         )
 
     def update(state: TrainingState, batch: Transition) -> tuple[TrainingState, UpdateOutput]:
-        action_key, next_key, return_key, key = jax.random.split(state.key, 4)
+        action_key, next_key, key = jax.random.split(state.key, 3)
 
         # The policy improves where actions are taken: each step of an episode begins one transition, so all states
         # count alike and the final one, where nobody acts, does not. The bootstrap states leave out an episode's
@@ -94,8 +94,12 @@ def make_learner(config: Config, networks: Networks, num_dimensions: int) -> Lea
         actions, value = proposals(action_key, state, batch.observation, config.num_actions)
         q_values = value_head.mean(value)  # [N, B]
         _, next_value = proposals(next_key, state, batch.next_observation, config.num_bootstrap_actions)
+        if config.fit_temperature:
+            is_new = state.steps % config.target_update_period == 0
+            fitted = losses.fit_temperature(state.duals.log_temperature, q_values, config.epsilon, is_new)
+            state = state._replace(duals=state.duals._replace(log_temperature=fitted))
 
-        critic_grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(state.critic, return_key, batch, next_value)
+        critic_grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(state.critic, batch, next_value)
         (policy_grad, dual_grad), policy_metrics = jax.grad(policy_loss, argnums=(0, 1), has_aux=True)(
             state.policy, state.duals, state, batch, actions, q_values
         )
