@@ -9,7 +9,7 @@ import pytest
 from acme_agents import bc, crr, dime, dqn, mpo, r2d2, r2d3
 from acme_agents.core import returns
 from acme_agents.core.types import ArraySpec, EnvironmentSpec
-from acme_agents.testing import conformance
+from acme_agents.testing import conformance, learnt
 
 CONTINUOUS = EnvironmentSpec(ArraySpec((6,)), ArraySpec((2,)))
 DISCRETE = EnvironmentSpec(ArraySpec((6,)), ArraySpec((), "int32", 3))
@@ -130,9 +130,9 @@ UNMENDED = {
     (name, check)
     for name in ("dime", "mpo-mixture", "mpo-categorical", "mpo-scalar")
     for check in (
-        conformance.learns_a_bandit_with_a_blank_end,
-        conformance.learns_every_state_of_an_episode,
-        conformance.time_limits_are_not_ends,
+        learnt.learns_a_bandit_with_a_blank_end,
+        learnt.learns_every_state_of_an_episode,
+        learnt.time_limits_are_not_ends,
     )
 }
 

@@ -67,6 +67,11 @@ def payoffs(spec: EnvironmentSpec, states: np.ndarray, action: np.ndarray) -> np
     return (1.0 - np.mean(error, axis=-1)).astype(np.float32)
 
 
+def states_on_the_way(length: int, size: int) -> np.ndarray:
+    """States 0 .. L - 1 of each of E episodes, [E, L]; of episodes of one step, 0 or 1."""
+    return np.tile(np.arange(length), (size, 1)) if length > 1 else np.arange(size)[:, None] % 2
+
+
 def choices(spec: EnvironmentSpec, rng: np.random.Generator, length: int, size: int, *, expert: bool) -> Episodes:
     """Episodes of `length` states, each of which has its own best action; the end shows nothing.
 
@@ -80,7 +85,7 @@ def choices(spec: EnvironmentSpec, rng: np.random.Generator, length: int, size: 
       size: E.
       expert: whether actions are the best ones, and a little noise where they are continuous; otherwise uniform.
     """
-    state = np.tile(np.arange(length), (size, 1)) if length > 1 else np.arange(size)[:, None] % 2
+    state = states_on_the_way(length, size)
     if not expert:
         action = actions(spec, rng, state.shape)
     else:
@@ -94,7 +99,7 @@ def choices(spec: EnvironmentSpec, rng: np.random.Generator, length: int, size: 
 
 
 def ends(spec: EnvironmentSpec, rng: np.random.Generator, size: int) -> list[Episodes]:
-    """Episodes of one step that end in state 2, which is worth 1, by a time limit or for good, as their actions have it.
+    """Episodes of one step that end in state 2, which is worth 1: by a time limit or for good, as the action has it.
 
     From state 0 or 1, an action on the best action's side earns nothing and is cut short: it is worth gamma. The others
     earn 0.4 and end for good. Who takes a time limit for an end finds the others better, and so does who bootstraps
