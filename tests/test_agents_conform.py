@@ -26,9 +26,6 @@ MPO = {
     "policy_layers": (32,),
     "critic_layers": (32,),
     "num_actions": 10,
-    "vmin": -5.0,
-    "vmax": 15.0,
-    "num_atoms": 41,
     "init_scale": 0.1,
     "discount": 0.9,
     "n_step": 2,
@@ -38,6 +35,7 @@ MPO = {
     "init_log_temperature": -1.0,
     "init_log_alpha_mean": 0.0,
 }
+ATOMS = {"vmin": -1.0, "vmax": 12.0, "num_atoms": 66}  # of 0.2, to tell rewards of 0.75 and 1 apart
 CRR = {
     "policy_layers": (32,),
     "critic_layers": (32,),
@@ -113,7 +111,7 @@ SUBJECTS = {
     ),
     "dqn": _subject(dqn, DQN, DISCRETE, value=_q_value),
     "mpo-mixture": _subject(mpo, MPO, CONTINUOUS, value=_q_value),
-    "mpo-categorical": _subject(mpo, MPO | {"critic": "categorical"}, CONTINUOUS, value=_q_value),
+    "mpo-categorical": _subject(mpo, MPO | {"critic": "categorical"} | ATOMS, CONTINUOUS, value=_q_value),
     "mpo-scalar": _subject(mpo, MPO | {"critic": "scalar"}, _seeing(DICT, CONTINUOUS), value=_q_value),
     "r2d2": _subject(r2d2, R2D2, DISCRETE, value=_rescaled, discount=0.9),
     "r2d3": _subject(r2d3, R2D2, _seeing(DICT, DISCRETE), value=_rescaled, discount=0.9),

@@ -14,6 +14,8 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import jax
+
 from acme_agents.core.interfaces import Agent, Sequences
 from acme_agents.core.types import EnvironmentSpec
 from acme_agents.testing import forms, learnt
@@ -99,9 +101,17 @@ def unread_fields(make: Callable[[Any], Agent], configs: Iterable[Any], spec: En
         watched = object.__new__(Watched)
         watched.__dict__.update(vars(config))
         read.clear()
-        subject = Subject(make(watched), spec)
-        forms.extras_are_what_replay_stores(subject)
-        forms.parameters_suffice_to_act(subject)
+        _trace(Subject(make(watched), spec))
         fields = {field.name for field in dataclasses.fields(config)} - read
         unread = fields if unread is None else unread & fields
     return unread or set()
+
+
+def _trace(subject: Subject) -> None:
+    """Calls each of the agent's functions without computing anything."""
+    key = jax.random.PRNGKey(0)
+    state = jax.eval_shape(subject.learner.init, key)
+    jax.eval_shape(subject.learner.update, state, subject.batch)
+    params, observation = subject.learner.params(state), jax.tree.map(lambda x: x[0], subject.observation)
+    for actor in subject.actors.values():
+        jax.eval_shape(actor.select_action, params, observation, jax.eval_shape(actor.init, key))
