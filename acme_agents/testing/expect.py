@@ -26,7 +26,7 @@ def that(condition: Any, sentence: str) -> None:
 
 def same_form(a: Any, b: Any, sentence: str) -> None:
     """That two trees have the same structure, shapes and dtypes."""
-    structures = jax.tree.structure(a), jax.tree.structure(b)
+    structures: list[Any] = [jax.tree.structure(a), jax.tree.structure(b)]
     that(structures[0] == structures[1], f"{sentence}: {structures[0]} and {structures[1]}.")
     for (path, x), y in zip(jax.tree_util.tree_leaves_with_path(a), jax.tree.leaves(b)):
         same = x.shape == y.shape and x.dtype == y.dtype

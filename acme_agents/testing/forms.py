@@ -76,6 +76,7 @@ def priorities_belong_to_their_items(subject: subjects.Subject) -> None:
     expect.that(valid, "learner.update's priorities are negative or not finite.")
     order = np.random.default_rng(0).permutation(size)
     _, other = subject.update(subject.init(), jax.tree.map(lambda x: x[order], subject.batch))
+    assert other.priorities is not None  # as before
     same = np.allclose(priorities[order], other.priorities, rtol=1e-4, atol=1e-5)
     expect.that(same, "learner.update's priorities are not in the order of the batch's items.")
 
@@ -156,19 +157,13 @@ def parameters_suffice_to_act(subject: subjects.Subject) -> None:
     """`params` has all that actors need, and nothing that neither of the two reads."""
     params = jax.eval_shape(subject.params, jax.eval_shape(subject.init))
     used: set[int] = set()
-    for evaluation, actor in subject.actors.items():
+    for actor in subject.actors.values():
         with expect.calls("actor.select_action, given learner.params,"):
             state = jax.eval_shape(actor.init, jax.random.PRNGKey(0))
             observation = jax.tree.map(lambda x: x[0], subject.observation)
             jaxpr = jax.make_jaxpr(actor.select_action)(params, observation, state).jaxpr
         read = {id(variable) for equation in jaxpr.eqns for variable in equation.invars}
         used |= {i for i, variable in enumerate(jaxpr.invars) if id(variable) in read}
-        subject.act(
-            subject.params(subject.init()),
-            subject.observation,
-            subject.begin(evaluation=evaluation),
-            evaluation=evaluation,
-        )
     for i, (path, _) in enumerate(jax.tree_util.tree_leaves_with_path(params)):
         unread = f"learner.params sends actors {jax.tree_util.keystr(path)}, which neither actor reads."
         expect.that(i in used, unread)
@@ -188,11 +183,8 @@ def acting_is_pure(subject: subjects.Subject) -> None:
         close = _close(alone, one(together))
         expect.that(close, "actor.select_action gives something else when it is jitted and vmapped: it is not pure.")
         expect.same_form(before, together[1], "actor.select_action changes its state's form")
-        if actor.observe is not None:
-            reward = np.ones((subjects.NUM_ACTORS, *subject.spec.reward.shape), np.float32)
-            with expect.calls("actor.observe"):
-                observed = jax.vmap(actor.observe)(together[1], reward)
-            expect.same_form(before, observed, "actor.observe changes its state's form")
+        observed = subject.observe(together[1], 1.0, evaluation=evaluation)
+        expect.same_form(before, observed, "actor.observe changes its state's form")
 
 
 def chance_is_not_used_twice(subject: subjects.Subject) -> None:
@@ -227,12 +219,10 @@ def actions_are_in_the_spec(subject: subjects.Subject) -> None:
 
 def extras_are_what_replay_stores(subject: subjects.Subject) -> None:
     """Extras are arrays of one form at each step of an episode, and the update reads no others."""
-    actor = subject.actors[False]
     params = subject.params(subject.init())
     state = subject.begin(evaluation=False)
     _, state, first = subject.act(params, subject.observation, state, evaluation=False)
-    if actor.observe is not None:
-        state = jax.vmap(actor.observe)(state, np.ones((subjects.NUM_ACTORS, *subject.spec.reward.shape), np.float32))
+    state = subject.observe(state, 1.0, evaluation=False)
     _, _, second = subject.act(params, subject.observation, state, evaluation=False)
     expect.same_form(first, second, "actor.select_action's extras are of another form at the next step")
     for path, leaf in jax.tree_util.tree_leaves_with_path(first):

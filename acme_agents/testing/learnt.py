@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 
 from acme_agents.core.interfaces import NStep
@@ -124,14 +123,11 @@ def _batches(subject: subjects.Subject, episodes: list[streams.Episodes], num_st
 
 def _greedy(subject: subjects.Subject, params: Params, states: np.ndarray, num_states: int) -> np.ndarray:
     """The evaluation's actions along eight episodes through the states [8, L]: [8, L, *A]."""
-    observe = subject.actors[True].observe
     actor_state = subject.begin(evaluation=True)
     actions = []
     for step in range(states.shape[1]):
         observation = streams.observations(subject.spec, states[:, step], num_states)
         action, actor_state, _ = subject.act(params, observation, actor_state, evaluation=True)
         actions.append(np.asarray(action))
-        if observe is not None:
-            reward = np.zeros((subjects.NUM_ACTORS, *subject.spec.reward.shape), np.float32)
-            actor_state = jax.vmap(observe)(actor_state, reward)
+        actor_state = subject.observe(actor_state, 0.0, evaluation=True)
     return np.stack(actions, axis=1)

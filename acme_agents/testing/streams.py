@@ -15,10 +15,10 @@ BLANK = -1  # the state whose observation is all zeros, and so tells nothing
 class Episodes(NamedTuple):
     """E episodes of L steps each."""
 
-    state: np.ndarray  # [E, L + 1] int: numbers of states, the final one included
-    action: np.ndarray  # [E, L, *A]
-    reward: np.ndarray  # [E, L] float32; an environment with K objectives pays it in each
-    discount: np.ndarray  # [E, L] float32, the environment's: its last is 0 after a termination, 1 after a time limit
+    state: Any  # [E, L + 1] int: numbers of states, the final one included
+    action: Any  # [E, L, *A]
+    reward: Any  # [E, L] float32; an environment with K objectives pays it in each
+    discount: Any  # [E, L] float32, the environment's: its last is 0 after a termination, 1 after a time limit
 
 
 def observations(spec: EnvironmentSpec, states: np.ndarray, num_states: int) -> Any:
@@ -146,8 +146,12 @@ def items(spec: EnvironmentSpec, replay: ReplaySpec, episodes: list[Episodes], n
     Returns:
       a `Transition` or a `Sequence`, as `replay` says, of all items.
     """
-    make = _transitions if isinstance(replay.experience, NStep) else _sequences
-    parts = [make(spec, replay.experience, each, num_states) for each in episodes]
+    experience, parts = replay.experience, []
+    for each in episodes:
+        if isinstance(experience, NStep):
+            parts.append(_transitions(spec, experience, each, num_states))
+        else:
+            parts.append(_sequences(spec, experience, each, num_states))
     return jax.tree.map(lambda *x: np.concatenate(x), *parts)
 
 
@@ -164,13 +168,13 @@ def batches(all_items: Any, replay: ReplaySpec, rng: np.random.Generator, *, uni
     size, number = replay.batch_size, jax.tree.leaves(all_items)[0].shape[0]
     while True:
         drawn = rng.integers(0, number, size)
-        probability = np.full(size, 1.0 / number) if uniform else rng.uniform(1e-3, 1.0, size)
-        source = np.zeros(size) if uniform else rng.integers(0, len(replay.sources), size)
+        probability: Any = np.full(size, 1.0 / number) if uniform else rng.uniform(1e-3, 1.0, size)
+        source: Any = np.zeros(size) if uniform else rng.integers(0, len(replay.sources), size)
         draw = Draw(probability.astype(np.float32), source.astype(np.int32))
         yield jax.tree.map(lambda x, drawn=drawn: x[drawn], all_items)._replace(draw=draw)
 
 
-def _rewards(spec: EnvironmentSpec, reward: np.ndarray) -> np.ndarray:
+def _rewards(spec: EnvironmentSpec, reward: np.ndarray) -> Any:
     """[...] to [..., *R]: the same in every objective."""
     expanded = reward.reshape(*reward.shape, *(1,) * len(spec.reward.shape))
     return np.broadcast_to(expanded, (*reward.shape, *spec.reward.shape)).astype(np.float32)
@@ -181,11 +185,13 @@ def _transitions(spec: EnvironmentSpec, experience: NStep, episodes: Episodes, n
     parts = []
     for start in range(length):
         end = min(start + experience.n, length)
-        reward, discount = np.zeros(size), np.ones(size)
+        reward: Any = np.zeros(size)
+        discount: Any = np.ones(size)
         for step in range(start, end):
             reward += discount * episodes.reward[:, step]
             discount *= experience.discount * episodes.discount[:, step]
         is_last = end == length
+        next_last: Any = np.full(size, is_last)
         next_action = np.zeros_like(episodes.action[:, 0]) if is_last else episodes.action[:, end]
         parts.append(
             Transition(
@@ -195,7 +201,7 @@ def _transitions(spec: EnvironmentSpec, experience: NStep, episodes: Episodes, n
                 discount=discount.astype(np.float32),
                 next_observation=observations(spec, episodes.state[:, end], num_states),
                 next_action=next_action,
-                next_last=np.full(size, is_last),
+                next_last=next_last,
             )
         )
     return jax.tree.map(lambda *x: np.concatenate(x), *parts)
@@ -219,6 +225,7 @@ def _sequences(spec: EnvironmentSpec, experience: Sequences, episodes: Episodes,
     parts, start = [], 0
     while start == 0 or start - experience.period + experience.length <= length:  # the one before did not reach the end
         num_steps = min(experience.length, length + 1 - start)
+        counts: Any = np.full((2, size), [[num_steps], [start]], np.int32)
 
         def stretch(x: np.ndarray, start: int = start, num_steps: int = num_steps) -> np.ndarray:
             padding = [(0, 0), (0, experience.length - num_steps)] + [(0, 0)] * (x.ndim - 2)
@@ -228,8 +235,8 @@ def _sequences(spec: EnvironmentSpec, experience: Sequences, episodes: Episodes,
         parts.append(
             Sequence(
                 steps=jax.tree.map(stretch, steps),
-                num_steps=np.full(size, num_steps, np.int32),
-                episode_step=np.full(size, start, np.int32),
+                num_steps=counts[0],
+                episode_step=counts[1],
                 previous_action=before.action,
                 previous_reward=before.reward,
             )

@@ -118,6 +118,14 @@ class Subject:
         with expect.calls("actor.select_action"):
             return self._act[evaluation](params, observation, actor_state)
 
+    def observe(self, actor_state: Any, reward: float, *, evaluation: bool) -> Any:
+        """The states of eight actors that have looked at a reward, if they do."""
+        observe = self.actors[evaluation].observe
+        if observe is None:
+            return actor_state
+        with expect.calls("actor.observe"):
+            return jax.vmap(observe)(actor_state, jnp.full((NUM_ACTORS, *self.spec.reward.shape), reward, jnp.float32))
+
     @functools.cached_property
     def observation(self) -> Any:
         """What eight actors see: [8, *O]."""
@@ -147,8 +155,7 @@ class Subject:
         """The batch with extras, on the device: those of an episode's first step at each observation."""
         is_sequence = isinstance(self.replay.experience, Sequences)
         observation = batch.steps.observation if is_sequence else batch.observation
-        leading = (batch.num_steps if is_sequence else batch.reward).shape[:1]
-        leading = (*leading, self.replay.experience.length) if is_sequence else leading
+        leading = (batch.steps.discount if is_sequence else batch.discount).shape  # [B, T] or [B]
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[len(leading) :]), observation)
         params, key = jax.eval_shape(self.params, jax.eval_shape(self.init)), jax.random.PRNGKey(0)
         extras: Any = ()

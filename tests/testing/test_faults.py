@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from acme_agents.core import discrete
@@ -76,8 +75,7 @@ class Linear:
                 action = (action + next(CALLS)) % 3
             if self.fault == "kind":
                 action = action.astype(jnp.float32)
-            extras = {"wide": np.zeros(1, np.float64)} if self.fault == "wide" else ()
-            return action, key[None] if self.fault == "shape" else key, extras
+            return action, key[None] if self.fault == "shape" else key, ()
 
         return ActorCore(lambda key: key, select_action)
 
