@@ -56,9 +56,9 @@ def _make_learner(config: Config, nets: Networks, num_dimensions: int) -> Learne
     dual_optimizer = optax.adam(config.dual_learning_rate)
     evaluate = jax.vmap(nets.critic, (None, None, 0))
 
-    def critic_loss(critic: Params, key: Any, batch: Transition, next_value: Any) -> tuple[Array, dict[str, Array]]:
+    def critic_loss(critic: Params, batch: Transition, next_value: Any) -> tuple[Array, dict[str, Array]]:
         value = nets.critic(critic, batch.observation, batch.action)
-        loss = jnp.mean(head.loss(key, value, batch.reward, batch.discount, next_value))
+        loss = jnp.mean(head.loss(value, batch.reward, batch.discount, next_value))
         return loss, {"loss_critic": loss, "q_value": jnp.mean(head.mean(value))}
 
     def policy_loss(
@@ -69,7 +69,7 @@ def _make_learner(config: Config, nets: Networks, num_dimensions: int) -> Learne
         return losses.mpo_loss(duals, online, target, actions, q_values, epsilon_stddev=config.epsilon_stddev, **bounds)
 
     def update(state: learning.TrainingState, batch: Transition) -> tuple[learning.TrainingState, UpdateOutput]:
-        taken_key, next_key, return_key, key = jax.random.split(state.key, 4)
+        taken_key, next_key, key = jax.random.split(state.key, 3)
         following = batch.next_observation
         actions = distributions.sample(next_key, nets.policy(state.target_policy, following), config.num_actions)
         next_value = evaluate(state.target_critic, following, actions)
@@ -85,7 +85,7 @@ def _make_learner(config: Config, nets: Networks, num_dimensions: int) -> Learne
             actions = jnp.concatenate([taken_actions, actions[:, size - rest :]], axis=1)
             q_values = jnp.concatenate([taken_q_values, q_values[:, size - rest :]], axis=1)
 
-        critic_grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(state.critic, return_key, batch, next_value)
+        critic_grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(state.critic, batch, next_value)
         (policy_grad, dual_grad), policy_metrics = jax.grad(policy_loss, argnums=(0, 1), has_aux=True)(
             state.policy, state.duals, state.target_policy, observation, actions, q_values
         )

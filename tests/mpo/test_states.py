@@ -107,9 +107,9 @@ def test_the_critics_target_has_actions_of_its_own(name, learning, networks):
     config, shapes = AGENTS[name].Config(**TINY), []
     nets = networks.make_networks(config, SPEC)
 
-    def loss(key, value_tm1, r_t, discount_t, value_t):
+    def loss(value_tm1, r_t, discount_t, value_t):
         shapes.append(value_t.shape)
-        return nets.value_head.loss(key, value_tm1, r_t, discount_t, value_t)
+        return nets.value_head.loss(value_tm1, r_t, discount_t, value_t)
 
     learner = learning.make_learner(config, nets._replace(value_head=nets.value_head._replace(loss=loss)), 1)
     jax.eval_shape(learner.update, jax.eval_shape(learner.init, jax.random.PRNGKey(0)), _last_steps())
