@@ -108,6 +108,8 @@ def names() -> list[str]:
 def spec(env: dm_env.Environment) -> types.EnvironmentSpec:
     """Returns what an agent must know of a canonical environment.
 
+    An environment that maps actions from [-1, 1], or from 0, to others says which in its attribute `action_bounds`.
+
     Raises:
       ValueError: if the actions are continuous and their bounds are not [-1, 1].
     """
@@ -128,6 +130,7 @@ def spec(env: dm_env.Environment) -> types.EnvironmentSpec:
         observation=array_spec(env.observation_spec()),
         action=array_spec(action),
         reward=array_spec(env.reward_spec()),
+        action_bounds=getattr(env, "action_bounds", None),
     )
 
 
@@ -141,6 +144,11 @@ def render_frame(env: dm_env.Environment) -> np.ndarray:
     if render is None:
         raise errors.UserError(f"{type(env).__name__} has no picture to render: leave --video out.")
     return render()
+
+
+def frames_per_second(env: dm_env.Environment) -> float | None:
+    """Returns how many steps an environment takes in a second of its own time; None if it has no time."""
+    return getattr(env, "frames_per_second", None)
 
 
 def _module(source: str) -> Any:

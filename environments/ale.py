@@ -24,6 +24,7 @@ from gymnasium import wrappers
 from environments import gym, rendering
 
 _FRAMES_PER_ACTION = 4
+_FRAMES_PER_SECOND = 60  # Of the console.
 _MAX_FRAMES = 108_000  # Of an episode.
 _NOOP_FRAMES = 30
 _STICKINESS = 0.25
@@ -62,4 +63,5 @@ def make(name: str, seed: int, *, render: bool = False) -> gym.Gym:
         game, noop_max=_NOOP_FRAMES, frame_skip=_FRAMES_PER_ACTION, screen_size=84, terminal_on_life_loss=False
     )
     stacked = wrappers.FrameStackObservation(grey, _STACK)  # [4, 84, 84]
+    stacked.metadata = {**stacked.metadata, "render_fps": _FRAMES_PER_SECOND / _FRAMES_PER_ACTION}
     return gym.Gym(stacked, seed, unrenderable=None if render else rendering.NOT_ASKED)

@@ -77,6 +77,7 @@ class Control(dm_env.Environment):
         low, high = np.array(bounds.minimum), np.array(bounds.maximum)
         unlimited = (low <= -_UNLIMITED) | (high >= _UNLIMITED)
         low[unlimited], high[unlimited] = -1.0, 1.0
+        self.action_bounds = tuple(low.ravel().tolist()), tuple(high.ravel().tolist())
         self._scale, self._offset = (high - low) / 2, (high + low) / 2
         self._rescale = bool(np.any(self._scale != 1) or np.any(self._offset != 0))
         self._minus_one, self._plus_one = np.full_like(low, -1), np.full_like(low, 1)
@@ -99,6 +100,11 @@ class Control(dm_env.Environment):
     def reseed(self, seed: int) -> None:
         """Makes the episodes from the next reset on those of a new environment with this seed; LQR's task stays."""
         self._environment.task.random.seed(seed)
+
+    @property
+    def frames_per_second(self) -> float:
+        """Steps in a second of the simulation."""
+        return 1.0 / self._environment.control_timestep()
 
     def reset(self) -> dm_env.TimeStep:
         return dm_env.restart(self._flat(self._environment.reset().observation))

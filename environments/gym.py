@@ -113,6 +113,7 @@ class Gym(dm_env.Environment):
         self._notes: list[str] = []
         self._observation_spec, self._observe = _observation(environment.observation_space, notes=self._notes)
         self._action_spec, self._act = _action(environment.action_space)
+        self.action_bounds = _bounds(environment.action_space)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -132,6 +133,11 @@ class Gym(dm_env.Environment):
     def reseed(self, seed: int) -> None:
         """Makes the episodes from the next reset on those of a new environment with this seed."""
         self._seed = seed
+
+    @property
+    def frames_per_second(self) -> float | None:
+        """Steps in a second, as the environment declares; None if it does not."""
+        return self._environment.metadata.get("render_fps")
 
     def reset(self) -> dm_env.TimeStep:
         """Begins an episode.
@@ -208,6 +214,13 @@ class Gym(dm_env.Environment):
 
     def close(self) -> None:
         self._environment.close()
+
+
+def _bounds(space: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Returns the lowest and the highest action of a space that `_action` takes."""
+    if isinstance(space, spaces.Discrete):
+        return (int(space.start),), (int(space.start + space.n - 1),)
+    return tuple(space.low.ravel().tolist()), tuple(space.high.ravel().tolist())
 
 
 _FIVE = "five values: observation, reward, terminated, truncated and a dict"

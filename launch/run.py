@@ -20,7 +20,7 @@ from acme_agents.replay import chunks, sizes
 from acme_agents.runtime import compilation, loggers
 from acme_agents.runtime import display as display_lib
 from acme_agents.runtime.status import Status
-from launch import faults
+from launch import faults, processes, surroundings
 from launch import node as node_lib
 from launch import run_dir as run_dir_lib
 from launch.node import Launcher, Options
@@ -49,7 +49,7 @@ def run(
       experiment: what to run.
       launcher: "in-process" for this process alone, "processes" for a Launchpad program on this machine, "ray" for one
         on a Ray cluster.
-      run_dir: where everything is written; `runs/<agent>-<environment>-<time>` if left out.
+      run_dir: where everything is written; a new `runs/<agent>-<environment>-<time>` if left out.
       resume: continue the run in `run_dir` from its checkpoint.
       options: how the program is launched.
 
@@ -61,6 +61,8 @@ def run(
       RunFailed: a worker kept dying, or no restart would help, with the reason; or the Ray cluster has stopped.
       Exception: with `launcher` "in-process", whatever the agent or the environment raises.
     """
+    processes.refuse_in_a_worker()
+    surroundings.prepare()
     options = options or Options()
     if launcher not in get_args(Launcher):
         raise errors.UserError(f"Unknown launcher {launcher!r}: choose {', '.join(get_args(Launcher))}.")
@@ -72,12 +74,12 @@ def run(
         loggers.check_wandb()
     _set_environment()
     compilation.use_cache(options.compilation_cache)
-    directory = pathlib.Path(run_dir) if run_dir is not None else run_dir_lib.default(experiment)
     memory = check(experiment)
-    if experiment.record is not None and not resume and pathlib.Path(experiment.record).exists():
-        raise errors.UserError(f"{experiment.record} is there already: record to another path.")
+    if experiment.record is not None and not resume:
+        run_dir_lib.check_record(pathlib.Path(experiment.record))
+    directory = pathlib.Path(run_dir) if run_dir is not None else run_dir_lib.make_default(experiment)
     with (
-        run_dir_lib.opened(directory, experiment, resume=resume),
+        run_dir_lib.opened(directory, experiment, launcher, options, resume=resume),
         _stop_on_signals() as stop,
         display_lib.make_display(title=_title(experiment)) as display,
     ):
@@ -110,13 +112,14 @@ def attach(run_dir: pathlib.Path | str) -> Result:
       UserError: no program runs there, or another launcher is watching over it.
       RunFailed: a worker kept dying, or no restart would help, with the reason; or the Ray cluster has stopped.
     """
+    surroundings.prepare()
     directory = pathlib.Path(run_dir)
     experiment = Experiment.from_run_dir(directory)
     _set_environment()
     with run_dir_lib.held(directory), _stop_on_signals() as stop:
         record = node_lib.read_record(directory)
         if record is None:
-            raise errors.UserError(f"Nothing runs in {directory}: continue it with --resume.")
+            raise errors.UserError(f"Nothing runs in {directory}: {run_dir_lib.continue_with(directory)}.")
         compilation.use_cache(record.options.compilation_cache)
         with display_lib.make_display(title=_title(experiment)) as display:
             display.message(f"attached to {directory}")
@@ -144,8 +147,6 @@ def _make_place(
 ) -> Place:
     """Where the workers of a new program run."""
     if launcher == "processes":
-        from launch import processes
-
         return processes.Processes(experiment, run_dir, processes.free_ports(options.ports), wandb=options.wandb)
     from launch import cluster
 
@@ -157,8 +158,6 @@ def _find_place(
 ) -> Place:
     """Where the workers of a program that runs are."""
     if record.launcher == "processes":
-        from launch import processes
-
         return processes.Processes(experiment, run_dir, record.place["ports"], wandb=record.options.wandb)
     from launch import cluster
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 
 from acme_agents.core import errors
 from acme_agents.experiments import Experiment
-from acme_agents.runtime import memory
+from acme_agents.runtime import loopback, memory
 from launch import faults
 from launch import node as node_lib
 from launch.node import LEARNER, REPLAY, SERVERS, Ending, Node
@@ -49,7 +49,8 @@ def work(node: Node, experiment: Experiment, run_dir: pathlib.Path, ports: Mappi
       ports: of the loopback interface, where the servers are reached from here; a server's own is where it listens.
       wandb: whether the learner logs to W&B.
     """
-    _log_to(node_lib.log_path(run_dir, node))
+    _log_to(node_lib.begin_log(run_dir, node))
+    loopback.without_proxy()
     if node.role != LEARNER:  # One thread each, and no accelerator.
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
         os.environ["OMP_NUM_THREADS"] = "1"
@@ -129,8 +130,7 @@ def main() -> None:
     work(Node(args.role, args.index), experiment, args.run_dir, ports, args.wandb)
 
 
-def _log_to(path: pathlib.Path) -> None:
-    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+def _log_to(log: int) -> None:
     for descriptor in (1, 2):
         os.dup2(log, descriptor)
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)

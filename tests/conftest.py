@@ -4,6 +4,7 @@ them."""
 import ast
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +29,13 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _FRESH_CACHE or str(REPOSITOR
 
 _MOST_CPU_SECONDS = 10.0  # of CPU that a test may take which is not marked slow
 _SHOWN = 20  # tests that took most
+
+
+@pytest.fixture(autouse=True)
+def compile_quickly(request: pytest.FixtureRequest) -> None:
+    """XLA compiles a test's programs in a fifth of the time where it optimises little; slow tests run theirs long."""
+    if "jax" in sys.modules:
+        sys.modules["jax"].config.update("jax_disable_most_optimizations", "slow" not in request.node.keywords)
 
 
 @pytest.fixture(scope="session")

@@ -30,11 +30,13 @@ def load(name: str) -> ModuleType:
     except ValueError:
         found = False
     if not found:
-        close = difflib.get_close_matches(name, AGENTS, n=1)
-        hint = (
-            f"did you mean {close[0]!r}?" if close else f"choose {', '.join(AGENTS)}, or name a module that offers one."
+        # A slip of the finger is seldom in the first letter; `ppo` is another agent than `mpo`.
+        alike = [agent for agent in AGENTS if agent[0] == name[:1].lower()]
+        close = difflib.get_close_matches(name.lower(), alike, n=1)
+        hint = f"did you mean {close[0]!r}? There" if close else "there"
+        raise errors.UserError(
+            f"Unknown agent {name!r}: {hint} are {', '.join(AGENTS)}, and any module that offers one."
         )
-        raise errors.UserError(f"Unknown agent {name!r}: {hint}")
     module = importlib.import_module(module_name)
     missing = [attribute for attribute in ("Config", "make") if not hasattr(module, attribute)]
     if missing:

@@ -23,6 +23,7 @@ from environments import limited
 
 ROLES = ("actor", "evaluator", "learner")  # in the order that gives their seeds
 _LONGEST_EVALUATION = 10_000  # steps of an episode of the evaluator's where the environment declares no time limit
+NOT_OF_THE_EXPERIMENT = ("launch", "starts")  # what else a run's `config.json` has; see `launch.run_dir`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +57,10 @@ class Experiment:
     """Fraction of the dataset's good episodes to learn from (RL Unplugged: a third); the others are all kept."""
     good_return: float | None = None
     """Return from which an episode is good; None for halfway between the dataset's lowest and highest."""
+    bad_episodes: typing.Literal["refuse", "skip"] = "refuse"
+    """What an episode of the dataset that cannot be used does: have the dataset refused, or be left out, counted."""
+    clip_actions: bool = False
+    """Clip the dataset's continuous actions that are out of bounds, counted; otherwise their episodes are bad."""
     teacher: str | None = None
     """Run directory whose policy teaches, for agents that learn from one."""
     record: str | None = None
@@ -109,8 +114,13 @@ class Experiment:
         """Makes the agent.
 
         Raises:
-          ValueError: there is a teacher, and the agent learns from none.
+          ValueError: there is a teacher, and the agent learns from none; or Python leaves out assertions.
         """
+        if not __debug__:
+            raise errors.UserError(
+                "Haiku, which makes the networks, relies on assertions, which `python -O` leaves out: run without -O "
+                "and PYTHONOPTIMIZE."
+            )
         make = agents.load(self.agent).make
         if self.teacher is None:
             return make(self.config)
@@ -217,10 +227,16 @@ class Experiment:
             raise errors.UserError(f"{run_dir} is not a run directory: it has no config.json.")
         try:
             fields = json.loads(path.read_text())
+            if not isinstance(fields, dict) or not isinstance(fields["agent"], str):
+                raise TypeError("it names no agent")
+            for name in NOT_OF_THE_EXPERIMENT:
+                fields.pop(name, None)
             config = from_dict(agents.load(fields["agent"]).Config, fields.pop("config"))
             return cls(**fields, config=config)
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
             raise errors.UserError(f"{path} cannot be read ({error}): it was written by another version.") from error
+        except OSError as error:
+            raise errors.UserError(f"{path} cannot be read ({error.strerror}).") from error
 
 
 def from_dict(config_type: Any, values: dict[str, Any]) -> Any:

@@ -104,12 +104,10 @@ class _Turns:
         """Runs to the end, or until it is stopped; leaves a checkpoint, also where an environment fails."""
         try:
             self._run()
-        except errors.EnvironmentFault:  # What was learned before is as good as ever.
-            self._learner_run.save()
-            self._learner_run.close()
-            raise
-        except errors.NotFinite:  # What was recorded is.
-            self._learner_run.close()
+        except Exception as error:
+            if isinstance(error, errors.EnvironmentFault):  # What was learned before is as good as ever.
+                self._learner_run.save()
+            self._learner_run.close_after_failure()
             raise
         finally:
             self._close()

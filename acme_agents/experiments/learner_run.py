@@ -200,6 +200,13 @@ class LearnerRun:
         if self._recorder is not None:
             self._recorder.close()
 
+    def close_after_failure(self) -> None:
+        """Closes as `close` does; what prevents that is logged, not raised, for the failure itself is what matters."""
+        try:
+            self.close()
+        except Exception as error:
+            logging.warning("The run could not be closed in order: %s", error)
+
     def _checkpoint_replay(self, client: reverb.Client) -> None:
         """Has the replay server write a checkpoint; only a warning while it is away."""
         for attempt in range(_CHECKPOINT_ATTEMPTS):
@@ -273,6 +280,8 @@ def _load(experiment: Experiment, spec: EnvironmentSpec, steps: Step, replay: Re
         keep_good=experiment.keep_good,
         good_return=experiment.good_return,
         seed=experiment.seed,
+        bad_episodes=experiment.bad_episodes,
+        clip_actions=experiment.clip_actions,
     )
     num_steps = sum(len(trajectory.discount) for trajectory in trajectories)
     sizes.check_dataset(experiment.dataset, steps, replay, num_steps + len(trajectories))

@@ -46,8 +46,13 @@ def finished_run(tmp_path: pathlib.Path, template_run: pathlib.Path) -> pathlib.
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("fly",), "error: Unknown command 'fly': choose train, attach, evaluate, collect, demonstrate, plot, list.\n"),
-        (("train", "mp0", "--env", "probe:sign"), "error: Unknown agent 'mp0': did you mean 'mpo'?\n"),
+        (("fly",), "error: Unknown command 'fly': choose train, resume, attach, evaluate, collect,"),
+        (
+            ("train", "mp0", "--env", "probe:sign"),
+            "error: Unknown agent 'mp0': did you mean 'mpo'? There are bc, crr, dime, dqn, mpo, r2d2, r2d3, and any "
+            "module that offers one.\n",
+        ),
+        (("train", "ppo", "--env", "probe:sign"), "error: Unknown agent 'ppo': there are bc, crr, dime, dqn, mpo,"),
         (("train", "json", "--env", "probe:sign"), "offers no agent: it has no Config and no make.\n"),
         (("train", "mpo", "--env", "control:cartpole:swing"), "did you mean swingup?\n"),
         (("train", "mpo", "--env", "gym:Pendulm-v1"), "Pendulum-v1"),
@@ -140,7 +145,8 @@ def test_a_run_directory_is_not_overwritten(fails: Callable[..., str], finished_
     before = (finished_run / "config.json").read_bytes()
     said = fails(*_TRAIN, "--run-dir", str(finished_run))
     assert (
-        said == f"error: {finished_run} holds a run already: continue it with --resume, or choose another --run-dir.\n"
+        said == f"error: {finished_run} holds a run already: continue it with `acme-agents resume {finished_run}`, or "
+        "choose another --run-dir.\n"
     )
     assert (finished_run / "config.json").read_bytes() == before
 
@@ -203,7 +209,8 @@ def test_taken_ports(fails: Callable[..., str], tmp_path: pathlib.Path) -> None:
 
 
 def test_nothing_to_attach_to(fails: Callable[..., str], finished_run: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    assert fails("attach", str(finished_run)) == f"error: Nothing runs in {finished_run}: continue it with --resume.\n"
+    said = fails("attach", str(finished_run))
+    assert said == f"error: Nothing runs in {finished_run}: continue it with `acme-agents resume {finished_run}`.\n"
     assert "is not a run directory" in fails("attach", str(tmp_path))
 
 
