@@ -173,7 +173,10 @@ def test_the_seed_is_of_the_spaces_too():
 def test_a_time_limit_that_is_not_declared_is_noted(name, expected):
     env = environments.make(name, 0)
     assert environments.has_time_limit(env) is expected
-    assert ("no time limit is declared: --max-episode-steps sets one" in environments.notes(env)) is not expected
+    assert (
+        "no time limit is declared, so an episode might never end: --max-episode-steps sets one"
+        in environments.notes(env)
+    ) is not expected
 
 
 def test_notes_say_how_pictures_are_taken():
