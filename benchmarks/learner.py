@@ -166,7 +166,7 @@ def measure_gathering(
 
     def step() -> int:
         nonlocal state, steps
-        state, _, metrics = update(state, {}, held, key, np.int32(steps), np.int32(learner_lib.MAX_UPDATES))
+        state, _, metrics, _ = update(state, {}, held, key, np.int32(steps), np.int32(learner_lib.MAX_UPDATES))
         jax.block_until_ready(metrics)
         steps += learner_lib.MAX_UPDATES
         return learner_lib.MAX_UPDATES

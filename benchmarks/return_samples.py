@@ -91,9 +91,7 @@ def _errors(num_updates: int, num_minibatches: int) -> tuple[dict[tuple[str, int
     state = jax.jit(core.init)(jax.random.PRNGKey(0))
     if num_updates:
         update = gathering.make_update(core, replay)
-        state, _, _ = update(
-            state, {}, {"replay": held.state}, jax.random.PRNGKey(1), np.int32(0), np.int32(num_updates)
-        )
+        state, *_ = update(state, {}, {"replay": held.state}, jax.random.PRNGKey(1), np.int32(0), np.int32(num_updates))
 
     @jax.jit
     def draw(key: Any) -> tuple[Transition, Mixture]:

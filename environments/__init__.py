@@ -139,11 +139,11 @@ def render_frame(env: dm_env.Environment) -> np.ndarray:
     """Returns a picture of the environment as it is now, [H, W, 3] uint8.
 
     Raises:
-      RuntimeError: if there is no GL library, the environment was made without `render=True`, or has no picture.
+      UserError: if there is no GL library, the environment was made without `render=True`, or has no picture.
     """
     render = getattr(env, "render", None)
     if render is None:
-        raise RuntimeError(f"{type(env).__name__} has no picture to render.")
+        raise errors.UserError(f"{type(env).__name__} has no picture to render: leave --video out.")
     return render()
 
 

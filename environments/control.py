@@ -141,9 +141,9 @@ class Control(dm_env.Environment):
         return dm_env.specs.BoundedArray((), np.float32, 0.0, 1.0, name="discount")
 
     def render(self) -> np.ndarray:
-        """Returns the first camera's picture, [240, 320, 3] uint8; raises RuntimeError if it cannot."""
+        """Returns the first camera's picture, [240, 320, 3] uint8; raises UserError if it cannot."""
         if self._unrenderable:
-            raise RuntimeError(self._unrenderable)
+            raise errors.UserError(self._unrenderable)
         return self.physics.render(height=240, width=320, camera_id=0)
 
     def close(self) -> None:

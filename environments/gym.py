@@ -194,15 +194,16 @@ class Gym(dm_env.Environment):
         return dm_env.specs.BoundedArray((), np.float32, 0.0, 1.0, name="discount")
 
     def render(self) -> np.ndarray:
-        """Returns Gymnasium's `rgb_array`, [H, W, 3] uint8; raises RuntimeError if there is none."""
+        """Returns Gymnasium's `rgb_array`, [H, W, 3] uint8; raises UserError if there is none."""
         if self._unrenderable:
-            raise RuntimeError(self._unrenderable)
+            raise errors.UserError(self._unrenderable)
         try:
             frame = self._environment.render()
         except (gymnasium.error.Error, NotImplementedError) as error:
-            raise RuntimeError(f"{self._environment} cannot render: {error}") from error
+            raise errors.UserError(f"{self._environment} cannot render: {error}") from error
         if not isinstance(frame, np.ndarray):
-            raise RuntimeError(f"{self._environment} cannot render: it returned {type(frame).__name__} for a picture.")
+            returned = type(frame).__name__
+            raise errors.UserError(f"{self._environment} cannot render: it returned {returned} for a picture.")
         return frame
 
     def close(self) -> None:

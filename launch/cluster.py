@@ -136,10 +136,8 @@ class Cluster:
 
     def exit_code(self, node: Node) -> int:
         """How a worker ended that has no keeper any more."""
-        try:
-            return int(node_lib.exit_path(self._run_dir, node).read_text())
-        except (FileNotFoundError, ValueError):
-            return LOST
+        ending = node_lib.read_ending(node_lib.exit_path(self._run_dir, node))
+        return LOST if ending is None else ending.code
 
     def kill(self, keeper: Any) -> None:
         """Kills a worker."""
@@ -182,7 +180,7 @@ class Cluster:
             )
 
     def fail(self, error: Exception) -> None:
-        """Has `check` raise this; a ValueError is a sentence for the user."""
+        """Has `check` raise this."""
         self._failure = error
 
     @property
@@ -249,7 +247,9 @@ class Cluster:
                 )
             except ValueError:  # The name is free once Ray has taken note of the death.
                 time.sleep(0.1)
-        raise RuntimeError(f"Ray does not give back the name of {node.name}.")
+        raise errors.RunFailed(
+            f"Ray does not give back the name of {node.name}, which has died: continue with --resume once it has."
+        )
 
 
 class _Placed:
@@ -308,7 +308,7 @@ class _Placed:
             except ray.exceptions.RayError:
                 self._code = LOST
                 return
-            except (ValueError, RuntimeError) as error:
+            except Exception as error:  # It is for the thread that watches over the run to raise.
                 self._cluster.fail(error)
                 self._code = LOST
                 return
@@ -322,8 +322,8 @@ class _Placed:
         try:
             answer = ray.get(self._waiting)
         except ray.exceptions.RayTaskError as error:
-            is_sentence = isinstance(error.cause, ValueError)
-            self._cluster.fail(ValueError(f"{self._node.name}: {error.cause}") if is_sentence else error)
+            is_sentence = isinstance(error.cause, errors.UserError)
+            self._cluster.fail(errors.UserError(f"{self._node.name}: {error.cause}") if is_sentence else error)
             self._code = LOST
         except ray.exceptions.RayError:  # Its keeper was killed, or its host is lost.
             self.keeper_lives = False

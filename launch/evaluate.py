@@ -37,7 +37,7 @@ def evaluate(
 
     Raises:
       ValueError: no run, no checkpoint or no episodes, or a video of another format.
-      RuntimeError: a video is asked for and nothing can render.
+      UserError: a video is asked for and nothing can render.
     """
     if episodes < 1:
         raise errors.UserError(f"--episodes must be at least 1, not {episodes}.")

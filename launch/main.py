@@ -6,12 +6,15 @@ import os
 import pathlib
 import sys
 import textwrap
+import traceback
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import tyro
 
 from acme_agents.core import errors
+from acme_agents.runtime import background
+from launch import faults
 from launch.node import Launcher, Options
 
 _DESCRIPTION = """usage: acme-agents COMMAND [OPTIONS]
@@ -157,7 +160,10 @@ class Plot:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the command line; exits with 0, or with 1 or 2 and one sentence on standard error."""
+    """Runs the command line; exits with 0, or with 2 and one sentence on standard error for what the user can mend.
+
+    Any other exception is shown with the frames of the user's own code, and the exit code is 1.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     sys.path.append(os.getcwd())  # so that a module of the user's can be named as an agent
     commands = {
@@ -172,19 +178,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_DESCRIPTION, end="")
         sys.exit(0 if arguments else 2)
+    code = 0
     try:
         if arguments[0] not in commands:
             raise errors.UserError(f"Unknown command {arguments[0]!r}: choose {', '.join(commands)}.")
         commands[arguments[0]](arguments[1:])
-    except (ValueError, RuntimeError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, ValueError) else 1)
-    except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        print(f"error: {error.strerror or error}{where}.", file=sys.stderr)
-        sys.exit(2)
+    except Exception as error:
+        print(f"error: {faults.report(error)}", file=sys.stderr)
+        if faults.sentence(error) is None:
+            log = faults.log_of(error)
+            print(f"The full trace is in {log}." if log else traceback.format_exc(), file=sys.stderr)
+        code = 2 if faults.is_mendable(error) else 1
     except KeyboardInterrupt:
-        sys.exit(130)
+        code = 130
+    if background.is_busy():  # It compiles what nobody waits for any more, which Python would.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    if code:
+        sys.exit(code)
 
 
 def _train(arguments: list[str]) -> None:
@@ -228,7 +240,11 @@ def _attach(arguments: list[str]) -> None:
 
 def _say(result: Any) -> None:
     """Says how a run ended."""
-    if not result.finished:
+    from acme_agents.runtime import checkpoint
+
+    if not result.finished and not checkpoint.steps(result.run_dir / checkpoint.DIRECTORY):
+        print(f"stopped before there was anything to save in {result.run_dir}; begin again with another --run-dir")
+    elif not result.finished:
         print(f"stopped; continue with --run-dir {result.run_dir} --resume")
     elif result.evaluation_return is not None:
         print(f"final evaluation return {result.evaluation_return:.1f}; run directory {result.run_dir}")

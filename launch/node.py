@@ -5,7 +5,7 @@ import importlib.util
 import json
 import pathlib
 import signal
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from acme_agents.core import errors
 from acme_agents.experiments import Experiment
@@ -153,9 +153,30 @@ def log_path(run_dir: pathlib.Path, node: Node) -> pathlib.Path:
     return run_dir / "logs" / f"{node.name}.log"
 
 
+class Ending(NamedTuple):
+    """How a worker ended, in its own words: for a launcher that is not its parent, and for a person."""
+
+    code: int  # its exit code
+    report: str = ""  # what a person is told of the exception that ended it; see `faults`
+    place: str = ""  # what the exception was and where it came from: the same fault has the same
+
+
 def exit_path(run_dir: pathlib.Path, node: Node) -> pathlib.Path:
-    """Where a worker that ends by itself leaves its exit code, for a launcher that is not its parent."""
+    """Where a worker that ends by itself leaves its `Ending`."""
     return run_dir / "logs" / f"{node.name}.exit"
+
+
+def write_ending(run_dir: pathlib.Path, node: Node, ending: Ending) -> None:
+    """Leaves word of how a worker ends."""
+    exit_path(run_dir, node).write_text(json.dumps(ending._asdict()) + "\n")
+
+
+def read_ending(path: pathlib.Path) -> Ending | None:
+    """How the worker ended whose `exit_path` this is; None where it could not say so, as after a kill."""
+    try:
+        return Ending(**json.loads(path.read_text()))
+    except (OSError, ValueError):
+        return None
 
 
 def log_lines(run_dir: pathlib.Path, node: Node) -> list[str]:

@@ -112,10 +112,8 @@ class _Adopted:
             with contextlib.suppress(psutil.NoSuchProcess):
                 if self._process.status() != psutil.STATUS_ZOMBIE and self._process.is_running():
                     return None
-        try:
-            return int(self._exit_file.read_text())
-        except (FileNotFoundError, ValueError):
-            return LOST
+        ending = node_lib.read_ending(self._exit_file)
+        return LOST if ending is None else ending.code
 
     def terminate(self) -> None:
         if self._process is not None:

@@ -19,6 +19,8 @@ from acme_agents.experiments import Experiment
 from acme_agents.replay import chunks, sizes
 from acme_agents.runtime import compilation, loggers
 from acme_agents.runtime import display as display_lib
+from acme_agents.runtime.status import Status
+from launch import faults
 from launch import node as node_lib
 from launch import run_dir as run_dir_lib
 from launch.node import Launcher, Options
@@ -55,8 +57,9 @@ def run(
       How it ended.
 
     Raises:
-      ValueError: the experiment cannot run as it stands, in one sentence that says what to do.
-      RuntimeError: a worker kept dying, with the last lines of its log; or the Ray cluster has stopped.
+      UserError: the experiment cannot run as it stands, or learning has diverged, in one sentence that says what to do.
+      RunFailed: a worker kept dying, or no restart would help, with the reason; or the Ray cluster has stopped.
+      Exception: with `launcher` "in-process", whatever the agent or the environment raises.
     """
     options = options or Options()
     if launcher not in get_args(Launcher):
@@ -81,6 +84,7 @@ def run(
         display.message(f"run directory {directory}; {memory}")
         for note in experiment.environment_notes():
             display.message(f"{experiment.environment}: {note}")
+        display.update(Status("starting", 0, experiment.max_steps, 0, experiment.max_updates))
         if launcher == "in-process":
             with _native_logs_to(directory / "logs" / "in-process.log"):
                 from acme_agents.experiments import in_process  # Imports TensorFlow.
@@ -103,8 +107,8 @@ def attach(run_dir: pathlib.Path | str) -> Result:
       How it ended.
 
     Raises:
-      ValueError: no program runs there, or another launcher is watching over it.
-      RuntimeError: a worker kept dying, with the last lines of its log; or the Ray cluster has stopped.
+      UserError: no program runs there, or another launcher is watching over it.
+      RunFailed: a worker kept dying, or no restart would help, with the reason; or the Ray cluster has stopped.
     """
     directory = pathlib.Path(run_dir)
     experiment = Experiment.from_run_dir(directory)
@@ -241,8 +245,9 @@ def _native_logs_to(path: pathlib.Path) -> Iterator[None]:
             logging.debug("Standard error has no descriptor; it is left as it is.")
         try:
             yield
-        except Exception:  # The user gets its sentence; where it came from is for the log.
+        except Exception as error:  # The user gets its sentence; where it came from is for the log.
             traceback.print_exc(file=log)
+            faults.note_log(error, path)
             raise
         finally:
             sys.stderr = stderr

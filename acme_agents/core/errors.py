@@ -33,12 +33,12 @@ class EnvironmentFault(RuntimeError):
 
 
 class EarlyFault(Exception):
-    """A fault in a worker that had done nothing yet, which is its cause: the worker that replaces it may meet it too.
+    """A fault in a worker that had done little or nothing, its cause: the worker that replaces it may meet it too.
 
     Attributes:
-      certain: whether it will.
+      steps: that the worker had done: updates, environment steps or evaluations.
     """
 
-    def __init__(self, *, certain: bool):
-        super().__init__("A worker failed before it had done anything.")
-        self.certain = certain
+    def __init__(self, steps: int):
+        super().__init__(f"A worker failed after {steps} steps.")
+        self.steps = steps

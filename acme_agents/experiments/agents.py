@@ -23,7 +23,11 @@ def load(name: str) -> ModuleType:
     module_name = AGENTS.get(name, name)
     try:
         found = importlib.util.find_spec(module_name) is not None
-    except (ImportError, ValueError):
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):  # A package is there, and misses another.
+            raise
+        found = False
+    except ValueError:
         found = False
     if not found:
         close = difflib.get_close_matches(name, AGENTS, n=1)

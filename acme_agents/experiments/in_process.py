@@ -1,5 +1,6 @@
 """Actor, replay server and learner in this process, taking turns: the same agent code, and nothing depends on time."""
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -16,7 +17,7 @@ from acme_agents.experiments import acting, program, seeding
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.experiments.learner_run import LearnerRun
 from acme_agents.replay import tables
-from acme_agents.runtime import loopback, variables
+from acme_agents.runtime import background, loopback, variables
 from acme_agents.runtime.coordinator import ActorReport, Phase
 from acme_agents.runtime.loop import EnvironmentLoop, Episode
 from acme_agents.runtime.status import Status
@@ -46,14 +47,33 @@ def run(
       on_status: called after every chunk and evaluation.
     """
     experiment = dataclasses.replace(experiment, num_actors=1)
+    with contextlib.suppress(background.Stopped):  # before there was anything to save
+        _run(experiment, run_dir, wandb, stop, on_status)
+
+
+def _run(
+    experiment: Experiment,
+    run_dir: pathlib.Path,
+    wandb: bool,
+    stop: threading.Event,
+    on_status: Callable[[Status], None],
+) -> None:
+    phase = "compiling" if experiment.dataset is None else "loading the dataset"
+
+    def make_learner_run(client: reverb.Client | None) -> LearnerRun:
+        def show(seconds: float) -> None:
+            on_status(Status(phase, 0, experiment.max_steps, 0, experiment.max_updates, walltime=seconds))
+
+        return LearnerRun(experiment, run_dir, client, wandb=wandb, stop=stop, on_wait=show)
+
     if not experiment.has_server:
-        _Turns(experiment, LearnerRun(experiment, run_dir, None, wandb=wandb), stop, on_status).run()
+        _Turns(experiment, make_learner_run(None), stop, on_status).run()
         return
     server = tables.serve(functools.partial(program.make_tables, experiment), program.replay_directory(run_dir))
     loopback.only_this_machine()
     client = reverb.Client(f"localhost:{server.port}")
     try:
-        learner_run = LearnerRun(experiment, run_dir, client, wandb=wandb, stop=stop)
+        learner_run = make_learner_run(client)
         if experiment.is_offline:
             _Turns(experiment, learner_run, stop, on_status).run()
         else:
@@ -100,6 +120,8 @@ class _Turns:
                 self._coordinator.stop()
             elif self._learner_run.is_over():
                 self._learner_run.finish_training()
+            elif not self._learner_run.learner.is_compiled:
+                self._learner_run.compile(lambda _: self._on_status(self._coordinator.status()))
             else:
                 self._turn()
         self._learner_run.save()
@@ -206,4 +228,4 @@ class _ActingTurns(_Turns):
         while self._learner_run.step() and not self._stop.is_set():
             pass
         # A copy: the learner's next update takes the buffers.
-        self._actor.params = jax.tree.map(jnp.copy, self._learner_run.learner.params())
+        self._actor.params = jax.tree.map(jnp.copy, self._learner_run.params())

@@ -1,25 +1,27 @@
 """A learner with what surrounds it in a run: the part that one process and many have in common."""
 
+import contextlib
 import dataclasses
 import logging
 import math
 import pathlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import reverb
 
 from acme_agents import datasets
+from acme_agents.core import errors
 from acme_agents.core.interfaces import ReplaySpec, Sequences
-from acme_agents.core.types import EnvironmentSpec, Step, Trajectory
+from acme_agents.core.types import EnvironmentSpec, Params, Step, Trajectory
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.experiments.recording import Recorder
 from acme_agents.replay import chunks, sizes, store, tables
 from acme_agents.replay.chunks import Chunk
 from acme_agents.replay.demonstrations import Demonstrations
 from acme_agents.replay.intake import Intake
-from acme_agents.runtime import checkpoint, variables
+from acme_agents.runtime import background, checkpoint, variables
 from acme_agents.runtime.coordinator import Coordinator
 from acme_agents.runtime.gathering import GatheredUpdates
 from acme_agents.runtime.learner import MAX_UPDATES, Learner, LearnerState, Updates
@@ -45,6 +47,7 @@ class LearnerRun:
         wandb: bool = False,
         bytes_per_second: float = math.inf,
         stop: threading.Event | None = None,
+        on_wait: Callable[[float], None] = lambda _: None,
     ):
         """Makes the learner, and continues from the newest checkpoint if there is one.
 
@@ -54,18 +57,22 @@ class LearnerRun:
           client: of the replay server, whose durable table's chunks are collected; None where there is none.
           wandb: whether to log to W&B.
           bytes_per_second: of parameters, to hand to all actors together; what is handed out then depends on time.
-          stop: set to make calls return that wait for a replay server that has died.
+          stop: set to make calls return that wait for a replay server that has died, or for a compilation.
+          on_wait: called several times a second while the learner is being made, with the seconds so far.
 
         Raises:
           DatasetError: the experiment's dataset cannot be learned from.
+          Stopped: `stop` was set before there was a learner; nothing was changed.
         """
+        experiment.environment_spec()  # An environment may insist on the thread that it is made in.
+        self.learner = background.call(lambda: _make_learner(experiment, client, stop), stop, on_wait)
         self._experiment = experiment
+        self._stop = stop
         self._directory = run_dir / checkpoint.DIRECTORY
         self._client = client
         self._lease = Lease(run_dir)
         self._lease_checked_at = time.monotonic()
         self._recorder = Recorder(experiment, run_dir) if experiment.record is not None else None
-        self.learner = _make_learner(experiment, client, stop)
         self._publisher = variables.Publisher(max(1, experiment.budget().num_actors), bytes_per_second)
         self._logger = RunLogger(run_dir, wandb=wandb, config=dataclasses.asdict(experiment))
         capacity = self.learner.replay_capacity
@@ -105,13 +112,15 @@ class LearnerRun:
 
         Raises:
           CheckpointError: the disk did not take a checkpoint.
+          NotFinite: learning has diverged; what is not finite was neither published nor written.
           Superseded: another learner continues the run.
         """
         if time.monotonic() - self._lease_checked_at > _LEASE_SECONDS:
             self._lease.check()
             self._lease_checked_at = time.monotonic()
         before = self.learner.steps
-        num_updates = self.learner.step(self.coordinator.updates_left())
+        with self._naming_the_checkpoint():
+            num_updates = self.learner.step(self.coordinator.updates_left())
         self._report()
         if self.learner.steps // _PUBLISH_PERIOD > self._published // _PUBLISH_PERIOD and self._publisher.is_due():
             self._publish()
@@ -120,6 +129,28 @@ class LearnerRun:
         if time.monotonic() - self._saved_at > self._experiment.checkpoint_seconds:
             self.save()
         return num_updates
+
+    def compile(self, on_wait: Callable[[float], None] = lambda _: None) -> None:
+        """Compiles the updates that come next, if they are not; returns early when the run is to stop.
+
+        Args:
+          on_wait: called several times a second meanwhile, with the seconds so far.
+        """
+        if self.learner.is_compiled:
+            return
+        self.coordinator.compiling = True
+        with contextlib.suppress(background.Stopped):
+            background.call(self.learner.compile, self._stop, on_wait)
+        self.coordinator.compiling = False
+
+    def params(self) -> Params:
+        """What actors need, as it is now; the next step overwrites it.
+
+        Raises:
+          NotFinite: it is of no use: learning has diverged.
+        """
+        self._check_finite()
+        return self.learner.params()
 
     def is_over(self) -> bool:
         """Whether the budget is used up; asked when there was nothing to do, so that no data is left behind."""
@@ -139,8 +170,10 @@ class LearnerRun:
 
         Raises:
           CheckpointError: the disk did not take it.
+          NotFinite: learning has diverged; nothing was written.
           Superseded: another learner continues the run.
         """
+        self._check_finite()
         self._lease.check()
         if self._client is not None:
             self._checkpoint_replay(self._client)
@@ -191,8 +224,22 @@ class LearnerRun:
         self._logged = self.learner.steps
 
     def _publish(self) -> None:
-        self._publisher.publish(self.learner.steps, self.learner.params())
+        self._publisher.publish(self.learner.steps, self.params())
         self._published = self.learner.steps
+
+    def _check_finite(self) -> None:
+        with self._naming_the_checkpoint():
+            self.learner.check_finite()
+
+    @contextlib.contextmanager
+    def _naming_the_checkpoint(self) -> Iterator[None]:
+        """Has the sentence that says that learning has diverged name the checkpoint that is from before."""
+        try:
+            yield
+        except errors.NotFinite as error:
+            saved = checkpoint.steps(self._directory)
+            newest = f"the newest checkpoint is of update {saved[-1]:,}" if saved else "there is no checkpoint yet"
+            raise errors.NotFinite(f"{str(error).removesuffix('.')}; {newest}.") from error
 
     def _report(self) -> None:
         learner = self.learner

@@ -4,10 +4,12 @@ Each is made by a Launchpad node and runs until its orders or its process's stop
 time-out, so that a dead peer never keeps a worker from stopping.
 """
 
+import contextlib
 import logging
 import os
 import pathlib
 import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import courier
@@ -15,11 +17,12 @@ import dm_env
 import launchpad
 import reverb
 
+from acme_agents.core import errors
 from acme_agents.experiments import acting, seeding
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.experiments.learner_run import LearnerRun, answers
 from acme_agents.replay.writer import make_id
-from acme_agents.runtime import loopback, variables
+from acme_agents.runtime import background, loopback, variables
 from acme_agents.runtime.coordinator import ActorOrders, ActorReport, EvaluatorOrders, Phase
 from acme_agents.runtime.loop import EnvironmentLoop, Episode
 
@@ -44,9 +47,13 @@ class LearnerWorker:
         self._stop = launchpad.stop_event()
         while client is not None and not answers(client) and not self._stop.is_set():
             self._stop.wait(_IDLE_SECONDS)
-        self._run = LearnerRun(
-            experiment, run_dir, client, wandb=wandb, bytes_per_second=variables.BYTES_PER_SECOND, stop=self._stop
-        )
+        self._run: LearnerRun | None = None
+        with _early_faults(lambda: 0), contextlib.suppress(background.Stopped):
+            self._run = LearnerRun(
+                experiment, run_dir, client, wandb=wandb, bytes_per_second=variables.BYTES_PER_SECOND, stop=self._stop
+            )
+        if self._run is None:  # It was to end before it could begin.
+            return
         seeding.seed_generators(experiment.worker_seed("learner", 0, self._run.learner.steps))
         self._farewell_seconds = 2 * sync_seconds(experiment.num_actors)
         coordinator = self._run.coordinator
@@ -58,12 +65,25 @@ class LearnerWorker:
 
     def run(self) -> None:
         """Learns until the budget is used up or the run is to stop; leaves a checkpoint in both cases."""
+        if self._run is None:
+            return
         loopback.only_this_machine()  # Launchpad has just started the server of this object's methods.
-        run, coordinator = self._run, self._run.coordinator
-        run.learner.compile()  # while the actors fill replay
+        run, before = self._run, self._run.learner.steps
+        try:
+            with _early_faults(lambda: run.learner.steps - before):
+                self._learn(run)
+        except errors.NotFinite:  # What was recorded is.
+            run.close()
+            raise
+        run.close()
+
+    def _learn(self, run: LearnerRun) -> None:
+        coordinator = run.coordinator
         while coordinator.phase is Phase.TRAINING:
             if self._stop.is_set():
                 coordinator.stop()
+            elif not run.learner.is_compiled and not run.is_over():
+                run.compile()  # while the actors fill replay
             elif not run.step():
                 if run.is_over():
                     run.finish_training()
@@ -74,7 +94,6 @@ class LearnerWorker:
                 coordinator.stop()
         run.save()
         self._stop.wait(self._farewell_seconds)  # until the others have heard that it is over: they hear it from here
-        run.close()
 
 
 class ActorWorker:
@@ -106,7 +125,8 @@ class ActorWorker:
         seeding.seed_generators(experiment.worker_seed("actor", *place))
         environment = experiment.make_environment("actor", *place)
         try:
-            self._act(environment, params)
+            with _early_faults(lambda: link.steps):
+                self._act(environment, params)
         finally:
             acting.close(environment)
 
@@ -146,9 +166,14 @@ class EvaluatorWorker:
         self._experiment = experiment
         self._coordinator = _with_timeout(coordinator)
         self._stop = launchpad.stop_event()
+        self._num_evaluations = 0
 
     def run(self) -> None:
         """Evaluates whenever it is ordered to, until the orders say that it is over."""
+        with _early_faults(lambda: self._num_evaluations):
+            self._evaluate()
+
+    def _evaluate(self) -> None:
         evaluator = None
         try:
             while not self._stop.wait(_SYNC_SECONDS):
@@ -163,6 +188,7 @@ class EvaluatorWorker:
                 episodes = evaluator.evaluate(orders.evaluation, variables.unpack(orders.snapshot), self._stop)
                 if episodes is not None:
                     _call(self._coordinator.evaluation_report, orders.evaluation, episodes)
+                    self._num_evaluations += 1
         finally:
             if evaluator is not None:
                 evaluator.close()
@@ -194,6 +220,11 @@ class _ActorLink:
         self.writer_id = make_id()
         self.start_step = 0
         self.num_lives = 0  # of this actor, before this one
+
+    @property
+    def steps(self) -> int:
+        """Environment steps of this life."""
+        return self._steps
 
     def start(self) -> None:
         self._thread.start()
@@ -292,6 +323,21 @@ class _ActorLink:
         if orders.finished:
             self.over.set()
         self._answered.set()
+
+
+@contextlib.contextmanager
+def _early_faults(steps: Callable[[], int]) -> Iterator[None]:
+    """Has a fault tell how many steps its worker had done, for its launcher to judge whether a restart would help.
+
+    Raises:
+      EarlyFault: what was raised is its cause; but what tells as much by itself is raised as it is.
+    """
+    try:
+        yield
+    except (errors.UserError, errors.RunFailed, errors.EnvironmentFault):
+        raise
+    except Exception as error:
+        raise errors.EarlyFault(steps()) from error
 
 
 def _with_timeout(client: courier.Client) -> courier.Client:

@@ -113,6 +113,7 @@ class Coordinator:
         self._logger = logger
         self._replay_capacity = replay_capacity
         self._phase = Phase.TRAINING
+        self.compiling = False  # whether the learner waits for its updates to be compiled, for the status
         self._started_at = time.monotonic()
         self._walltime_before = 0.0
         self._total = _Counted(0, 0)  # of all lives, those forgotten too
@@ -204,7 +205,9 @@ class Coordinator:
         """How far the run is."""
         with self._lock:
             phase = self._phase.value
-            if self._phase is Phase.TRAINING and self.is_offline:
+            if self._phase is Phase.TRAINING and self.compiling:
+                phase = "compiling"
+            elif self._phase is Phase.TRAINING and self.is_offline:
                 phase = "learning offline"
             elif self._phase is Phase.TRAINING and self._learner_steps <= self._budget.offline_updates:
                 phase = "filling replay"

@@ -96,6 +96,46 @@ def test_one_sentence(fails: Callable[..., str], arguments: tuple[str, ...], sen
     assert " ".join(sentence.split()) in " ".join(said.replace("│", " ").split())
 
 
+def test_a_bug_in_the_users_code_is_shown_with_its_place(
+    fails: Callable[..., str], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "agent_with_a_bug.py").write_text(
+        "import dataclasses\n"
+        "@dataclasses.dataclass(frozen=True)\n"
+        "class Config:\n"
+        "    rate: float = 1.0\n"
+        "def make(config):\n"
+        "    raise ValueError('simulator crashed')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    said = fails("train", "agent_with_a_bug", "--env", "probe:sign", code=1)
+    error, frame, source, log = said.splitlines()
+    assert error == "error: ValueError: simulator crashed"
+    assert frame == f"  {tmp_path / 'agent_with_a_bug.py'}:6, in make"
+    assert source == "    raise ValueError('simulator crashed')"
+    trace = pathlib.Path(log.removeprefix("The full trace is in ").removesuffix("."))
+    assert "Traceback" in trace.read_text()
+    trace.unlink()
+
+
+def test_a_package_that_the_users_module_misses_is_not_an_unknown_agent(
+    fails: Callable[..., str], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_agents").mkdir()
+    (tmp_path / "my_agents" / "__init__.py").write_text("import no_such_package\n")
+    (tmp_path / "my_agents" / "one.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    said = fails("train", "my_agents.one", "--env", "probe:sign", code=1)
+    assert said.startswith("error: ModuleNotFoundError: No module named 'no_such_package'\n")
+    assert "my_agents/__init__.py:1, in <module>" in said
+
+
+def test_a_run_directory_that_cannot_be_made(fails: Callable[..., str], tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").touch()
+    said = fails(*_TRAIN, "--run-dir", str(tmp_path / "file" / "run"))
+    assert said == f"error: Not a directory ({tmp_path / 'file' / 'run'}).\n"
+
+
 def test_a_run_directory_is_not_overwritten(fails: Callable[..., str], finished_run: pathlib.Path) -> None:
     before = (finished_run / "config.json").read_bytes()
     said = fails(*_TRAIN, "--run-dir", str(finished_run))
