@@ -81,7 +81,11 @@ def has_time_limit(env: dm_env.Environment) -> bool:
 
 def notes(env: dm_env.Environment) -> list[str]:
     """Returns what a user should know of how an environment is taken, a sentence each."""
-    limit = [] if has_time_limit(env) else ["no time limit is declared: --max-episode-steps sets one"]
+    limit = (
+        []
+        if has_time_limit(env)
+        else ["no time limit is declared, so an episode might never end: --max-episode-steps sets one"]
+    )
     return [*getattr(env, "notes", ()), *limit]
 
 

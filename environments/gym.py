@@ -85,7 +85,8 @@ def make(name: str, seed: int, *, render: bool = False) -> Gym:
         if isinstance(error, (gymnasium.error.Error, ImportError)) or _is_gymnasiums(error):
             raise errors.UserError(f"Gymnasium cannot make {name!r}: {error}") from error
         what = f"{type(error).__name__}: {error}"
-        raise errors.EnvironmentFault(f"the constructor of gym:{name} raised {what}") from error
+        fault = errors.EnvironmentFault(f"the constructor of gym:{name} raised {what}")
+        raise fault from (error.__cause__ or error)  # Gymnasium wraps a TypeError in another.
     try:
         if "minigrid" in sys.modules:
             environment = importlib.import_module("environments.minigrid").with_planes(environment)
@@ -150,7 +151,7 @@ class Gym(dm_env.Environment):
                 layer.observation_space.seed(self._seed)
                 layer.action_space.seed(self._seed)
         returned = self._environment.reset(seed=self._seed)
-        if not (isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[1], (dict, type(None)))):
+        if not (isinstance(returned, (tuple, list)) and len(returned) == 2):
             raise _fault(f"{_describe(returned)}, and Gymnasium's reset returns an observation and a dict")
         self._seed = None  # A second reset with the same seed would repeat the first episode.
         self._reset_next_step = False
@@ -176,7 +177,7 @@ class Gym(dm_env.Environment):
             if "values to unpack" in str(error) and _is_gymnasiums(error):  # A wrapper's, such as TimeLimit's.
                 raise _fault(f"something else than {_FIVE} ({error})") from error
             raise
-        if not (isinstance(returned, tuple) and len(returned) == 5):
+        if not (isinstance(returned, (tuple, list)) and len(returned) == 5):
             raise _fault(f"{_describe(returned)}, and Gymnasium's step returns {_FIVE}")
         observation, reward, terminated, truncated, _ = returned
         self._reset_next_step = bool(terminated or truncated)
@@ -329,7 +330,10 @@ def _observation(
             is_whole = not (is_binary or (is_uint8 and array.dtype != np.uint8))
             if not (is_whole or ((array >= low) & (array <= high) & (array == np.rint(array))).all()):
                 raise _fault(f"an {name} with {array.min()} to {array.max()}, which is {_space(space)}")
-            return taken.convert(array)  # A copy, for environments that write the next one into the same array.
+            try:
+                return taken.convert(array)  # A copy, for environments that write the next one into the same array.
+            except ValueError as error:
+                raise _fault(f"an {name} with {error}, which is {_space(space)}") from error
 
         return dm_env.specs.Array(taken.shape, np.dtype(taken.dtype)), convert
     raise errors.UserError(

@@ -18,7 +18,8 @@ class Canonical(NamedTuple):
     Attributes:
       shape: of one, canonical.
       dtype: "uint8" for pictures, "float32" for all else.
-      convert: from an array [..., *S] of the Box's shape S to [..., *shape] of the dtype; the result is a copy.
+      convert: from an array [..., *S] of the Box's shape S to [..., *shape] of the dtype; the result is a copy. It
+        raises ValueError where floats of a picture are NaN or do not lie in 0 .. 255.
       note: how it is taken, for the user: "pictures of 84 x 84 with 4 channels, given as [4, 84, 84]"; None where the
         numbers are taken as they are.
     """
@@ -68,6 +69,8 @@ def canonical(shape: tuple[int, ...], dtype: Any, low: Any, high: Any) -> Canoni
         found = np.asarray(found)
         leading = found.ndim - rank
         if found.dtype != to and picture:
+            if not ((found >= 0) & (found <= 255)).all():  # As bytes they would be other numbers.
+                raise ValueError(f"numbers from {found.min()} to {found.max()}")
             found = np.rint(found)
         moved = found.transpose(*range(leading), *(leading + axis for axis in order))
         return np.array(moved, to, order="C").reshape(*found.shape[:leading], *result)

@@ -63,6 +63,14 @@ def test_pictures_of_floats_up_to_255_are_rounded_to_bytes():
     np.testing.assert_array_equal(found.convert(np.full((9, 8, 3), 254.6)), np.full((9, 8, 3), 255))
 
 
+@pytest.mark.parametrize(("odd", "range_"), [(np.nan, "nan to nan"), (-1, r"-1\.0 to 0\.0"), (256, r"0\.0 to 256\.0")])
+def test_floats_that_bytes_cannot_say_are_refused(odd, range_):
+    picture = np.zeros((9, 8, 3), np.float32)
+    picture[1, 2, 0] = odd
+    with pytest.raises(ValueError, match=f"^numbers from {range_}$"):
+        _canonical((9, 8, 3), "float32").convert(picture)
+
+
 @pytest.mark.parametrize(
     ("shape", "dtype", "low", "high"),
     [

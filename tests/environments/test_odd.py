@@ -91,6 +91,7 @@ _DICT = spaces.Dict(x=spaces.Box(-1, 1, (2,), np.float32), place=spaces.Discrete
         (spaces.Box(-1, 1, (3,)), np.array(["a", "b", "c"]), r"an array of shape \[3\] for an observation"),
         (spaces.Box(0, 255, (9, 9, 3), np.uint8), np.full((9, 9, 3), 0.5), r"an observation with 0\.5 to 0\.5"),
         (spaces.Box(0, 255, (9, 9, 3), np.uint8), np.full((9, 9, 3), 256), "an observation with 256 to 256"),
+        (spaces.Box(0, 255, (9, 9, 3)), np.full((9, 9, 3), np.nan), "an observation with numbers from nan to nan"),
         (_DICT, {"x": np.zeros(2)}, "an observation without 'place', which its space has"),
         (_DICT, {"x": np.zeros(2), "place": 8}, r"8 for an observation\['place'\], which is not in Discrete\(3"),
     ],
@@ -128,6 +129,16 @@ def test_a_constructor_that_raises_is_the_environments_fault_and_a_wrong_call_of
     assert isinstance(raised.value.__cause__, ConnectionRefusedError) and not raised.value.permanent
     with pytest.raises(errors.UserError, match="missing 1 required positional argument: 'level'"):
         environments.make(odd.name("NeedsArgument"), 0)
+
+
+def test_a_type_error_in_a_constructor_shows_where_it_was_raised(monkeypatch):
+    def init(self):
+        raise TypeError("no such level")
+
+    monkeypatch.setattr(odd.Odd, "__init__", init)
+    with pytest.raises(errors.EnvironmentFault, match="raised TypeError: no such level") as raised:
+        environments.make(odd.name("Odd"), 0)
+    assert str(raised.value.__cause__) == "no such level"
 
 
 def test_a_module_that_raises_when_it_is_imported_shows_where(tmp_path, monkeypatch):
@@ -173,7 +184,10 @@ def test_the_seed_is_of_the_spaces_too():
 def test_a_time_limit_that_is_not_declared_is_noted(name, expected):
     env = environments.make(name, 0)
     assert environments.has_time_limit(env) is expected
-    assert ("no time limit is declared: --max-episode-steps sets one" in environments.notes(env)) is not expected
+    assert (
+        "no time limit is declared, so an episode might never end: --max-episode-steps sets one"
+        in environments.notes(env)
+    ) is not expected
 
 
 def test_notes_say_how_pictures_are_taken():
