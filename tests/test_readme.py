@@ -87,8 +87,8 @@ def test_commands_that_are_shown_parse(repository, tmp_path, monkeypatch):
     assert len(parsed) == len(shown)
 
 
-class Parsed(Exception):
-    """Raised in place of running a command."""
+class Parsed(BaseException):
+    """Raised in place of running a command; no Exception, of which the command line would print a report."""
 
 
 def test_a_wrong_command_does_not_parse(monkeypatch):
