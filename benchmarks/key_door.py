@@ -14,6 +14,9 @@ puts the values of other actions right, the policy should be poor. The figures a
 --eval-episodes of the greedy policy: mean over seeds, the lowest and the highest seed; and the same over the last three
 evaluations, which tells more of a run that goes up and down.
 
+With --weights batch the importance weights are divided by the largest of the whole batch, as R2D3 does, and not by that
+of their source: what a demonstration counts then falls as replay fills.
+
 Each run's directory is kept under --runs, and a run that is finished there is not repeated. Two processes may share the
 work, such as one with --ratios 0 1/256 1/64 and one with the others; a last call without them then makes the table at
 once.
@@ -24,9 +27,11 @@ import fractions
 import pathlib
 
 import common
+import jax.numpy as jnp
 import numpy as np
 
 from acme_agents import r2d3
+from acme_agents.core import priorities
 from acme_agents.experiments import Experiment
 
 _RATIOS = ["0", "1/256", "1/64", "1/16", "1/4", "1"]
@@ -56,15 +61,24 @@ def main() -> None:
     parser.add_argument("--demonstrations", default=50, type=int, help="episodes")
     parser.add_argument("--random-actions", default=0.2, type=float, help="share of the demonstrations' actions")
     parser.add_argument("--eval-episodes", default=50, type=int, help="episodes of each evaluation")
+    parser.add_argument(
+        "--weights", default="source", choices=["source", "batch"], help="whose largest importance weight is one"
+    )
     parser.add_argument("--runs", default=pathlib.Path("runs/key_door"), type=pathlib.Path, help="run directories")
     options = parser.parse_args()
 
+    if options.weights == "batch":
+        of_sources = priorities.importance_weights
+        priorities.importance_weights = lambda draw, exponent: of_sources(
+            draw._replace(source=jnp.zeros_like(draw.source)), exponent
+        )
     evaluations: dict[str, list[dict[str, np.ndarray]]] = {}
     for seed in range(options.seeds):  # Seeds outermost: an interrupted benchmark has some of everything.
         for ratio in options.ratios:
             experiment = _experiment(ratio, seed, options)
             budget = options.updates if experiment.is_offline else options.steps
-            name = f"{options.size}-{ratio.replace('/', '-')}-{budget}-seed{seed}"
+            weights = "" if options.weights == "source" else f"-{options.weights}"
+            name = f"{options.size}-{ratio.replace('/', '-')}-{budget}{weights}-seed{seed}"
             evaluations.setdefault(ratio, []).append(common.train(experiment, options.runs / name))
             print(f"{name}: {evaluations[ratio][-1]['episode_return'][-1]:.2f}", flush=True)
 
@@ -78,8 +92,9 @@ def main() -> None:
         cells = (f"{np.mean(found):.2f} ({min(found):.2f} .. {max(found):.2f})" for found in (lasts, threes))
         report.row(ratio, *cells, float(np.mean([run["learner_steps"][-1] for run in runs])))
     report.note(
-        f"{options.demonstrations} demonstrations, {options.random_actions:.0%} of their actions random. Mean (lowest "
-        f".. highest) of {options.seeds} seeds; {options.eval_episodes} episodes of the greedy policy an evaluation."
+        f"Importance weights over the largest of the {options.weights}. {options.demonstrations} demonstrations, "
+        f"{options.random_actions:.0%} of their actions random. Mean (lowest .. highest) of {options.seeds} seeds; "
+        f"{options.eval_episodes} episodes of the greedy policy an evaluation."
     )
     if options.output is not None:
         figure = options.output.with_suffix(".png")

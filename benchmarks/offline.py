@@ -16,12 +16,12 @@ what the data itself returns. The last column is the mean over tasks of the retu
 bootstrapped over the seeds of each task.
 
 Each run's directory is kept under --runs: a run that is finished there is not repeated, and one that was interrupted
-goes on from its checkpoint, so that the same command continues. The whole takes most of a day on two cores: 18 minutes
-to record 100,000 steps, and 5 (BC) to 15 (DiME) minutes for each of 99 offline runs. A slice of it, such as
+goes on from its checkpoint, so that the same command continues. The whole is estimated to take most of a day on two
+cores: three recordings, and 99 offline runs of 5 (BC) to 15 (DiME) minutes. A slice of it, such as
 
     python benchmarks/offline.py --tasks control:cartpole:swingup --steps 30000 --updates 3000 --alphas 0 --methods BC
 
-takes minutes, and says whether BC and DiME(BC) at 0 agree.
+takes minutes, and shows BC and DiME(BC) at 0 side by side; on so little data their returns are luck.
 """
 
 import argparse

@@ -10,7 +10,9 @@ def importance_weights(draw: Draw, exponent: float) -> Array:
     """What each element of a batch counts: `w_i = (1 / p_i)^exponent`, over the largest of its source in the batch.
 
     The N of Schaul et al.'s `(1 / (N p_i))^beta` (section 3.4) cancels. Two sources may hold very different numbers of
-    items; each is normalised by itself, so that a small one is not weighed down by a large one (Paine et al. 2019).
+    items; each is normalised by itself, so that a small one is not weighed down by a large one. That is ours: R2D3 has
+    the largest of the whole batch, with which demonstrations count for less than their share (r2d3's README measures
+    both).
 
     Args:
       draw: of B elements.
