@@ -34,6 +34,7 @@ RUNTIME = [
     "matplotlib>=3.8",
     "imageio[ffmpeg]>=2.31",
     "psutil>=5.9",
+    "setuptools<81",  # TensorBoard 2.8, which TensorFlow 2.8 asks for, imports pkg_resources; 81 and later have none.
 ]
 
 # `--launcher ray`. No newer Ray accepts TensorFlow 2.8's protobuf.

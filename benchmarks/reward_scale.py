@@ -10,6 +10,7 @@ Reading it: a critic indifferent to scale has the same return in every column. T
 within a few hundredths of that are hard to tell apart, and all returns beyond 150 look alike. The default task,
 probe:reach, has discounted values from about 25 to 95 (x1), and undiscounted returns of 47.1 for the optimal policy and
 12.6 for random actions. --env control:cartpole:swingup needs many more --steps: 20,000 do not tell the critics apart.
+The last columns say whether the E-step's bound is reached: the temperature starts at 10 whatever the values' unit.
 The claim (Shahriari et al. 2022) is that the mixture keeps learning where the categorical critic fails; the table says
 what was found. Each run's directory is kept under --runs, and a run that is finished there is not repeated.
 
@@ -24,6 +25,7 @@ import numpy as np
 
 from acme_agents.experiments import Experiment
 from acme_agents.mpo import config as mpo_config
+from acme_agents.runtime import loggers
 
 
 def main() -> None:
@@ -32,6 +34,7 @@ def main() -> None:
     parser.add_argument("--env", default="probe:reach", help="the task, any environment's name")
     parser.add_argument("--factors", default=[0.01, 1.0, 100.0], nargs="+", type=float, help="of the rewards")
     parser.add_argument("--critics", default=["mixture", "categorical"], nargs="+", help="mixture, categorical, scalar")
+    parser.add_argument("--fit-temperature", action="store_true", help="with that option of mpo's")
     parser.add_argument("--seeds", default=3, type=int, help="how many")
     parser.add_argument("--steps", default=15_000, type=int, help="environment steps of each run")
     parser.add_argument("--eval-every", type=int, help="environment steps between evaluations (default: a tenth)")
@@ -40,36 +43,50 @@ def main() -> None:
     options = parser.parse_args()
 
     curves: dict[tuple[str, float], list[dict[str, np.ndarray]]] = {}
+    ratios: dict[tuple[str, float], list[dict[str, np.ndarray]]] = {}
+    fitted = "-fitted" if options.fit_temperature else ""
     for seed in range(options.seeds):  # Seeds outermost: an interrupted benchmark has some of everything.
         for critic in options.critics:
             for factor in options.factors:
                 experiment = Experiment(
                     agent="mpo",
                     environment=f"scaled:{factor:g}:{options.env}",
-                    config=mpo_config.Config(critic=critic),
+                    config=mpo_config.Config(critic=critic, fit_temperature=options.fit_temperature),
                     seed=seed,
                     max_steps=options.steps,
                     eval_every=options.eval_every or max(1, options.steps // 10),
                     eval_episodes=options.eval_episodes,
                 )
-                name = re.sub(r"[^\w.]+", "-", f"{options.env}-{options.steps}-{critic}-x{factor:g}-seed{seed}")
+                name = re.sub(r"[^\w.]+", "-", f"{options.env}-{options.steps}-{critic}{fitted}-x{factor:g}-seed{seed}")
                 curve = common.train(experiment, options.runs / name)
                 print(f"{name}: {curve['episode_return'][-1] / factor:.1f}", flush=True)
                 curves.setdefault((critic, factor), []).append(curve)
+                ratios.setdefault((critic, factor), []).append(loggers.read_csv(options.runs / name / "learner.csv"))
 
     report = common.Report(
         f"Unscaled evaluation return after {options.steps:,} steps of {options.env}",
-        ["critic", *(f"rewards x{factor:g}" for factor in options.factors)],
+        [
+            "critic",
+            *(f"rewards x{factor:g}" for factor in options.factors),
+            *(f"KL / bound, x{factor:g}" for factor in options.factors),
+        ],
     )
     for critic in options.critics:
         cells = []
         for factor in options.factors:
             returns = [curve["episode_return"][-1] / factor for curve in curves[critic, factor]]
             cells.append(f"{np.mean(returns):.1f} ({min(returns):.1f} .. {max(returns):.1f})")
+        cells += [_reached(ratios[critic, factor]) for factor in options.factors]
         report.row(critic, *cells)
     report.note(
         f"Mean (lowest .. highest) of {options.seeds} seeds; the last evaluation of each, of {options.eval_episodes} "
-        "episodes of the deterministic policy. Hyper-parameters are the defaults of acme_agents.mpo.Config throughout."
+        "episodes of the deterministic policy. Hyper-parameters are the defaults of acme_agents.mpo.Config throughout"
+        + (", but for fit_temperature." if options.fit_temperature else ".")
+    )
+    report.note(
+        "KL / bound: that of the E-step's weights over epsilon, mean over the last tenth of the updates, and in "
+        "brackets the update after which it was first 0.5 (as logged, every few hundred); medians over seeds. At the "
+        "dual's optimum it is 1."
     )
     if options.output is not None:
         figure = options.output.with_suffix(".png")
@@ -77,6 +94,22 @@ def main() -> None:
         _plot(curves, options.env, figure)
         report.note(f"![Learning curves]({figure.name})")
     report.finish(options.output)
+
+
+def _reached(runs: list[dict[str, np.ndarray]]) -> str:
+    """The E-step's KL over its bound, mean over the last tenth of the updates, and the update after which it was 0.5
+    first.
+
+    Both are medians over the runs; an infinite one stands as "never".
+    """
+    last, first = [], []
+    for run in runs:
+        ratio, updates = run["kl_q_ratio"], run["learner_steps"]
+        last.append(np.mean(ratio[updates >= 0.9 * updates[-1]]))
+        reached = np.flatnonzero(ratio >= 0.5)
+        first.append(updates[reached[0]] if len(reached) else np.inf)
+    when = np.median(first)
+    return f"{np.median(last):.2f} ({f'{when:,.0f}' if np.isfinite(when) else 'never'})"
 
 
 def _plot(curves: dict[tuple[str, float], list[dict[str, np.ndarray]]], title: str, path: pathlib.Path) -> None:

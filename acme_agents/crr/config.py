@@ -8,13 +8,14 @@ from acme_agents.core import configs
 # The least value of each field that has one.
 _LEAST = dict.fromkeys(
     (
-        *("policy_layers", "critic_layers", "num_policy_components", "num_components", "num_return_samples"),
+        *("policy_layers", "critic_layers", "num_policy_components", "num_components"),
         *("num_action_samples", "num_bootstrap_actions", "num_evaluation_actions", "n_step"),
         *("target_update_period", "batch_size", "min_replay_size", "max_replay_size"),
     ),
     1,
 ) | {
     "num_atoms": 2,
+    "smoothing": 1e-3,
     "beta": 1e-6,
     "samples_per_insert": 1e-6,
     **dict.fromkeys(
@@ -72,8 +73,8 @@ class Config:
     """Gaussians in the mixture critic (Shahriari et al. 2022)."""
     init_scale: float = 1e-3
     """Standard deviation of each Gaussian of the untrained mixture critic, in units of the return [M]."""
-    num_return_samples: int = 2
-    """Stratified samples of the bootstrap return for each component of the mixture critic, as MPO has them."""
+    smoothing: float = 0.3
+    """Width of the Gaussian that smooths both laws in the mixture critic's loss, as MPO has it."""
 
     evaluation: Literal["mode", "sample", "cwp"] = "mode"
     """How an evaluation acts: the policy's mode [J], a sample [O], or one of several samples chosen by the critic."""

@@ -64,10 +64,10 @@ def make_learner(config: Config, networks: Networks) -> LearnerCore:
         return values(state.target_critic, batch.next_observation, next_actions), counts
 
     def critic_loss(
-        critic: Params, key: Key, batch: Transition, next_value: Any, counts: Array
+        critic: Params, batch: Transition, next_value: Any, counts: Array
     ) -> tuple[Array, tuple[Array, dict[str, Array]]]:
         value = networks.critic(critic, batch.observation, batch.action)
-        loss = losses.mean_where(value_head.loss(key, value, batch.reward, batch.discount, next_value), counts)
+        loss = losses.mean_where(value_head.loss(value, batch.reward, batch.discount, next_value), counts)
         q_value = value_head.mean(value)  # [B]
         return loss, (q_value, {"loss_critic": loss, "q_value": jnp.mean(q_value)})
 
@@ -90,11 +90,11 @@ def make_learner(config: Config, networks: Networks) -> LearnerCore:
         }
 
     def update(state: TrainingState, batch: Transition) -> tuple[TrainingState, UpdateOutput]:
-        bootstrap_key, return_key, action_key, key = jax.random.split(state.key, 4)
+        bootstrap_key, action_key, key = jax.random.split(state.key, 3)
 
         next_value, counts = bootstrap(state, bootstrap_key, batch)
         critic_grad, (q_value, critic_metrics) = jax.grad(critic_loss, has_aux=True)(
-            state.critic, return_key, batch, next_value, counts
+            state.critic, batch, next_value, counts
         )
         policy_grad, policy_metrics = jax.grad(policy_loss, has_aux=True)(
             state.policy, action_key, state.critic, batch, q_value

@@ -84,12 +84,11 @@ def make_learner(
         return actions, evaluate(state.target_critics, observation, actions, preference)
 
     def critic_loss(
-        critics: Params, key: Key, batch: Transition, preference: Array, next_value: Any
+        critics: Params, batch: Transition, preference: Array, next_value: Any
     ) -> tuple[Array, dict[str, Array]]:
         value = networks.critics(critics, batch.observation, batch.action, preference)
         rewards = batch.reward.reshape(-1, num_objectives)  # [B, K]
-        keys = jax.random.split(key, num_objectives)
-        each = jax.vmap(value_head.loss, (0, 0, 1, None, 0))(keys, value, rewards, batch.discount, next_value)
+        each = jax.vmap(value_head.loss, (0, 1, None, 0))(value, rewards, batch.discount, next_value)
         loss, q_value = jnp.mean(each, axis=1), jnp.mean(value_head.mean(value), axis=1)  # [K]
         metrics = {f"loss_critic_{k}": loss[k] for k in range(num_objectives)}
         metrics |= {f"q_value_{k}": q_value[k] for k in range(num_objectives)}
@@ -97,7 +96,9 @@ def make_learner(
 
     def make_behaviour(
         key: Key, state: TrainingState, batch: Transition, preference: Array, q_values: Array
-    ) -> losses.Behaviour:
+    ) -> losses.Behaviour | None:
+        if config.behaviour == "none":
+            return None
         if config.behaviour == "teacher":
             assert teacher is not None
             action = jax.lax.stop_gradient(teacher(key, batch.observation))
@@ -113,7 +114,7 @@ def make_learner(
         policy: Params,
         duals: mpo.Duals,
         state: TrainingState,
-        observation: Observation,
+        batch: Transition,
         actions: Array,
         q_values: Array,
         preference: Array,
@@ -121,8 +122,8 @@ def make_learner(
     ) -> tuple[Array, dict[str, Array]]:
         return losses.dime_loss(
             duals,
-            networks.policy(policy, observation, preference),
-            networks.policy(state.target_policy, observation, preference),
+            networks.policy(policy, batch.observation, preference),
+            networks.policy(state.target_policy, batch.observation, preference),
             actions,
             q_values,
             preference,
@@ -135,31 +136,30 @@ def make_learner(
         )
 
     def update(state: TrainingState, batch: Transition) -> tuple[TrainingState, UpdateOutput]:
-        preference_key, next_key, action_key, behaviour_key, return_key, key = jax.random.split(state.key, 6)
+        preference_key, next_key, action_key, behaviour_key, key = jax.random.split(state.key, 5)
         batch_size = batch.discount.shape[0]
         if config.conditioned:
             preference = preferences.sample(preference_key, batch_size, networks.preference.shape[0])
         else:
             preference = jnp.broadcast_to(networks.preference, (batch_size, *networks.preference.shape))  # [B, M]
 
-        if config.behaviour == "none":
-            # As in MPO, the policy improves at the bootstrap states: one pass of the target critics serves both.
-            observation = batch.next_observation
-            actions, next_value = proposals(next_key, state, observation, preference, config.num_actions)
-            q_values, behaviour = value_head.mean(next_value), None  # [K, N, B]
-        else:
-            # The behaviour's action is known at the state where it was taken, so the policy improves there.
-            observation = batch.observation
-            _, next_value = proposals(next_key, state, batch.next_observation, preference, config.num_bootstrap_actions)
-            actions, value = proposals(action_key, state, observation, preference, config.num_actions)
-            q_values = value_head.mean(value)
-            behaviour = make_behaviour(behaviour_key, state, batch, preference, q_values)
+        # As in MPO, the policy improves where actions are taken: at all states of an episode alike but its final one.
+        actions, value = proposals(action_key, state, batch.observation, preference, config.num_actions)
+        q_values = value_head.mean(value)  # [K, N, B]
+        _, next_value = proposals(next_key, state, batch.next_observation, preference, config.num_bootstrap_actions)
+        behaviour = make_behaviour(behaviour_key, state, batch, preference, q_values)
 
-        critic_grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(
-            state.critics, return_key, batch, preference, next_value
-        )
+        if config.fit_temperature:
+            improved = losses.experts(config.method, q_values, preference, config.epsilon)
+            is_new = state.steps % config.target_update_period == 0
+            fitted = jax.vmap(mpo.fit_temperature, (0, 0, 0, None))(
+                state.duals.log_temperature, improved.q_values, improved.epsilon, is_new
+            )
+            state = state._replace(duals=state.duals._replace(log_temperature=fitted))
+
+        critic_grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(state.critics, batch, preference, next_value)
         (policy_grad, dual_grad), policy_metrics = jax.grad(policy_loss, argnums=(0, 1), has_aux=True)(
-            state.policy, state.duals, state, observation, actions, q_values, preference, behaviour
+            state.policy, state.duals, state, batch, actions, q_values, preference, behaviour
         )
 
         critic_updates, critic_optimizers = jax.vmap(network_optimizer.update)(critic_grad, state.critic_optimizers)

@@ -149,7 +149,7 @@ def dime_loss(
       epsilon_stddev: KL bound through the standard deviation, per dimension, in nats.
 
     Returns:
-      The loss, [], and its metrics: MPO's, and for each expert its temperature and KL (in nats).
+      The loss, [], and its metrics: MPO's, and for each expert its temperature and its KL over its bound.
     """
     chex.assert_shape(q_values, (None, *actions.shape[:2]))
     chex.assert_shape(preference, (actions.shape[1], q_values.shape[0] + (behaviour is not None)))
@@ -159,13 +159,17 @@ def dime_loss(
     expert_weights, temperature_losses = jax.vmap(mpo.e_step)(improved.q_values, temperature, improved.epsilon)
     weights, loss_temperature = mixture_weights(expert_weights, improved.share), jnp.sum(temperature_losses)
     metrics = {f"temperature_{j}": temperature[j] for j in range(len(temperature))}
-    metrics |= {f"kl_q_{j}": mpo.weights_kl(expert_weights[j]) for j in range(len(temperature))}
+    metrics |= {
+        f"kl_q_ratio_{j}": mpo.weights_kl(expert_weights[j]) / jnp.maximum(improved.epsilon[j], _TINY)
+        for j in range(len(temperature))
+    }
 
     if epsilon_penalty is not None:
         penalty_temperature = mpo.positive(duals.log_penalty_temperature)
         penalty_weights, loss_penalty = mpo.e_step(mpo.out_of_bounds(actions), penalty_temperature, epsilon_penalty)
         weights += penalty_weights
         loss_temperature += loss_penalty
+        metrics["kl_penalty_ratio"] = mpo.weights_kl(penalty_weights) / epsilon_penalty
 
     if behaviour is not None:
         actions = jnp.concatenate([actions, behaviour.action[None]])

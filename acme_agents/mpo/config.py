@@ -8,11 +8,12 @@ from acme_agents.core import configs
 # The least value of each field that has one.
 _LEAST = dict.fromkeys(
     (
-        *("policy_layers", "critic_layers", "num_components", "num_return_samples", "num_actions", "n_step"),
+        *("policy_layers", "critic_layers", "num_components", "num_actions", "n_step"),
         *("target_update_period", "batch_size", "min_replay_size", "max_replay_size"),
+        "num_bootstrap_actions",
     ),
     1,
-) | {"num_atoms": 2, "samples_per_insert": 1e-6, "learning_rate": 0.0, "max_gradient_norm": 0.0}
+) | {"num_atoms": 2, "smoothing": 1e-3, "samples_per_insert": 1e-6, "learning_rate": 0.0, "max_gradient_norm": 0.0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +41,9 @@ class Config:
     """Gaussians in the mixture critic (Shahriari et al. 2022; 3, 5 and 10 do alike)."""
     init_scale: float = 1e-3
     """Standard deviation of each Gaussian of the untrained critic, in units of the return [M]."""
-    num_return_samples: int = 2
-    """Samples of the bootstrap return for each component of each sampled action's mixture. They are stratified, and two
-    err no more than the 128 independent ones that Acme draws for each action (benchmarks/return_samples.py)."""
+    smoothing: float = 0.3
+    """Width of the Gaussian that smooths both laws in the mixture critic's loss, in units of the spread of a
+    minibatch's targets (ours; benchmarks/rare_rewards.py)."""
 
     vmin: float = -150.0
     """Lowest atom of the categorical critic, in units of the return [D]."""
@@ -52,7 +53,9 @@ class Config:
     """Atoms of the categorical critic [D]."""
 
     num_actions: int = 20
-    """Actions sampled at each state for the E-step and the bootstrap [P]."""
+    """Actions sampled for the E-step at each state where the policy is improved [P]."""
+    num_bootstrap_actions: int = 4
+    """Actions sampled at each bootstrap state for the critic's target (ours); [P] has `num_actions` there too."""
     epsilon: float = 0.1
     """Bound on the KL of the E-step's weights, in nats [P]."""
     epsilon_penalty: float | None = 1e-3
@@ -63,6 +66,9 @@ class Config:
     """Bound on the KL through the policy's standard deviation, in nats per action dimension [P]."""
     init_log_temperature: float = 10.0
     """Temperatures before training, before the softplus [P]."""
+    fit_temperature: bool = False
+    """Solve for the temperature of the E-step's bound whenever the target critic is new, the first time included; its
+    gradient follows in between (ours)."""
     init_log_alpha_mean: float = 10.0
     """Multiplier of the mean's constraint before training, before the softplus [P]."""
     init_log_alpha_stddev: float = 1000.0

@@ -70,6 +70,53 @@ def e_step(q_values: Array, temperature: Array, epsilon: float | Array) -> tuple
     return expectation_weights(q_values, temperature), temperature_loss(q_values, temperature, epsilon)
 
 
+def solve_temperature(q_values: Array, epsilon: float | Array) -> Array:
+    """The temperature at which the E-step's KL, mean over states, is `epsilon`: where `temperature_loss` is least.
+
+    By bisection of its logarithm, between a thousandth and a thousand times the values' spread over actions; the KL
+    falls as the temperature rises. Values that are all alike have no such temperature, and give about 1e-8.
+
+    Args:
+      q_values: [N, B]. epsilon: in nats, below log N.
+
+    Returns:
+      [] float32, in units of the value.
+    """
+    chex.assert_rank(q_values, 2)
+    spread = jnp.maximum(jnp.sqrt(jnp.mean(jnp.var(q_values, axis=0))), _EPSILON)
+
+    def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bounds
+        middle = jnp.sqrt(low * high)
+        too_cold = weights_kl(expectation_weights(q_values, middle)) > epsilon
+        return jnp.where(too_cold, middle, low), jnp.where(too_cold, high, middle)
+
+    low, high = jax.lax.fori_loop(0, 24, halve, (1e-3 * spread, 1e3 * spread))
+    return jnp.sqrt(low * high)
+
+
+def stored(multiplier: Array) -> Array:
+    """What a dual variable stores for a multiplier, the inverse of `positive`: `log(exp(x) - 1)`, at least -18."""
+    x = jnp.maximum(multiplier - _EPSILON, jnp.exp(_MIN_LOG_DUAL))
+    return x + jnp.log(-jnp.expm1(-x))
+
+
+def fit_temperature(log_temperature: Array, q_values: Array, epsilon: float | Array, is_new: Array) -> Array:
+    """The stored temperature, solved for where `is_new`, else as it was.
+
+    A temperature starts at `init_log_temperature` and its stored value moves by at most about `dual_learning_rate` in
+    an update, whatever the unit of the values: they can be thousands of updates apart.
+
+    Args:
+      log_temperature: []. q_values: [N, B]. epsilon: bound on the KL, in nats. is_new: [] bool.
+
+    Returns:
+      [] float32.
+    """
+    q_values = jax.lax.stop_gradient(q_values)
+    return jax.lax.cond(is_new, lambda: stored(solve_temperature(q_values, epsilon)), lambda: log_temperature)
+
+
 def out_of_bounds(actions: Array) -> Array:
     """The objective that keeps actions inside [-1, 1]: `-||a - clip(a, -1, 1)||_2`; [N, B, A] to [N, B]."""
     return -jnp.linalg.norm(actions - jnp.clip(actions, -1.0, 1.0), axis=-1)
@@ -198,6 +245,7 @@ def mpo_loss(
         penalty_weights, loss_penalty = e_step(out_of_bounds(actions), penalty_temperature, epsilon_penalty)
         weights += penalty_weights
         loss_temperature += loss_penalty
+        metrics["kl_penalty_ratio"] = weights_kl(penalty_weights) / epsilon_penalty
 
     loss, m_step_metrics = m_step(
         duals, online, target, actions, weights, epsilon_mean=epsilon_mean, epsilon_stddev=epsilon_stddev

@@ -22,8 +22,11 @@ def _apply(params, observation):
 POLICY = Policy(init=lambda key: PARAMS, apply=_apply, head=policies.gaussian(0.5, 1e-3))
 
 
-def _action(key, *, evaluation):
-    return acting.make_actor(POLICY, evaluation=evaluation).select_action(PARAMS, OBSERVATION, key)[0]
+CONFIG = bc.Config()
+
+
+def _action(key, *, evaluation, config=CONFIG):
+    return acting.make_actor(config, POLICY, evaluation=evaluation).select_action(PARAMS, OBSERVATION, key)[0]
 
 
 def test_evaluation_takes_the_clipped_mode_whatever_the_key():
@@ -34,6 +37,8 @@ def test_evaluation_takes_the_clipped_mode_whatever_the_key():
 def test_exploration_samples_the_policy_and_clips():
     keys = jax.random.split(jax.random.PRNGKey(0), 1000)
     actions = np.asarray(jax.vmap(lambda key: _action(key, evaluation=False))(keys))
+    as_well = jax.vmap(lambda key: _action(key, evaluation=True, config=bc.Config(evaluation="sample")))(keys)
+    np.testing.assert_array_equal(as_well, actions)
     assert np.abs(actions).max() <= 1
     # Standard error 0.1 / sqrt(1000) = 0.003.
     np.testing.assert_allclose([actions[:, 0].mean(), actions[:, 0].std()], [0.25, 0.1], atol=0.013)

@@ -272,3 +272,14 @@ def test_replay_is_as_configured():
     assert (replay.experience.n, replay.experience.discount) == (3, 0.5)
     assert (replay.batch_size, replay.min_size, replay.max_size) == (7, 11, 13)
     assert replay.samples_per_insert == config.samples_per_insert
+
+
+@pytest.mark.parametrize("method", ["dime", "mo-mpo", "scalarisation"])
+def test_fitted_temperatures_meet_every_bound(method):
+    """Those of two objectives from the first update."""
+    config = dataclasses.replace(TINY, method=method, num_actions=20, fit_temperature=True)
+    core = dime.make(config).learner(TWO)
+    _, output = jax.jit(core.update)(core.init(jax.random.PRNGKey(0)), _random())
+    ratios = [output.metrics[name] for name in output.metrics if name.startswith("kl_q_ratio_")]
+    np.testing.assert_allclose(ratios, 1.0, rtol=0.01)
+    assert len(ratios) == (1 if method == "scalarisation" else 2)

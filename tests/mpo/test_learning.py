@@ -121,3 +121,18 @@ def test_replay_is_as_configured():
     replay = mpo.make(config).replay(SPEC)
     assert (replay.experience.n, replay.experience.discount) == (3, 0.5)
     assert (replay.batch_size, replay.min_size, replay.max_size, replay.samples_per_insert) == (7, 11, 13, 17.0)
+
+
+def test_a_fitted_temperature_meets_the_bound_from_the_first_update():
+    """Then it follows its gradient until the target critic is new again. By default it starts at 10, the KL near 0."""
+    config = dataclasses.replace(TINY, num_actions=20, fit_temperature=True, target_update_period=3)
+    core = mpo.make(config).learner(SPEC)
+    state, update, ratios = core.init(jax.random.PRNGKey(0)), jax.jit(core.update), []
+    for _ in range(4):
+        state, output = update(state, _batch(SPEC))
+        ratios.append(float(output.metrics["kl_q_ratio"]))
+    np.testing.assert_allclose([ratios[0], ratios[3]], 1.0, rtol=0.01)
+    assert all(abs(ratio - 1.0) > 1e-4 for ratio in ratios[1:3])
+    core = mpo.make(dataclasses.replace(config, fit_temperature=False)).learner(SPEC)
+    _, output = jax.jit(core.update)(core.init(jax.random.PRNGKey(0)), _batch(SPEC))
+    assert output.metrics["kl_q_ratio"] < 0.1

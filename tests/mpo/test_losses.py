@@ -55,6 +55,29 @@ def test_expectation_weights_by_hand():
     np.testing.assert_allclose(losses.expectation_weights(Q_VALUES * 1e6, jnp.float32(1e-3)), [[0, 0.5], [1, 0.5]])
 
 
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e4])
+def test_solved_temperature_meets_the_bound(unit):
+    """Whatever the values' unit; it is where the dual's slope vanishes. Two values one apart, at 0.1 nats, by hand."""
+    q_values = unit * jax.random.normal(jax.random.PRNGKey(0), (20, 64))
+    temperature = losses.solve_temperature(q_values, 0.1)
+    kl = losses.weights_kl(losses.expectation_weights(q_values, temperature))
+    np.testing.assert_allclose(kl, 0.1, rtol=1e-3)
+    np.testing.assert_allclose(jax.grad(losses.temperature_loss, 1)(q_values, temperature, 0.1), 0.0, atol=1e-3)
+    # KL = log 2 + w log w + (1 - w) log(1 - w) with w = sigmoid(1 / temperature): 0.1 at w = 0.7198.
+    pair = unit * jnp.array([[0.0], [1.0]])
+    np.testing.assert_allclose(losses.solve_temperature(pair, 0.1), unit / math.log(0.7198 / 0.2802), rtol=2e-3)
+
+
+def test_solved_temperature_of_values_that_are_alike_is_finite():
+    assert 0 < losses.solve_temperature(jnp.ones((20, 4)), 0.1) < 1e-4
+
+
+def test_stored_is_the_inverse_of_positive():
+    multipliers = jnp.array([1e-7, 1e-3, 0.7, 30.0, 1e5])
+    np.testing.assert_allclose(losses.positive(losses.stored(multipliers)), multipliers, rtol=1e-4)
+    np.testing.assert_allclose(losses.stored(jnp.float32(0.0)), -18.0, rtol=1e-5)
+
+
 def test_temperature_loss_by_hand():
     # 2 (0.1 + mean(log(1 + 3), 5/2 + log 2) - log 2)
     expected = 2 * (0.1 + (math.log(4) + 2.5 + math.log(2)) / 2 - math.log(2))
