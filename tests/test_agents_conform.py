@@ -9,7 +9,7 @@ import pytest
 from acme_agents import bc, crr, dime, dqn, mpo, r2d2, r2d3
 from acme_agents.core import returns
 from acme_agents.core.types import ArraySpec, EnvironmentSpec
-from acme_agents.testing import conformance, learnt
+from acme_agents.testing import conformance
 
 CONTINUOUS = EnvironmentSpec(ArraySpec((6,)), ArraySpec((2,)))
 DISCRETE = EnvironmentSpec(ArraySpec((6,)), ArraySpec((), "int32", 3))
@@ -123,24 +123,13 @@ PICTURES = {
     "mpo-pixels": _subject(mpo, MPO | {"critic": "scalar"}, _seeing(PIXELS, CONTINUOUS)),
     "r2d2-pixels": _subject(r2d2, R2D2, _seeing(PIXELS, DISCRETE)),
 }
-# The policy is improved at bootstrap states alone, and so never at an episode's first.
-UNMENDED = {
-    (name, check)
-    for name in ("dime", "mpo-mixture", "mpo-categorical", "mpo-scalar")
-    for check in (
-        learnt.learns_a_bandit_with_a_blank_end,
-        learnt.learns_every_state_of_an_episode,
-        learnt.time_limits_are_not_ends,
-    )
-}
 
 
 def _cases():
     for subjects, checks in ((SUBJECTS, conformance.CHECKS), (PICTURES, conformance.FORM)):
         for name, subject in subjects.items():
             for check in conformance.checks(subject, checks):
-                marks = [pytest.mark.xfail(raises=AssertionError, strict=True)] if (name, check) in UNMENDED else []
-                yield pytest.param(subject, check, id=f"{name}-{check.__name__}", marks=marks)
+                yield pytest.param(subject, check, id=f"{name}-{check.__name__}")
 
 
 @pytest.mark.parametrize(("subject", "check"), _cases())

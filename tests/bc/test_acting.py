@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from acme_agents import bc
 from acme_agents.bc import acting
 from acme_agents.bc.networks import Policy
 from acme_agents.core import policies
