@@ -146,7 +146,8 @@ def items(spec: EnvironmentSpec, replay: ReplaySpec, episodes: list[Episodes], n
     Returns:
       a `Transition` or a `Sequence`, as `replay` says, of all items.
     """
-    experience, parts = replay.experience, []
+    experience = replay.experience
+    parts: list[Any] = []
     for each in episodes:
         if isinstance(experience, NStep):
             parts.append(_transitions(spec, experience, each, num_states))
