@@ -5,10 +5,11 @@ choices; MPO's own is o_t, with `num_bootstrap_actions` at o_{t+m}. Of an episod
 bootstrap states are n .. T - 1 once each and T, where nobody acts, n times; the states o_t are 0 .. T - 1 once each.
 Two tables:
 
-1. For each choice, how often an update evaluates the target critic and improves a state, for each transition; the time
-   of an update (256x3, batch 256, 20 actions) over that of the first row, by kind of critic, interleaved in this
-   process; and the return on `probe:blank3` and `probe:blank8` after 1,500 updates on uniformly random actions, as a
-   share of the optimum, with n = 4: a policy that does not depend on the state earns 0.75 of it at best.
+1. For each choice, how often an update evaluates the target critic and improves a state, for each transition; its
+   floating-point operations, as XLA counts them, and its time, both over the first row's, by kind of critic (256x3,
+   batch 256, 20 actions, interleaved in this process); and the return on `probe:blank3` and `probe:blank8` after 1,500
+   updates on uniformly random actions, as a share of the optimum, with n = 4: a policy that does not depend on the
+   state earns 0.75 of it at best.
    Then, by kind of critic, how noisy few bootstrap actions make the critic's gradient: the root-mean-square error of a
    minibatch's gradient against that with 512 actions, over the noise of the minibatch itself, after 2,000 updates on
    uniformly random actions in cartpole.
@@ -75,11 +76,11 @@ _SMALL: dict[str, Any] = {
 def main() -> None:
     """Runs the benchmark."""
     parser = common.parser(__doc__)
-    parser.add_argument("--repeats", default=7, type=int, help="rounds of the timing")
-    parser.add_argument("--seconds", default=0.5, type=float, help="that each contestant takes in a round, about")
+    parser.add_argument("--repeats", default=5, type=int, help="rounds of the timing")
+    parser.add_argument("--seconds", default=0.3, type=float, help="that each contestant takes in a round, about")
     parser.add_argument("--minibatches", default=8, type=int, help="on which the noise is measured")
     parser.add_argument("--learn", action="store_true", help="train, and compare returns, instead")
-    parser.add_argument("--report", action="store_true", help="with --learn: train nothing")
+    parser.add_argument("--report", action="store_true", help="measure and train nothing, tell of what is there")
     parser.add_argument("--envs", default=["control:cartpole:swingup", "control:reacher:easy"], nargs="+", help="tasks")
     parser.add_argument("--steps", default=20_000, type=int, help="with --learn: environment steps of each run")
     parser.add_argument("--seeds", default=3, type=int, help="with --learn: how many")
@@ -88,26 +89,31 @@ def main() -> None:
     if options.learn:
         _learn(options).finish(options.output)
         return
-    shares = {
-        name: [_kept(options, f"{name}, {n}", _bandit, name, f"probe:blank{n}") / n for n in (3, 8)]
-        for name in _CHOICES
-    }
     times = {critic: _kept(options, f"times, {critic}", _times, critic, options) for critic in _CRITICS}
+    shares = {name: [_kept(options, f"{name}, {n}", _bandit, name, n) for n in (3, 8)] for name in _CHOICES}
     noise = {critic: _kept(options, f"noise, {critic}", _noise, critic, options.minibatches) for critic in _CRITICS}
     report = common.Report(
         "Where the policy improves",
-        ["", "evaluations", "states", *(f"{critic}, time" for critic in _CRITICS), "blank3", "blank8"],
-    )
+        ["", "evaluations", "states", *(f"{critic}, {x}" for critic in _CRITICS for x in ("operations", "time")),
+        "blank3", "blank8"],
+    )  # fmt: skip
     first, *_ = _CHOICES
     for name, (_, _, evaluations, states) in _CHOICES.items():
-        ratios = (common.median_ratio(times[critic][name], times[critic][first]) for critic in _CRITICS)
-        report.row(name, evaluations, states, *ratios, *shares[name])
+        ratios = []
+        for critic in _CRITICS:
+            ratios.append(_operations(name, critic) / _operations(first, critic))
+            ratios.append(common.median_ratio(times[critic][name], times[critic][first]) if times[critic] else "-")
+        report.row(name, evaluations, states, *ratios, *("-" if share is None else share for share in shares[name]))
     for critic in _CRITICS:
-        report.note(
-            f"{critic}: {statistics.median(times[critic][first]):.3g} ms per update in the first row. Noise of "
-            f"{', '.join(map(str, _BOOTSTRAP_ACTIONS))} bootstrap actions over the minibatch's: "
-            f"{', '.join(f'{error:.2g}' for error in noise[critic])}."
-        )
+        if times[critic]:
+            report.note(f"{critic}: {statistics.median(times[critic][first]):.3g} ms per update in the first row.")
+        if noise[critic]:
+            report.note(
+                f"{critic}: noise of {', '.join(map(str, _BOOTSTRAP_ACTIONS))} bootstrap actions over the minibatch's: "
+                f"{', '.join(f'{error:.2g}' for error in noise[critic])}."
+            )
+    if not all([*times.values(), *noise.values(), *(None not in share for share in shares.values())]):
+        report.note("**Not all is measured yet.**")
     report.note(
         f"Times: medians over {options.repeats} interleaved rounds of about {options.seconds:g} s, of the ratio within "
         "the round."
@@ -116,13 +122,26 @@ def main() -> None:
 
 
 def _kept(options: Any, name: str, measure: Callable[..., Any], *args: Any) -> Any:
-    """What was measured under this name, or is now."""
+    """What was measured under this name, or is now; with --report None if it was not."""
     file = options.runs / "measured" / (re.sub(r"\W+", "-", name) + ".json")
+    if options.report and not file.exists():
+        return None
     if not file.exists():
         result = measure(*args)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(result))
     return json.loads(file.read_text())
+
+
+def _operations(name: str, critic: str) -> float:
+    """Floating-point operations of an update."""
+    module, changes, _, _ = _CHOICES[name]
+    agent = module.make(module.Config(critic=critic, **changes))
+    core, replay = agent.learner(_HALF_CHEETAH), agent.replay(_HALF_CHEETAH)
+    held = store.Store(chunks.step_spec(agent, _HALF_CHEETAH), dataclasses.replace(replay, max_size=100))
+    key = jax.random.PRNGKey(0)
+    batch, _ = jax.eval_shape(lambda state: store.sample({REPLAY: state}, {}, key, replay), held.state)
+    return jax.jit(core.update).lower(jax.eval_shape(core.init, key), batch).cost_analysis()["flops"]
 
 
 def _times(critic: str, options: Any) -> dict[str, list[float]]:
@@ -160,9 +179,10 @@ def _train(agent: Agent, held: store.StoreState, spec: EnvironmentSpec, num_upda
     return update(state, {}, {REPLAY: held}, key, np.int32(0), np.int32(num_updates))[0]
 
 
-def _bandit(name: str, probe: str) -> float:
-    """The deterministic policy's mean return over 500 episodes, learnt from uniformly random actions."""
+def _bandit(name: str, length: int) -> float:
+    """The deterministic policy's mean return over 500 episodes, as a share of the best, learnt from random actions."""
     module, changes, _, _ = _CHOICES[name]
+    probe = f"probe:blank{length}"
     agent = module.make(module.Config(**_SMALL, **changes))
     held, spec = _random_experience(agent, probe, 8_000)
     state = _train(agent, held, spec, 1_500)
@@ -174,7 +194,7 @@ def _bandit(name: str, probe: str) -> float:
         while not timestep.last():
             timestep = env.step(np.asarray(act(timestep.observation)))
             rewards.append(float(timestep.reward))
-    return float(np.sum(rewards)) / 500
+    return float(np.mean(rewards))
 
 
 def _noise(critic: Any, num_minibatches: int) -> list[float]:
