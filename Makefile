@@ -25,9 +25,14 @@ test-fast: setup ## every test not marked slow
 test-cluster: setup ## the tests on several hosts, made of network namespaces
 	$(PYTHON) -m pytest -m cluster $(PYTEST_FLAGS)
 
+ROUNDS ?= 10
+
+soak: setup ## many rounds of kills, cuts and stops (hours; alone on the machine); the result is to be committed
+	$(PYTHON) benchmarks/soak.py --rounds $(ROUNDS) --output benchmarks/results/soak.md $(SOAK_FLAGS)
+
 # The newest releases on purpose: this is where a new JAX is first seen to break the maths.
-# The tests of core, and of every agent.
-CORE_TESTS := tests/core $(wildcard $(patsubst acme_agents/%/config.py,tests/%,$(wildcard acme_agents/*/config.py)))
+# The tests of core, of every agent, and of what checks them all.
+CORE_TESTS := tests/core tests/testing tests/test_agents_conform.py $(wildcard $(patsubst acme_agents/%/config.py,tests/%,$(wildcard acme_agents/*/config.py)))
 
 test-core: .venv-core/.installed ## the pure tests alone, on Python 3.12 and the newest JAX, without TensorFlow
 	.venv-core/bin/python -m pytest $(CORE_TESTS) $(PYTEST_FLAGS)
@@ -83,4 +88,4 @@ clean: ## remove caches and build outputs; .venv and runs/ stay
 	rm -rf build *.egg-info .mypy_cache .ruff_cache .pytest_cache .venv-core .venv-d3rlpy .venv-uv
 	find . -name .venv -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test test-fast test-cluster test-core bench-setup lint format lock lock-bench clean
+.PHONY: help setup demo test test-fast test-cluster soak test-core bench-setup lint format lock lock-bench clean

@@ -34,12 +34,13 @@ RUNTIME = [
     "matplotlib>=3.8",
     "imageio[ffmpeg]>=2.31",
     "psutil>=5.9",
+    "setuptools<81",  # TensorBoard 2.8, which TensorFlow 2.8 asks for, imports pkg_resources; 81 and later have none.
 ]
 
 # `--launcher ray`. No newer Ray accepts TensorFlow 2.8's protobuf.
 CLUSTER = ["ray==2.48.0"]
 
-DEV = ["pytest>=8", "pytest-timeout>=2.3", "ruff>=0.8", "mypy>=1.13", "rlax>=0.1.6"]
+DEV = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "ruff>=0.8", "mypy>=1.13", "rlax>=0.1.6"]
 
 setup(
     name="acme_agents",

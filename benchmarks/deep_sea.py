@@ -2,7 +2,8 @@
 
 For each size N and each ratio R2D3 learns on deep-sea:N for --episodes, always with the same configuration and the same
 single demonstration, which finds the treasure. The ratio is the chance of each of the 32 sequences of a batch to be
-from the demonstration; at 0 there is none, and R2D3 is R2D2.
+from the demonstration; at 0 there is none, R2D3 is R2D2, and it explores as R2D2 does: each episode has an epsilon of
+R2D2's ladder, 256 rungs from 0.1 to 0.001, where R2D3 has 0.01 in all.
 
     python benchmarks/deep_sea.py --output benchmarks/results/deep_sea.md
 
@@ -24,7 +25,7 @@ import pathlib
 import common
 import numpy as np
 
-from acme_agents import r2d3
+from acme_agents import r2d2, r2d3
 from acme_agents.experiments import Experiment
 from acme_agents.runtime import loggers
 
@@ -44,6 +45,7 @@ _CONFIG = {
     "max_replay_size": 10_000,
     "samples_per_insert": 64.0,
 }
+_LADDER = ("num_epsilons", "epsilon_max", "epsilon_min")
 
 
 def main() -> None:
@@ -62,7 +64,7 @@ def main() -> None:
     for seed in range(options.seeds):  # Seeds outermost: an interrupted benchmark has some of everything.
         for size in options.sizes:
             for ratio in options.ratios:
-                name = f"{size}-{ratio.replace('/', '-')}-{options.episodes}-seed{seed}"
+                name = f"{size}-{ratio.replace('/', '-') if ratio != '0' else 'ladder'}-{options.episodes}-seed{seed}"
                 evaluation = common.train(_experiment(size, ratio, seed, options), options.runs / name)
                 found = solved_after(evaluation["episode_return"] > _TREASURE, options.in_a_row)
                 episodes = None if found is None else int(evaluation["actor_steps"][found]) // size
@@ -92,12 +94,13 @@ def main() -> None:
 
 def _experiment(size: int, ratio: str, seed: int, options: argparse.Namespace) -> Experiment:
     environment, share = f"deep-sea:{size}", float(fractions.Fraction(ratio))
+    ladder = {} if share else {field: getattr(r2d2.Config(), field) for field in _LADDER}
     dataset = common.demonstrations(environment, options.runs / f"{size}-demonstration", episodes=1)
     return Experiment(
         agent="r2d3",
         environment=environment,
         dataset=str(dataset) if share else None,
-        config=r2d3.Config(**_CONFIG, demonstration_ratio=share),
+        config=r2d3.Config(**_CONFIG, **ladder, demonstration_ratio=share),
         seed=seed,
         max_steps=options.episodes * size,
         eval_every=_EVALUATION_PERIOD * size,

@@ -7,8 +7,8 @@ take turns in one process, one after the other:
   gather    `runtime.gathering.make_update`: the same, each batch drawn from a filled store of the replay
   end2end   `LearnerRun.step()` as a run has it: reading chunks from a Reverb server in another process, where a third
             process writes as fast as it is let, inserting, updating, reporting, logging and publishing parameters
-  acme      mixture only: `bare` with the critic's loss as Acme has it, the likelihood of 128 samples for each of 20
-  actions
+   acme      mixture only: `bare` with the critic's loss as Acme has it, the likelihood of 128 samples for each of 20
+             actions at the bootstrap state
 
     python benchmarks/learner.py --output benchmarks/results/learner.md
 
@@ -17,6 +17,7 @@ for `end2end`. The last column is how many times longer an update with Acme's lo
 """
 
 import contextlib
+import dataclasses
 import functools
 import pathlib
 import statistics
@@ -92,7 +93,7 @@ def _contestants(critic: str, replay_size: int, seconds: float) -> Iterator[dict
         "gather": measure_gathering(agent.learner(spec), agent.replay(spec), {REPLAY: held.state}, seconds),
     }
     if critic == "mixture":
-        reference = likelihood.make(config).learner(spec)
+        reference = likelihood.make(dataclasses.replace(config, num_bootstrap_actions=20)).learner(spec)
         contestants["acme"] = measure_updates(reference, make_bare_update(reference), batch, seconds)
     with contextlib.ExitStack() as stack:
         address, _ = stack.enter_context(common.reverb_server(program.make_tables, experiment))
@@ -166,7 +167,7 @@ def measure_gathering(
 
     def step() -> int:
         nonlocal state, steps
-        state, _, metrics = update(state, {}, held, key, np.int32(steps), np.int32(learner_lib.MAX_UPDATES))
+        state, _, metrics, _ = update(state, {}, held, key, np.int32(steps), np.int32(learner_lib.MAX_UPDATES))
         jax.block_until_ready(metrics)
         steps += learner_lib.MAX_UPDATES
         return learner_lib.MAX_UPDATES

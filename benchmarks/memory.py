@@ -1,9 +1,11 @@
-"""Memory: R2D2, whose network remembers, against DQN, which sees one observation at a time. (specs 4)
+"""Memory: R2D2, whose network remembers, against the same without memory, which sees one step at a time. (specs 4)
 
-Both learn in the same environments with the same budget of steps, layers of the same widths and the same n, discount
-and learning rate. On probe:memory the first observation says which of two actions the last step rewards. On key-door,
-where exploration is not what is to be measured, both get the same --demonstrations of the scripted expert beside what
-they see.
+What has no memory is benchmarks/memoryless.py: R2D2 to the last number, previous action and reward among its inputs,
+values rescaled, as many updates, but the LSTM begins anew at every step. So memory is all that differs. DQN stands
+beside them (--agents dqn): it has neither the previous action and reward nor rescaling, its batches are of transitions,
+and its updates as many as R2D2's. On probe:memory the first observation says which of two actions the last step
+rewards. On key-door, where exploration is not what is to be measured, all get the same --demonstrations of the scripted
+expert beside what they see.
 
     python benchmarks/memory.py --output benchmarks/results/memory.md
 
@@ -14,7 +16,7 @@ been, can but repeat itself. The figures are of the last three evaluations, --ev
 each: mean over seeds, and the lowest and the highest seed.
 
 Each run's directory is kept under --runs, and a run that is finished there is not repeated. Two processes may share the
-work, such as one with --agents r2d2 and one with --agents dqn; a last call without them then makes the table at once.
+work, such as one with --agents r2d2 and one with the others; a last call without them then makes the table at once.
 """
 
 import argparse
@@ -28,11 +30,11 @@ import numpy as np
 from acme_agents import dqn, r2d2
 from acme_agents.experiments import Experiment
 
-_AGENTS = ("r2d2", "dqn")
+_AGENTS = ("r2d2", "memoryless", "dqn")
 _EVALUATIONS = 10  # of a run
 _CONFIG = {"torso_layers": (64,), "head_layers": (64,), "n_step": 5, "discount": 0.99}
 _CONFIG |= {"learning_rate": 1e-3, "target_update_period": 100}
-# Of both, chance picks a twentieth of the actions.
+# Of all, chance picks a twentieth of the actions.
 _R2D2 = {"lstm_size": 64, "initial_state": "zero", "burn_in_length": 0, "batch_size": 32}
 _R2D2 |= {"num_epsilons": 1, "epsilon_max": 0.05, "epsilon_min": 0.05}
 _DQN = {"epsilon_start": 0.05, "epsilon_end": 0.05}
@@ -41,23 +43,24 @@ _DQN = {"epsilon_start": 0.05, "epsilon_end": 0.05}
 class _Task(NamedTuple):
     steps: int  # of each run
     demonstrations: bool
-    r2d2: dict[str, Any]  # its configuration, beside _CONFIG
+    r2d2: dict[str, Any]  # its configuration, beside _CONFIG, and that of what has no memory
     dqn: dict[str, Any]  # the same of DQN
 
 
-# Each transition is sampled about as often by both: a sequence has ten, of which every other one has it too.
+# DQN's batches have as many transitions as R2D2's 32 sequences, and it makes as many updates: R2D2 one for each
+# sequence that comes in, which is one for each 5 steps of probe:memory, and on key-door one for about 12.5.
 _TASKS = {
     "probe:memory": _Task(
         3_000,
         False,
         {"trace_length": 5, "sequence_period": 5, "samples_per_insert": 32.0, "min_replay_size": 50},
-        {"samples_per_insert": 32.0, "min_replay_size": 250},
+        {"samples_per_insert": 32.0, "min_replay_size": 250, "batch_size": 160},
     ),
     "key-door:6": _Task(
         40_000,
         True,
         {"trace_length": 20, "sequence_period": 10, "samples_per_insert": 32.0, "min_replay_size": 100},
-        {"samples_per_insert": 64.0, "min_replay_size": 1_000},
+        {"samples_per_insert": 51.0, "min_replay_size": 1_000, "batch_size": 640},
     ),
 }
 
@@ -95,9 +98,7 @@ def main() -> None:
             found = [np.mean(run["episode_return"][-3:]) for run in runs]
             cells.append(f"{np.mean(found):.2f} ({min(found):.2f} .. {max(found):.2f})")
             updates.append(f"{np.mean([run['learner_steps'][-1] for run in runs]):,.0f}")
-        report.row(
-            f"{environment}, {options.steps or _TASKS[environment].steps:,} steps", *cells, " and ".join(updates)
-        )
+        report.row(f"{environment}, {options.steps or _TASKS[environment].steps:,} steps", *cells, ", ".join(updates))
     report.note(
         f"Mean (lowest .. highest) of {options.seeds} seeds, over three evaluations of {options.eval_episodes} "
         f"episodes. On key-door {options.demonstrations} demonstrations have a share of {options.ratio:g} of a batch."
@@ -116,10 +117,10 @@ def _experiment(agent: str, environment: str, seed: int, options: argparse.Names
     if task.demonstrations:
         name = re.sub(r"[^\w.]+", "-", f"{environment}-demonstrations-{options.demonstrations}")
         dataset = str(common.demonstrations(environment, options.runs / name, episodes=options.demonstrations))
-    if agent == "r2d2":
-        config: Any = r2d2.Config(**_CONFIG, **_R2D2, **task.r2d2)
+    if agent == "dqn":
+        config: Any = dqn.Config(**_CONFIG, **_DQN, **task.dqn)
     else:
-        config = dqn.Config(**_CONFIG, **_DQN, **task.dqn)
+        config = r2d2.Config(**_CONFIG, **_R2D2, **task.r2d2)
     steps = options.steps or task.steps
     return Experiment(
         agent=agent,

@@ -16,8 +16,9 @@
                        second objective: `energy:control:walker:walk`
 
 Whatever the source, an environment made here is canonical: continuous actions lie in [-1, 1] float32, discrete ones are
-int32 from 0; rewards and discounts are float32; observations are float32 arrays, or uint8 where they are pixels, or
-dicts of these. A discount of 0 says that the episode ended for good, a last step with discount 1 that it was cut short.
+int32 from 0; rewards and discounts are float32; observations are float32 arrays, or [H, W, C] uint8 where they are
+pictures, or dicts of these. A discount of 0 says that the episode ended for good, a last step with discount 1 that it
+was cut short.
 
 Importing this package imports neither dm_control nor Gymnasium, and making an environment imports only what it needs.
 """
@@ -45,24 +46,43 @@ _FORMS = (
 )
 
 
-def make(name: str, seed: int, *, render: bool = False) -> dm_env.Environment:
+def make(name: str, seed: int, *, render: bool = False, max_episode_steps: int | None = None) -> dm_env.Environment:
     """Makes the environment of a name.
 
     Args:
       name: one of the forms above.
       seed: of everything random in the environment, 0 <= seed < 2^32; equal seeds and actions give equal episodes.
       render: whether `render_frame` will be called. MuJoCo then loads a GL library, and otherwise none.
+      max_episode_steps: cuts longer episodes short, with discount 1; None for no limit but the environment's own.
 
     Returns:
-      A canonical environment.
+      A canonical environment. Its `reseed(seed)` makes the episodes from the next reset on those of a new environment
+      with that seed. Who makes it closes it.
 
     Raises:
-      ValueError: if there is no such environment, its observations or actions cannot be made canonical, or
-        it is not one that the wrapper before its name can wrap.
+      UserError: there is no such environment, its observations or actions cannot be made canonical, or it is not one
+        that the wrapper before its name can wrap.
+      EnvironmentFault: the module that registers it, or its constructor, raised.
     """
     check(name)
     source, _, rest = name.partition(":")
-    return _module(source).make(rest, seed, render=render)
+    environment = _module(source).make(rest, seed, render=render)
+    if max_episode_steps is None:
+        return environment
+    from environments import limited  # Which imports this.
+
+    return limited.Limited(environment, max_episode_steps)
+
+
+def has_time_limit(env: dm_env.Environment) -> bool:
+    """Whether an environment declares that its episodes end after so many steps; all but some of Gymnasium's do."""
+    return getattr(env, "has_time_limit", True)
+
+
+def notes(env: dm_env.Environment) -> list[str]:
+    """Returns what a user should know of how an environment is taken, a sentence each."""
+    limit = [] if has_time_limit(env) else ["no time limit is declared: --max-episode-steps sets one"]
+    return [*getattr(env, "notes", ()), *limit]
 
 
 def check(name: str) -> None:
@@ -88,6 +108,8 @@ def names() -> list[str]:
 def spec(env: dm_env.Environment) -> types.EnvironmentSpec:
     """Returns what an agent must know of a canonical environment.
 
+    An environment that maps actions from [-1, 1], or from 0, to others says which in its attribute `action_bounds`.
+
     Raises:
       ValueError: if the actions are continuous and their bounds are not [-1, 1].
     """
@@ -108,6 +130,7 @@ def spec(env: dm_env.Environment) -> types.EnvironmentSpec:
         observation=array_spec(env.observation_spec()),
         action=array_spec(action),
         reward=array_spec(env.reward_spec()),
+        action_bounds=getattr(env, "action_bounds", None),
     )
 
 
@@ -115,12 +138,17 @@ def render_frame(env: dm_env.Environment) -> np.ndarray:
     """Returns a picture of the environment as it is now, [H, W, 3] uint8.
 
     Raises:
-      RuntimeError: if there is no GL library, the environment was made without `render=True`, or has no picture.
+      UserError: if there is no GL library, the environment was made without `render=True`, or has no picture.
     """
     render = getattr(env, "render", None)
     if render is None:
-        raise RuntimeError(f"{type(env).__name__} has no picture to render.")
+        raise errors.UserError(f"{type(env).__name__} has no picture to render: leave --video out.")
     return render()
+
+
+def frames_per_second(env: dm_env.Environment) -> float | None:
+    """Returns how many steps an environment takes in a second of its own time; None if it has no time."""
+    return getattr(env, "frames_per_second", None)
 
 
 def _module(source: str) -> Any:

@@ -19,12 +19,12 @@ import difflib
 
 import ale_py
 import gymnasium
-import numpy as np
-from gymnasium import spaces, wrappers
+from gymnasium import wrappers
 
 from environments import gym, rendering
 
 _FRAMES_PER_ACTION = 4
+_FRAMES_PER_SECOND = 60  # Of the console.
 _MAX_FRAMES = 108_000  # Of an episode.
 _NOOP_FRAMES = 30
 _STICKINESS = 0.25
@@ -63,9 +63,5 @@ def make(name: str, seed: int, *, render: bool = False) -> gym.Gym:
         game, noop_max=_NOOP_FRAMES, frame_skip=_FRAMES_PER_ACTION, screen_size=84, terminal_on_life_loss=False
     )
     stacked = wrappers.FrameStackObservation(grey, _STACK)  # [4, 84, 84]
-    channels_last = wrappers.TransformObservation(
-        stacked,
-        lambda frames: np.ascontiguousarray(np.moveaxis(frames, 0, -1)),
-        spaces.Box(0, 255, (84, 84, _STACK), np.uint8),
-    )
-    return gym.Gym(channels_last, seed, unrenderable=None if render else rendering.NOT_ASKED)
+    stacked.metadata = {**stacked.metadata, "render_fps": _FRAMES_PER_SECOND / _FRAMES_PER_ACTION}
+    return gym.Gym(stacked, seed, unrenderable=None if render else rendering.NOT_ASKED)

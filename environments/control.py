@@ -77,6 +77,7 @@ class Control(dm_env.Environment):
         low, high = np.array(bounds.minimum), np.array(bounds.maximum)
         unlimited = (low <= -_UNLIMITED) | (high >= _UNLIMITED)
         low[unlimited], high[unlimited] = -1.0, 1.0
+        self.action_bounds = tuple(low.ravel().tolist()), tuple(high.ravel().tolist())
         self._scale, self._offset = (high - low) / 2, (high + low) / 2
         self._rescale = bool(np.any(self._scale != 1) or np.any(self._offset != 0))
         self._minus_one, self._plus_one = np.full_like(low, -1), np.full_like(low, 1)
@@ -95,6 +96,15 @@ class Control(dm_env.Environment):
     def physics(self) -> Any:
         """dm_control's `Physics`."""
         return self._environment.physics
+
+    def reseed(self, seed: int) -> None:
+        """Makes the episodes from the next reset on those of a new environment with this seed; LQR's task stays."""
+        self._environment.task.random.seed(seed)
+
+    @property
+    def frames_per_second(self) -> float:
+        """Steps in a second of the simulation."""
+        return 1.0 / self._environment.control_timestep()
 
     def reset(self) -> dm_env.TimeStep:
         return dm_env.restart(self._flat(self._environment.reset().observation))
@@ -137,9 +147,9 @@ class Control(dm_env.Environment):
         return dm_env.specs.BoundedArray((), np.float32, 0.0, 1.0, name="discount")
 
     def render(self) -> np.ndarray:
-        """Returns the first camera's picture, [240, 320, 3] uint8; raises RuntimeError if it cannot."""
+        """Returns the first camera's picture, [240, 320, 3] uint8; raises UserError if it cannot."""
         if self._unrenderable:
-            raise RuntimeError(self._unrenderable)
+            raise errors.UserError(self._unrenderable)
         return self.physics.render(height=240, width=320, camera_id=0)
 
     def close(self) -> None:

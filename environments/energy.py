@@ -22,9 +22,14 @@ def make(name: str, seed: int, *, render: bool = False) -> Energy:
     """Makes the environment NAME with an energy cost.
 
     Raises:
-      ValueError: if its actions are discrete, or its reward is a vector already.
+      UserError: its actions are discrete, or its reward is a vector already.
     """
-    return Energy(environments.make(name, seed, render=render))
+    inner = environments.make(name, seed, render=render)
+    try:
+        return Energy(inner)
+    except errors.UserError:
+        inner.close()
+        raise
 
 
 class Energy(wrapping.Wrapper):

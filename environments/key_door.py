@@ -81,13 +81,17 @@ class KeyDoor(dm_env.Environment):
         """Makes one of a size N; `seed` is of all that is random in it."""
         self._size = size
         self._width = size + 2  # The grid has a margin of wall, because a view reaches two cells ahead.
-        self._rng = np.random.default_rng(seed)
         self._moves = [row * self._width + column for row, column in _HEADINGS]
         self._views = np.array([_view(ahead, self._width) for ahead in _HEADINGS])  # [4, 9]
         self._t = 0
         self._reset_next_step = True
         self._state: State
-        self._begin()
+        self.reseed(seed)
+
+    def reseed(self, seed: int) -> None:
+        """Makes the episodes from the next reset on those of a new one with this seed."""
+        self._rng = np.random.default_rng(seed)
+        self._begin()  # As a new one does.
 
     def reset(self) -> dm_env.TimeStep:
         self._t = 0

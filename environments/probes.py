@@ -28,10 +28,14 @@ class Probe(dm_env.Environment):
     final_discount = 0.0  # 0: the episode ends for good; 1: it is cut short.
 
     def __init__(self, seed: int):
-        self.rng = np.random.default_rng(seed)
+        self.reseed(seed)
         self.t = 0
         self._reset_next_step = True
         self._action_shape = self.action_spec().shape
+
+    def reseed(self, seed: int) -> None:
+        """Makes the episodes from the next reset on those of a new probe with this seed."""
+        self.rng = np.random.default_rng(seed)
 
     def start(self) -> None:
         """Begins an episode."""
@@ -101,6 +105,41 @@ class Sign(Probe):
 
     def advance(self, action: Any) -> float:
         return 1 - (_scalar(action) - self.sign / 2) ** 2
+
+
+class Blank(Probe):
+    """T steps that each pay 1 - (a - s/2)^2, and a last observation that tells nothing: all zeros. Here T = 1.
+
+    The sign s is -1 or 1 with equal chance, drawn anew in each step; o_t is s at the place t of T, and zero elsewhere.
+    So nothing is learnt about a state but in that state, and an agent that improves its policy at the last one alone
+    learns nothing. Optimal: a = s/2, V(t) = (1 - gamma^(T - t)) / (1 - gamma), a return of T. Uniformly random actions
+    earn 5/12 of that, and actions that do not depend on o at best, by a = 0, 3/4.
+    """
+
+    sign = 1.0
+
+    def start(self) -> None:
+        self.sign = float(self.rng.choice((-1.0, 1.0)))
+
+    def observe(self) -> np.ndarray:
+        return self.sign * _one_hot(self.t, self.length)
+
+    def advance(self, action: Any) -> float:
+        reward = 1 - (_scalar(action) - self.sign / 2) ** 2
+        self.start()
+        return reward
+
+
+class Blank3(Blank):
+    """`Blank` of three steps, fewer than the n-step returns of the agents for continuous actions have."""
+
+    observation_size = length = 3
+
+
+class Blank8(Blank):
+    """`Blank` of eight steps, more than those have."""
+
+    observation_size = length = 8
 
 
 class Delayed(Probe):
@@ -279,7 +318,8 @@ class Dict(Sign):
 _PROBES: dict[str, type[Probe]] = {
     probe.__name__.lower(): probe
     for probe in (
-        Constant, Sign, Delayed, Truncation, Termination, Choice, Memory, Tradeoff, Concave, Reach, Slow, Pixels, Dict,
+        Constant, Sign, Blank, Blank3, Blank8, Delayed, Truncation, Termination, Choice, Memory, Tradeoff, Concave,
+        Reach, Slow, Pixels, Dict,
     )
 }  # fmt: skip
 

@@ -29,6 +29,7 @@ from acme_agents.runtime.display import Display
 from launch import head, links, placement
 from launch import keeper as keeper_lib
 from launch import node as node_lib
+from launch import run_dir as run_dir_lib
 from launch.node import LEARNER, SERVERS, Launcher, Node, Options, Record
 from launch.supervisor import LOST, PlaceLost
 
@@ -58,6 +59,7 @@ class Cluster:
         """
         self._nodes = nodes
         self._run_dir = run_dir.absolute()
+        self._continue = run_dir_lib.continue_with(run_dir)
         self._options = options
         self._display = display
         self._group_name = group
@@ -96,7 +98,8 @@ class Cluster:
         Raises:
           ValueError: no cluster answers.
         """
-        head.connect(record.options, "if Ray has stopped there, the run has too: continue with --resume")
+        otherwise = f"if Ray has stopped there, the run has too: {run_dir_lib.continue_with(run_dir)}"
+        head.connect(record.options, otherwise)
         return cls(nodes, run_dir, record.options, display, record.place["group"])
 
     def start(self, node: Node) -> "_Placed":
@@ -136,10 +139,8 @@ class Cluster:
 
     def exit_code(self, node: Node) -> int:
         """How a worker ended that has no keeper any more."""
-        try:
-            return int(node_lib.exit_path(self._run_dir, node).read_text())
-        except (FileNotFoundError, ValueError):
-            return LOST
+        ending = node_lib.read_ending(node_lib.exit_path(self._run_dir, node))
+        return LOST if ending is None else ending.code
 
     def kill(self, keeper: Any) -> None:
         """Kills a worker."""
@@ -159,7 +160,7 @@ class Cluster:
             if worker.waits_for_a_place(self._options.place_seconds):
                 if node.role in SERVERS:
                     waiting = [other for other, worker in self._workers.items() if worker.has_no_place]
-                    raise errors.UserError(f"{_cannot_place(waiting, self._options)} Then continue with --resume.")
+                    raise errors.UserError(f"{_cannot_place(waiting, self._options)} Then {self._continue}.")
                 self._display.message(f"{node.name} waits for a place: there is no room for it on the cluster")
         if self._head.refused_for() > _REFUSED_SECONDS:
             learner = node_lib.exit_path(self._run_dir, next(node for node in self._nodes if node.role == LEARNER))
@@ -169,7 +170,7 @@ class Cluster:
             saved = checkpoint.steps(self._run_dir / checkpoint.DIRECTORY)
             raise PlaceLost(
                 f"Ray has stopped at {self._options.address}, and the run with it; its newest checkpoint is of update "
-                f"{saved[-1]:,}: continue with --run-dir {self._run_dir} --resume, on any launcher."
+                f"{saved[-1]:,}: {self._continue}, with another --address or --launcher."
                 if saved
                 else f"Ray has stopped at {self._options.address} before the run had a checkpoint: begin again, "
                 f"if there is none in {self._run_dir / checkpoint.DIRECTORY} in a minute."
@@ -178,11 +179,11 @@ class Cluster:
             raise PlaceLost(
                 f"The head of the Ray cluster at {self._options.address} has not answered for {_SILENT_SECONDS:.0f} s. "
                 f"Once it does, `acme-agents attach {self._run_dir}` watches over the run again; if it is lost, "
-                "continue with --resume."
+                f"{self._continue}."
             )
 
     def fail(self, error: Exception) -> None:
-        """Has `check` raise this; a ValueError is a sentence for the user."""
+        """Has `check` raise this."""
         self._failure = error
 
     @property
@@ -226,9 +227,7 @@ class Cluster:
         try:
             group = ray.util.get_placement_group(self._group_name)
         except ValueError:
-            raise errors.UserError(
-                "The Ray cluster no longer has this run's places: continue it with --resume."
-            ) from None
+            raise errors.UserError(f"The Ray cluster no longer has this run's places: {self._continue}.") from None
         strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=self._nodes.index(node))
         with contextlib.suppress(ValueError):  # One that was lost may still have the name.
             ray.kill(ray.get_actor(self._keeper_name(node), namespace=head.NAMESPACE))
@@ -249,7 +248,9 @@ class Cluster:
                 )
             except ValueError:  # The name is free once Ray has taken note of the death.
                 time.sleep(0.1)
-        raise RuntimeError(f"Ray does not give back the name of {node.name}.")
+        raise errors.RunFailed(
+            f"Ray does not give back the name of {node.name}, which has died: continue with --resume once it has."
+        )
 
 
 class _Placed:
@@ -308,7 +309,7 @@ class _Placed:
             except ray.exceptions.RayError:
                 self._code = LOST
                 return
-            except (ValueError, RuntimeError) as error:
+            except Exception as error:  # It is for the thread that watches over the run to raise.
                 self._cluster.fail(error)
                 self._code = LOST
                 return
@@ -322,8 +323,8 @@ class _Placed:
         try:
             answer = ray.get(self._waiting)
         except ray.exceptions.RayTaskError as error:
-            is_sentence = isinstance(error.cause, ValueError)
-            self._cluster.fail(ValueError(f"{self._node.name}: {error.cause}") if is_sentence else error)
+            is_sentence = isinstance(error.cause, errors.UserError)
+            self._cluster.fail(errors.UserError(f"{self._node.name}: {error.cause}") if is_sentence else error)
             self._code = LOST
         except ray.exceptions.RayError:  # Its keeper was killed, or its host is lost.
             self.keeper_lives = False

@@ -1,5 +1,6 @@
 """Writes episodes of a run's policy as a dataset: demonstrations, or data of known quality."""
 
+import contextlib
 import os
 import pathlib
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 
 from acme_agents import datasets
 from acme_agents.core import errors
-from acme_agents.experiments import policies
+from acme_agents.experiments import policies, seeding
 from acme_agents.runtime.loop import EnvironmentLoop, Episode
 from launch.recorder import Recorder
 
@@ -49,15 +50,16 @@ def collect(
     from acme_agents.runtime.actor import Actor  # Imports TensorFlow.
 
     spec = experiment.environment_spec()
-    environment = experiment.make_environment("evaluator")
     core = experiment.make_agent().actor(spec, evaluation=not explore)
     recorder = Recorder()
-    actor = Actor(core, jax.random.PRNGKey(experiment.worker_seed("evaluator")), recorder)
+    worker_seed = experiment.worker_seed("evaluator")
+    actor = Actor(core, jax.random.PRNGKey(worker_seed), recorder)
     actor.params = params
-    loop = EnvironmentLoop(environment, actor)
     episodes: list[Episode] = []
-    while sum(episode.length for episode in episodes) < steps:
-        episodes.append(loop.run_episode())
+    with seeding.own_generators(worker_seed), contextlib.closing(experiment.make_environment("evaluator")) as made:
+        loop = EnvironmentLoop(made, actor)
+        while sum(episode.length for episode in episodes) < steps:
+            episodes.append(loop.run_episode())
     datasets.save(
         dataset,
         recorder.trajectories,

@@ -1,5 +1,6 @@
 """Writes episodes of an environment's scripted expert as a dataset: demonstrations, as good or as bad as asked for."""
 
+import contextlib
 import pathlib
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import environments
 from acme_agents import datasets
 from acme_agents.core import errors
+from acme_agents.experiments import seeding
 from acme_agents.runtime.loop import EnvironmentLoop
 from launch.recorder import Recorder
 
@@ -43,19 +45,21 @@ def demonstrate(
     if dataset.exists():
         raise errors.UserError(f"{dataset} is there already: write the dataset to another path.")
     environment_seed, action_seed = map(int, np.random.SeedSequence(seed).generate_state(2))
-    made = environments.make(environment, environment_seed)
-    if not hasattr(made, "expert_action"):
-        raise errors.UserError(
-            f"{environment} has no scripted expert, as deep-sea:N and key-door:N have: train an agent there, and "
-            "collect episodes of its policy."
-        )
     recorder = Recorder()
-    loop = EnvironmentLoop(made, _Expert(made, random_actions, action_seed, recorder))
-    returns = [loop.run_episode().episode_return for _ in range(episodes)]
+    generators = seeding.own_generators(environment_seed)
+    with generators, contextlib.closing(environments.make(environment, environment_seed)) as made:
+        if not hasattr(made, "expert_action"):
+            raise errors.UserError(
+                f"{environment} has no scripted expert, as deep-sea:N and key-door:N have: train an agent there, and "
+                "collect episodes of its policy."
+            )
+        loop = EnvironmentLoop(made, _Expert(made, random_actions, action_seed, recorder))
+        returns = [loop.run_episode().episode_return for _ in range(episodes)]
+        spec = environments.spec(made)
     datasets.save(
         dataset,
         recorder.trajectories,
-        environments.spec(made),
+        spec,
         environment=environment,
         policy=f"scripted expert, {random_actions:.0%} random actions",
         metadata={"random_actions": random_actions, "seed": seed},

@@ -1,5 +1,7 @@
 """Evaluates the policy of a run, and films it."""
 
+import contextlib
+import math
 import os
 import pathlib
 from typing import Any
@@ -11,7 +13,8 @@ from acme_agents.core import errors
 from acme_agents.experiments import policies
 
 _VIDEO_SUFFIXES = (".mp4", ".gif")
-_FRAMES_PER_SECOND = 50
+_FRAMES_PER_SECOND = 10.0  # of an environment that has no time of its own
+_MAX_GIF_FRAMES_PER_SECOND = 50.0  # what browsers show; they slow down what is faster to 10
 
 
 def evaluate(
@@ -28,7 +31,7 @@ def evaluate(
       run_dir: the run's directory.
       episodes: how many to run.
       seed: of the environment and the actor; the same one gives the same episodes.
-      video: .mp4 or .gif file to film every step of all episodes to.
+      video: .mp4 or .gif file to film all episodes to, at the speed of the environment's own time.
       config: the agent's, if not as it was in the run.
 
     Returns:
@@ -36,11 +39,11 @@ def evaluate(
 
     Raises:
       ValueError: no run, no checkpoint or no episodes, or a video of another format.
-      RuntimeError: a video is asked for and nothing can render.
+      UserError: a video is asked for and nothing can render.
     """
     if episodes < 1:
         raise errors.UserError(f"--episodes must be at least 1, not {episodes}.")
-    if video is not None and video.suffix not in _VIDEO_SUFFIXES:
+    if video is not None and video.suffix.lower() not in _VIDEO_SUFFIXES:
         raise errors.UserError(
             f"A video is written as {' or '.join(_VIDEO_SUFFIXES)}, not {video.suffix or 'a bare name'}."
         )
@@ -49,10 +52,11 @@ def evaluate(
     from acme_agents.experiments.acting import Evaluator  # Imports TensorFlow.
 
     evaluator = Evaluator(experiment, render=video is not None)
-    if video is None:
-        finished = evaluator.evaluate(0, params, num_episodes=episodes)
-    else:
-        finished = _film(evaluator, params, episodes, video)
+    with contextlib.closing(evaluator):
+        if video is None:
+            finished = evaluator.evaluate(0, params, num_episodes=episodes)
+        else:
+            finished = _film(evaluator, params, episodes, video)
     assert finished is not None  # Nothing stops it.
     return np.array([(episode.episode_return, *episode.other_returns) for episode in finished]).T
 
@@ -61,11 +65,18 @@ def _film(evaluator: Any, params: Any, episodes: int, video: pathlib.Path) -> An
     import imageio.v3
 
     frames: list[np.ndarray] = []
+    rate = _FRAMES_PER_SECOND
 
     def shoot(environment: Any) -> None:
+        nonlocal rate
+        rate = environments.frames_per_second(environment) or _FRAMES_PER_SECOND
         frames.append(environments.render_frame(environment))
 
     finished = evaluator.evaluate(0, params, num_episodes=episodes, on_step=shoot)
-    video.parent.mkdir(parents=True, exist_ok=True)
-    imageio.v3.imwrite(video, np.stack(frames), fps=_FRAMES_PER_SECOND)
+    stride = math.ceil(rate / _MAX_GIF_FRAMES_PER_SECOND) if video.suffix.lower() == ".gif" else 1
+    try:
+        video.parent.mkdir(parents=True, exist_ok=True)
+        imageio.v3.imwrite(video, np.stack(frames[::stride]), fps=rate / stride)
+    except OSError as error:
+        raise errors.UserError(f"Cannot write {video} ({error.strerror or error}): give another --video.") from error
     return finished

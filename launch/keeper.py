@@ -17,6 +17,7 @@ import ray
 import ray.util
 
 from acme_agents.core import errors
+from acme_agents.runtime import compilation
 from launch import links, processes
 from launch.node import LEARNER, REPLAY, SERVERS, Node, Options
 
@@ -55,13 +56,15 @@ class Keeper:
         """Starts the worker's process; `addresses` are those of the servers' gateways that are known.
 
         Raises:
-          ValueError: this host does not see the run's directory, or no port is free.
+          UserError: this host does not see the run's directory, no port is free, or the compilation cache cannot be
+            written.
         """
         if not self._links:
             self._open()
         if self._node.role in SERVERS:
             self._choose_port()
         self.connect(addresses)
+        compilation.use_cache(self._options.compilation_cache)
         paths = [self._directory, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         self._process = subprocess.Popen(
             [

@@ -1,30 +1,38 @@
-"""The command line: `acme-agents train | attach | evaluate | collect | demonstrate | plot | list`."""
+"""The command line: `acme-agents train | resume | attach | evaluate | collect | demonstrate | plot | list`."""
 
-import contextlib
 import dataclasses
 import os
 import pathlib
+import shlex
+import shutil
 import sys
 import textwrap
+import traceback
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import tyro
 
+import acme_agents
 from acme_agents.core import errors
+from acme_agents.runtime import background
+from launch import faults, surroundings
 from launch.node import Launcher, Options
 
+_NAME = "acme-agents"
 _DESCRIPTION = """usage: acme-agents COMMAND [OPTIONS]
 
 Distributed reinforcement learning in JAX.
 
   train AGENT     train an agent in an environment; `acme-agents train mpo --help` lists every option
+  resume RUN      continue a run as it was, or with other options
   attach RUN      watch over a run again whose launcher has died
   evaluate RUN    run the policy of a run directory, and film it with --video
   collect RUN     write episodes of a run directory's policy as a dataset
   demonstrate ENV write episodes of an environment's scripted expert as a dataset
   plot RUN...     draw the learning curves of run directories
   list            list agents and environments
+  --version       print the version, and the commit of a checkout
 """
 
 
@@ -55,6 +63,11 @@ class Train(Options):
     """Fraction of the dataset's good episodes to learn from (RL Unplugged: a third); the others are all kept."""
     good_return: float | None = None
     """Return from which an episode is good (default: halfway between the dataset's lowest and highest)."""
+    bad_episodes: Literal["refuse", "skip"] = "refuse"
+    """What an episode of the dataset that cannot be used does (NaN, wrong shapes, actions out of bounds, missing rows):
+    have the dataset refused, or be left out and counted."""
+    clip_actions: bool = False
+    """Clip the dataset's continuous actions that are out of bounds, and count them."""
     teacher: str | None = None
     """Run directory whose policy teaches, for agents that learn from one."""
     record: str | None = None
@@ -64,11 +77,14 @@ class Train(Options):
     run_dir: pathlib.Path | None = None
     """Run directory (default: runs/AGENT-ENVIRONMENT-TIME)."""
     resume: bool = False
-    """Continue the run in --run-dir from its newest checkpoint; what is not given is as it was."""
+    """Continue the run in --run-dir from its newest checkpoint; what is not given is as it was, the launcher too."""
     eval_every: int = 10_000
     """Environment steps between evaluations, each offline update counting as one; 0 for none."""
     eval_episodes: int = 10
     """Episodes of each evaluation."""
+    max_episode_steps: int | None = None
+    """Steps after which an episode is cut short, of actors and in evaluations (default: the environment's own limit;
+    where it declares none, an evaluation's after 10,000)."""
     checkpoint_seconds: float = 120.0
     """Seconds between checkpoints."""
     keep_checkpoints: int = 2
@@ -77,6 +93,14 @@ class Train(Options):
     """Updates; the first checkpoint at or after each multiple of it is kept too, for good."""
     config: Any = None
     """Configuration of the agent."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Resume(Train):
+    """Continue a run from its newest checkpoint: what is not given is as it was, how it is launched included."""
+
+    run_dir: tyro.conf.Suppress[pathlib.Path | None] = None
+    resume: tyro.conf.Suppress[bool] = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,11 +178,14 @@ class Plot:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the command line; exits with 0, or with 1 or 2 and one sentence on standard error."""
+    """Runs the command line; exits with 0, or with 2 and one sentence on standard error for what the user can mend.
+
+    Any other exception is shown with the frames of the user's own code, and the exit code is 1.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    sys.path.append(os.getcwd())  # so that a module of the user's can be named as an agent
     commands = {
         "train": _train,
+        "resume": _resume,
         "attach": _attach,
         "evaluate": _evaluate,
         "collect": _collect,
@@ -166,27 +193,38 @@ def main(argv: Sequence[str] | None = None) -> None:
         "plot": _plot,
         "list": _list,
     }
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(_DESCRIPTION, end="")
-        sys.exit(0 if arguments else 2)
+    code = 0
     try:
-        if arguments[0] not in commands:
-            raise errors.UserError(f"Unknown command {arguments[0]!r}: choose {', '.join(commands)}.")
-        commands[arguments[0]](arguments[1:])
-    except (ValueError, RuntimeError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, ValueError) else 1)
-    except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        print(f"error: {error.strerror or error}{where}.", file=sys.stderr)
-        sys.exit(2)
+        surroundings.prepare()
+        sys.path.append(os.getcwd())  # so that a module of the user's can be named as an agent
+        with surroundings.reader_may_go():
+            if not arguments or arguments[0] in ("-h", "--help"):
+                print(_DESCRIPTION, end="")
+                sys.exit(0 if arguments else 2)
+            if arguments[0] == "--version":
+                print(_version())
+                return
+            if arguments[0] not in commands:
+                raise errors.UserError(f"Unknown command {arguments[0]!r}: choose {', '.join(commands)}.")
+            commands[arguments[0]](arguments[1:])
+    except Exception as error:
+        print(f"error: {faults.report(error)}", file=sys.stderr)
+        if faults.sentence(error) is None:
+            log = faults.log_of(error)
+            print(f"The full trace is in {log}." if log else traceback.format_exc(), file=sys.stderr)
+        code = 2 if faults.is_mendable(error) else 1
     except KeyboardInterrupt:
-        sys.exit(130)
+        code = 130
+    if background.is_busy():  # It compiles what nobody waits for any more, which Python would.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    if code:
+        sys.exit(code)
 
 
 def _train(arguments: list[str]) -> None:
-    from acme_agents.experiments import Experiment, agents
-    from launch.run import run
+    from acme_agents.experiments import agents
 
     if arguments and arguments[0] in ("-h", "--help"):
         print(
@@ -204,9 +242,49 @@ def _train(arguments: list[str]) -> None:
     program = f"acme-agents train {agent}"
     train = tyro.cli(typed, prog=program, args=flags)
     if train.resume and train.run_dir is not None:  # What is not given is then as it was.
-        before = Experiment.from_run_dir(train.run_dir)
-        if before.agent == agent:
-            train = tyro.cli(typed, prog=program, args=flags, default=typed(**_flags(before)))
+        before, said = _as_it_was(train.run_dir)
+        if before != agent:
+            raise errors.UserError(
+                f"{train.run_dir} is a run with agent {before!r}, not {agent!r}: leave that, or begin another run."
+            )
+        train = tyro.cli(typed, prog=program, args=flags, default=typed(**said))
+    _run(agent, train)
+
+
+def _resume(arguments: list[str]) -> None:
+    usage = "acme-agents resume RUN_DIR [OPTIONS]"
+    if arguments and arguments[0] in ("-h", "--help"):
+        print(f"usage: {usage}\n\n{Resume.__doc__}\n`acme-agents resume RUN_DIR --help` lists every option.")
+        return
+    if not arguments or arguments[0].startswith("-"):
+        raise errors.UserError(f"Name the directory of a run: {usage}.")
+    run_dir = pathlib.Path(arguments[0])
+    agent, said = _as_it_was(run_dir)
+    typed = _with_config(Resume, said["config"])
+    default = typed(**said, run_dir=run_dir)
+    _run(agent, tyro.cli(typed, prog=f"acme-agents resume {run_dir}", args=arguments[1:], default=default))
+
+
+def _as_it_was(run_dir: pathlib.Path) -> tuple[str, dict[str, Any]]:
+    """The agent of a run, and the flags that would begin and launch it anew."""
+    from acme_agents.experiments import Experiment
+    from launch import run_dir as run_dir_lib
+
+    experiment = Experiment.from_run_dir(run_dir)
+    launcher, options = run_dir_lib.read_launch(run_dir)
+    launched = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    return experiment.agent, {**_flags(experiment), **launched, "launcher": launcher}
+
+
+def _run(agent: str, train: Any) -> None:
+    """Runs what the flags describe, or says where it would run."""
+    from launch.run import run
+
+    if train.dry_run and (train.launcher != "ray" or train.address is None):
+        raise errors.UserError(
+            "--dry-run says where the workers would be placed on a Ray cluster: give --launcher ray and --address "
+            "HOST:PORT."
+        )
     experiment = _experiment(agent, train)
     options = Options(**{field.name: getattr(train, field.name) for field in dataclasses.fields(Options)})
     if train.dry_run:
@@ -225,12 +303,34 @@ def _attach(arguments: list[str]) -> None:
 
 def _say(result: Any) -> None:
     """Says how a run ended."""
-    if not result.finished:
-        print(f"stopped; continue with --run-dir {result.run_dir} --resume")
+    from acme_agents.runtime import checkpoint
+
+    if not result.finished and not checkpoint.steps(result.run_dir / checkpoint.DIRECTORY):
+        print(f"stopped before there was anything to save in {result.run_dir}; begin again with another --run-dir")
+    elif not result.finished:
+        print(f"stopped; continue with: {_program()} resume {shlex.quote(str(result.run_dir))}")
     elif result.evaluation_return is not None:
         print(f"final evaluation return {result.evaluation_return:.1f}; run directory {result.run_dir}")
     else:
         print(f"finished; run directory {result.run_dir}")
+
+
+def _program() -> str:
+    """How this command line is called, to be pasted into the shell that it was called from."""
+    called = sys.argv[0]
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is not None and spec.name == __spec__.name:
+        return f"{shlex.quote(sys.executable)} -m {spec.name}"
+    found = shutil.which(_NAME)
+    is_found = found is not None and os.path.exists(called) and os.path.samefile(found, called)
+    return _NAME if is_found or os.path.basename(called) != _NAME else shlex.quote(called)
+
+
+def _version() -> str:
+    from launch import versions
+
+    commit = versions.commit()
+    return f"{_NAME} {acme_agents.__version__}" + (f" ({commit})" if commit else "")
 
 
 # The fields of an experiment whose flag has another name.
@@ -280,8 +380,10 @@ def _of_run(options: Any, arguments: list[str]) -> Any:
 
 
 def _evaluate(arguments: list[str]) -> None:
+    from acme_agents.runtime import compilation
     from launch.evaluate import evaluate
 
+    compilation.use_cache(None)
     options = _of_run(Evaluate, arguments)
     returns = evaluate(
         options.run_dir, episodes=options.episodes, seed=options.seed, video=options.video, config=options.config
@@ -293,8 +395,10 @@ def _evaluate(arguments: list[str]) -> None:
 
 
 def _collect(arguments: list[str]) -> None:
+    from acme_agents.runtime import compilation
     from launch.collect import collect
 
+    compilation.use_cache(None)
     options = _of_run(Collect, arguments)
     returns = collect(
         options.run_dir,
@@ -325,7 +429,9 @@ def _plot(arguments: list[str]) -> None:
     from launch.plot import plot
 
     options = tyro.cli(Plot, prog="acme-agents plot", args=arguments)
-    plot(list(options.run_dirs), options.output, metric=options.metric, table=options.table, x=options.x)
+    notes = plot(list(options.run_dirs), options.output, metric=options.metric, table=options.table, x=options.x)
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
     print(options.output)
 
 
@@ -335,21 +441,20 @@ def _list(arguments: list[str]) -> None:
 
     if arguments:
         raise errors.UserError(f"list takes no arguments, not {' '.join(arguments)}.")
-    with contextlib.suppress(BrokenPipeError):  # as under `| head`
-        print("agents:")
-        for name in agents.AGENTS:
-            print(f"  {name:<12} {(agents.load(name).__doc__ or '').splitlines()[0]}")
-        print("environments:")
-        names = environments.names()
-        games = [name.removeprefix("ale:") for name in names if name.startswith("ale:")]
-        open_ended = (
-            f"ale:GAME (Atari) of {', '.join(games)}",
-            "deep-sea:N (bsuite's deep sea of N x N cells, or deep-sea:N:stochastic)",
-            "key-door:N (a memory task on N x N cells)",
-            "gym:ID (any Gymnasium environment)",
-        )
-        for name in (*(name for name in names if not name.startswith("ale:")), *open_ended):
-            print(textwrap.fill(name, 118, initial_indent="  ", subsequent_indent="      "))
+    print("agents:")
+    for name in agents.AGENTS:
+        print(f"  {name:<12} {(agents.load(name).__doc__ or '').splitlines()[0]}")
+    print("environments:")
+    names = environments.names()
+    games = [name.removeprefix("ale:") for name in names if name.startswith("ale:")]
+    open_ended = (
+        f"ale:GAME (Atari) of {', '.join(games)}",
+        "deep-sea:N (bsuite's deep sea of N x N cells, or deep-sea:N:stochastic)",
+        "key-door:N (a memory task on N x N cells)",
+        "gym:ID (any Gymnasium environment)",
+    )
+    for name in (*(name for name in names if not name.startswith("ale:")), *open_ended):
+        print(textwrap.fill(name, 118, initial_indent="  ", subsequent_indent="      "))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
 import dataclasses
 import importlib.util
 import json
+import os
 import pathlib
 import signal
-from typing import Any, Literal
+import time
+from typing import Any, Literal, NamedTuple
 
 from acme_agents.core import errors
 from acme_agents.experiments import Experiment
@@ -100,6 +102,9 @@ class Options:
     """What each worker is given, by role."""
     wandb: bool = False
     """Log to Weights & Biases too, if it is installed."""
+    compilation_cache: str | None = None
+    """Directory that keeps what XLA compiles, for restarted workers and later runs; "off" for none (default: one under
+    the user's cache directory)."""
 
     def __post_init__(self) -> None:
         first, last = self.ports
@@ -150,9 +155,47 @@ def log_path(run_dir: pathlib.Path, node: Node) -> pathlib.Path:
     return run_dir / "logs" / f"{node.name}.log"
 
 
+class Ending(NamedTuple):
+    """How a worker ended, in its own words: for a launcher that is not its parent, and for a person."""
+
+    code: int  # its exit code
+    report: str = ""  # what a person is told of the exception that ended it; see `faults`
+    place: str = ""  # what the exception was and where it came from: the same fault has the same
+
+
+def begin_log(run_dir: pathlib.Path, node: Node) -> int:
+    """Opens a worker's log to append to, marked with the time; returns the descriptor."""
+    path = log_path(run_dir, node)
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    now = time.time()  # of this host, which the file system's may not be
+    os.utime(path, (now, now))
+    return log
+
+
+def has_begun(run_dir: pathlib.Path, node: Node, started_at: float) -> bool:
+    """Whether a worker that was started at that time, in seconds since the epoch, has begun its log."""
+    try:
+        return log_path(run_dir, node).stat().st_mtime >= started_at
+    except FileNotFoundError:
+        return False
+
+
 def exit_path(run_dir: pathlib.Path, node: Node) -> pathlib.Path:
-    """Where a worker that ends by itself leaves its exit code, for a launcher that is not its parent."""
+    """Where a worker that ends by itself leaves its `Ending`."""
     return run_dir / "logs" / f"{node.name}.exit"
+
+
+def write_ending(run_dir: pathlib.Path, node: Node, ending: Ending) -> None:
+    """Leaves word of how a worker ends."""
+    exit_path(run_dir, node).write_text(json.dumps(ending._asdict()) + "\n")
+
+
+def read_ending(path: pathlib.Path) -> Ending | None:
+    """How the worker ended whose `exit_path` this is; None where it could not say so, as after a kill."""
+    try:
+        return Ending(**json.loads(path.read_text()))
+    except (OSError, ValueError):
+        return None
 
 
 def log_lines(run_dir: pathlib.Path, node: Node) -> list[str]:
@@ -160,8 +203,5 @@ def log_lines(run_dir: pathlib.Path, node: Node) -> list[str]:
     try:
         text = log_path(run_dir, node).read_text(errors="replace")
     except FileNotFoundError:
-        text = (
-            "(There is none: it died before it could begin. A script that runs an experiment as processes must do so "
-            "under `if __name__ == '__main__':`.)"
-        )
+        text = "(There is none: it died before it could begin.)"
     return text.splitlines() or ["(empty)"]

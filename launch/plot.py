@@ -1,9 +1,11 @@
 """Learning curves of one or many runs, with confidence intervals over seeds."""
 
+import contextlib
 import json
+import os
 import pathlib
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -25,9 +27,9 @@ AXIS_LABELS = {
     "episode_length": "Episode length (steps)",
 }
 MAX_POINTS = 200  # of an aggregate curve
-# Of an experiment, beside the configuration: what was learned from.
 _LETTERS_PER_INCH = 11  # of the legend's
-_SOURCES = ("dataset", "offline_updates", "dataset_share", "keep_good", "good_return", "teacher")
+# Of an experiment, beside the configuration: what was learned from.
+_SOURCES = ("dataset", "offline_updates", "dataset_share", "keep_good", "good_return", "teacher", "num_actors")
 
 
 class Run(NamedTuple):
@@ -38,6 +40,8 @@ class Run(NamedTuple):
     config: dict[str, Any]  # field -> value, nested fields as "outer.inner", and what was learned from
     x: np.ndarray  # [N] float64, increasing
     y: np.ndarray  # [N] float64, finite
+    seed: Any = None
+    changed: float = 0.0  # when its table was written to last, in seconds since the epoch
 
 
 class Curve(NamedTuple):
@@ -56,24 +60,28 @@ def plot(
     metric: str = "episode_return",
     table: str = "evaluator",
     x: str | None = None,
-) -> None:
+) -> list[str]:
     """Draws the learning curves of some runs into one figure, a panel per environment.
 
     Runs that differ in nothing but their seed share one line: the interquartile mean with its 95% bootstrap confidence
     interval (Agarwal et al. 2021, arXiv 2108.13264), over the range of x that all of them have reached. Each run is
-    also drawn faintly. A run without such company is drawn as it is.
+    also drawn faintly. A run without such company is drawn as it is. Two runs that do not differ in their seed either
+    are not two samples: the one that got further counts, of equals the newer.
 
     Args:
       run_dirs: run directories, also of runs that are still going; one given twice counts once.
       output: the figure to write; its suffix chooses the format (.png, .pdf, .svg ...).
       metric: the column on the vertical axis.
       table: "evaluator", "learner" or "actor".
-      x: the column on the horizontal axis; None for environment steps, or updates where nobody acted in any run.
+      x: the column on the horizontal axis; None for environment steps, or updates in the panel of an environment where
+        nobody acted in some run.
+
+    Returns:
+      A sentence for each run that is left out, as one that has nothing to draw yet, and for each curve without mean.
 
     Raises:
-      ValueError: in one sentence, for a directory that is not a run's, a run with nothing to draw yet, an unknown table
-        or column, an output format that cannot be written, or seeds that have no range of x in common.
-      OSError: the figure cannot be written.
+      ValueError: in one sentence, for a path that does not exist, if there is nothing to draw in any run, for an
+        unknown table, or an output that cannot be written.
     """
     from matplotlib.figure import Figure
 
@@ -85,33 +93,92 @@ def plot(
         raise errors.UserError(f"There is no table {table}; the tables are {', '.join(loggers.TABLES)}.")
     if not run_dirs:
         raise errors.UserError("Nothing to plot: give at least one run directory.")
-    distinct = list({path.resolve(): path for path in run_dirs}.values())
-    x = x or ("learner_steps" if all(map(_is_offline, distinct)) else "actor_steps")
-    panels = group([load(path, metric=metric, table=table, x=x) for path in distinct])
-    _draw(figure, panels, x_label=_axis_label(x), y_label=_axis_label(metric))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(output)
-
-
-def _is_offline(run_dir: pathlib.Path) -> bool:
-    """Whether nobody acts in a run; False for a directory that is not a run's."""
+    notes: list[str] = []
+    runs, axes = _load_all(run_dirs, notes, metric=metric, table=table, x=x)
+    if not runs:
+        which = "" if len(notes) == 1 else f"There is nothing to draw in any of {len(notes)} runs. The first: "
+        raise errors.UserError(which + notes[0])
+    panels = group(_without_twins(runs, notes))
+    notes += _draw(figure, panels, axes, y_label=_axis_label(metric))
     try:
-        return json.loads((run_dir / "config.json").read_text()).get("max_steps") == 0
-    except (OSError, ValueError, AttributeError):
-        return False
+        output.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(output)
+    except OSError as error:
+        raise errors.UserError(f"Cannot write {output} ({error.strerror or error}): give another --output.") from error
+    return notes
+
+
+def _load_all(
+    run_dirs: Sequence[pathlib.Path], notes: list[str], *, metric: str, table: str, x: str | None
+) -> tuple[dict[pathlib.Path, Run], dict[str, str]]:
+    """The runs that have something to draw, and of each environment the column on its panel's horizontal axis."""
+    offline: dict[pathlib.Path, bool] = {}
+    runs: dict[pathlib.Path, Run] = {}
+    for run_dir in {path.resolve(): path for path in run_dirs}.values():
+        if not os.path.lexists(run_dir):
+            raise errors.UserError(f"There is no {run_dir}.")
+        with _noted(notes):
+            offline[run_dir] = _describe(run_dir).get("max_steps") == 0  # Its environment steps stay 0.
+            if x == "actor_steps" and offline[run_dir]:
+                raise errors.UserError(f"{run_dir} is offline: it has no environment steps.")
+            own = "learner_steps" if offline[run_dir] else "actor_steps"
+            runs[run_dir] = load(run_dir, metric=metric, table=table, x=x or own)
+    if x is not None:
+        return runs, {run.environment: x for run in runs.values()}
+    by_updates = {run.environment for run_dir, run in runs.items() if offline[run_dir]}
+    for run_dir, run in list(runs.items()):
+        if run.environment in by_updates and not offline[run_dir]:
+            runs[run_dir] = load(run_dir, metric=metric, table=table, x="learner_steps")
+    axes = {run.environment: "actor_steps" for run in runs.values()}
+    return runs, axes | dict.fromkeys(by_updates, "learner_steps")
+
+
+@contextlib.contextmanager
+def _noted(notes: list[str]) -> Iterator[None]:
+    """Leaves out what cannot be drawn, and notes why."""
+    try:
+        yield
+    except errors.UserError as error:
+        notes.append(str(error))
+
+
+def _without_twins(runs: dict[pathlib.Path, Run], notes: list[str]) -> list[Run]:
+    """Of the runs that differ in nothing the one that got furthest, of equals the newest."""
+    alike: dict[str, list[pathlib.Path]] = {}
+    for run_dir, run in runs.items():
+        alike.setdefault(json.dumps([run.agent, run.environment, run.config, run.seed]), []).append(run_dir)
+    kept = []
+    for run_dirs in alike.values():
+        run_dirs.sort(key=lambda run_dir: (runs[run_dir].x[-1], runs[run_dir].changed))
+        *others, best = run_dirs
+        kept.append(best)
+        notes += [
+            f"{other} is the same run as {best}, which got further or is newer: seed {runs[best].seed} counts once."
+            for other in others
+        ]
+    return [run for run_dir, run in runs.items() if run_dir in kept]
+
+
+def _describe(run_dir: pathlib.Path) -> dict[str, Any]:
+    """What a run's `config.json` says, with its agent and environment for certain."""
+    try:
+        description = json.loads((run_dir / "config.json").read_text())
+        return description | {name: str(description[name]) for name in ("agent", "environment")}
+    except (FileNotFoundError, NotADirectoryError):
+        raise errors.UserError(f"{run_dir} is not a run directory: it has no config.json.") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise errors.UserError(f"{run_dir} is not a run directory: its config.json is not one of a run.") from None
 
 
 def load(run_dir: pathlib.Path, *, metric: str, table: str, x: str) -> Run:
-    """Reads one run's curve; rows without the metric are left out. Raises ValueError, see `plot`."""
-    try:
-        description = json.loads((run_dir / "config.json").read_text())
-        agent, environment = description["agent"], description["environment"]
-        sources = {name: description[name] for name in _SOURCES if name in description}
-        config = sources | _flatten(description.get("config", {}))
-    except (FileNotFoundError, NotADirectoryError):
-        raise errors.UserError(f"{run_dir} is not a run directory: it has no config.json.") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise errors.UserError(f"{run_dir} is not a run directory: its config.json is not one of a run.") from None
+    """Reads one run's curve; rows without the metric are left out.
+
+    Raises:
+      UserError: it is no run, or it has no such curve.
+    """
+    description = _describe(run_dir)
+    sources = {name: description[name] for name in _SOURCES if name in description}
+    config = sources | _flatten(description.get("config") or {})
     path = run_dir / f"{table}.csv"
     columns = loggers.read_csv(path) if path.exists() else {}
     nothing = f"{run_dir} has no evaluations yet." if table == "evaluator" else f"{path} has no rows yet."
@@ -125,7 +192,10 @@ def load(run_dir: pathlib.Path, *, metric: str, table: str, x: str) -> Run:
         raise errors.UserError(nothing)
     # Several actors write in any order; of rows with the same x the newest counts.
     x_newest_first, rows = np.unique(columns[x][drawn][::-1], return_index=True)
-    return Run(agent, environment, config, x_newest_first, columns[metric][drawn][::-1][rows])
+    curve = (x_newest_first, columns[metric][drawn][::-1][rows])
+    return Run(
+        description["agent"], description["environment"], config, *curve, description.get("seed"), path.stat().st_mtime
+    )
 
 
 def group(runs: Sequence[Run]) -> dict[str, dict[str, list[Run]]]:
@@ -188,7 +258,11 @@ def interquartile_mean(scores: np.ndarray) -> np.ndarray:
     return scipy.stats.trim_mean(scores.reshape(-1, scores.shape[-1]), proportiontocut=0.25, axis=0)
 
 
-def _draw(figure: "Figure", panels: dict[str, dict[str, list[Run]]], *, x_label: str, y_label: str) -> None:
+def _draw(
+    figure: "Figure", panels: dict[str, dict[str, list[Run]]], x_columns: dict[str, str], *, y_label: str
+) -> list[str]:
+    """Draws the panels; returns a sentence for each curve that has no interval and should."""
+    notes: list[str] = []
     labels = list(dict.fromkeys(label for groups in panels.values() for label in groups))
     columns = min(len(panels), 3)
     rows = -(-len(panels) // columns)
@@ -202,12 +276,14 @@ def _draw(figure: "Figure", panels: dict[str, dict[str, list[Run]]], *, x_label:
     handles: dict[str, Any] = {}
     for i, (environment, groups) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, columns, i + 1)
-        _decorate(axes, title=environment, x_label=x_label, y_label=y_label)
+        _decorate(axes, title=environment, x_label=_axis_label(x_columns[environment]), y_label=y_label)
         for label, runs in groups.items():
             index = labels.index(label)
             style = LINE_STYLES[index // len(COLOURS) % len(LINE_STYLES)]
-            handles[label] = _draw_group(axes, runs, colour=COLOURS[index % len(COLOURS)], style=style)
+            handles[label], aggregated = _draw_group(axes, runs, colour=COLOURS[index % len(COLOURS)], style=style)
             several |= len(runs) > 1
+            if not aggregated:
+                notes.append(f"The runs of {label} on {environment} have no range in common, so no mean is drawn.")
     figure.legend(
         [handles[label] for label in labels],
         texts,
@@ -217,19 +293,29 @@ def _draw(figure: "Figure", panels: dict[str, dict[str, list[Run]]], *, x_label:
         fontsize=9,
         title_fontproperties={"size": 7.5},
     )
+    return notes
 
 
-def _draw_group(axes: "Axes", runs: list[Run], *, colour: str, style: str) -> Any:
-    """Draws runs that differ in their seed alone; returns the line that stands for them in the legend."""
+def _draw_group(axes: "Axes", runs: list[Run], *, colour: str, style: str) -> tuple[Any, bool]:
+    """Draws runs that differ in their seed alone.
+
+    Returns:
+      The line that stands for them in the legend, and whether it stands for all of them: False if there is no mean.
+    """
     if len(runs) == 1:
         marker = "o" if len(runs[0].x) == 1 else None
-        return axes.plot(runs[0].x, runs[0].y, color=colour, linestyle=style, linewidth=1.8, marker=marker)[0]
-    for run in runs:
-        axes.plot(run.x, run.y, color=colour, linewidth=0.7, alpha=0.3, zorder=1.5)
-    curve = aggregate([(run.x, run.y) for run in runs])
+        return axes.plot(runs[0].x, runs[0].y, color=colour, linestyle=style, linewidth=1.8, marker=marker)[0], True
+    singles = [
+        axes.plot(run.x, run.y, color=colour, linewidth=0.7, alpha=0.3, zorder=1.5, marker="o" * (len(run.x) == 1))[0]
+        for run in runs
+    ]
+    try:
+        curve = aggregate([(run.x, run.y) for run in runs])
+    except errors.UserError:
+        return singles[0], False
     axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0)
     marker = "o" if len(curve.x) == 1 else None
-    return axes.plot(curve.x, curve.iqm, color=colour, linestyle=style, linewidth=2, marker=marker, zorder=3)[0]
+    return axes.plot(curve.x, curve.iqm, color=colour, linestyle=style, linewidth=2, marker=marker, zorder=3)[0], True
 
 
 def _decorate(axes: "Axes", *, title: str, x_label: str, y_label: str) -> None:

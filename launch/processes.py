@@ -6,12 +6,17 @@ address it had, and its peers reconnect.
 """
 
 import contextlib
+import dataclasses
 import multiprocessing
+import os
 import pathlib
 import random
 import socket
+import sys
+import tempfile
+import time
 from collections.abc import Sequence
-from multiprocessing import forkserver, resource_tracker
+from multiprocessing import forkserver, resource_tracker, util
 from typing import Any
 
 import psutil
@@ -19,9 +24,14 @@ import psutil
 from acme_agents.core import errors
 from acme_agents.experiments import Experiment
 from launch import node as node_lib
-from launch.node import LEARNER, REPLAY, Launcher, Node
+from launch.node import LEARNER, REPLAY, Launcher, Node, Roles
 from launch.supervisor import LOST
 from launch.work import work
+
+_UNGUARDED = 64  # exit code of a worker that was about to run the experiment again
+_MAX_SOCKET_PATH = 107  # bytes, of a Unix socket's path
+_SOCKET = "/pymp-xxxxxxxx/listener-xxxxxxxx"  # what multiprocessing adds to the temporary directory's path
+_SHORT_DIRECTORIES = ("/tmp", "/var/tmp", "/dev/shm")
 
 
 class Processes:
@@ -38,26 +48,51 @@ class Processes:
           run_dir: its directory; a checkpoint in it is continued.
           ports: of the servers, by role; `free_ports` finds some.
           wandb: whether to log to W&B.
+
+        Raises:
+          UserError: no worker could begin, because the script or the temporary directory is out of its reach.
         """
+        _check_script()
+        _keep_sockets_short()
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["launch.preload"])
         self._args = (experiment, run_dir, ports, wandb)
         self._run_dir = run_dir
         self._ports = ports
+        self._children: dict[Node, _Child] = {}
         self.learner_port = ports[LEARNER]
 
     def start(self, node: Node) -> "_Child":
         """Starts a worker, at the address that it had if it is not the first of its name."""
         process = self._context.Process(target=work, args=(node, *self._args), name=node.name)
+        began = time.time()
         process.start()
-        return _Child(process)
+        self._children[node] = _Child(process, began)
+        return self._children[node]
 
     def adopt(self, node: Node, record: dict[str, Any]) -> "_Adopted":
         """A worker that another launcher started."""
         return _Adopted(record, node_lib.exit_path(self._run_dir, node))
 
     def check(self) -> None:
-        """This machine is there."""
+        """Returns unless the script, which every worker imports before it begins, keeps one from beginning.
+
+        Raises:
+          UserError: it raises something there, or would run the experiment again.
+        """
+        for node, child in self._children.items():
+            code = child.exit_code() or 0
+            if code == _UNGUARDED:
+                raise errors.UserError(
+                    f"Every worker imports {_script()} and would run the experiment again: have it do so under "
+                    "`if __name__ == '__main__':` only."
+                )
+            if code > 0 and not node_lib.has_begun(self._run_dir, node, child.started_at):
+                raise errors.UserError(
+                    f"{node.name} ended with exit code {code} before it could begin: every worker imports "
+                    f"{_script() or 'the script'}, so have that do nothing else than define things unless "
+                    "`__name__ == '__main__'`."
+                )
 
     def record(self) -> dict[str, Any]:
         """The servers' ports."""
@@ -75,7 +110,8 @@ class Processes:
 class _Child:
     """A process that this one started."""
 
-    def __init__(self, process: Any):
+    def __init__(self, process: Any, started_at: float):
+        self.started_at = started_at  # seconds since the epoch
         self._process = process
         self._record = _record(process.pid)
 
@@ -112,10 +148,8 @@ class _Adopted:
             with contextlib.suppress(psutil.NoSuchProcess):
                 if self._process.status() != psutil.STATUS_ZOMBIE and self._process.is_running():
                     return None
-        try:
-            return int(self._exit_file.read_text())
-        except (FileNotFoundError, ValueError):
-            return LOST
+        ending = node_lib.read_ending(self._exit_file)
+        return LOST if ending is None else ending.code
 
     def terminate(self) -> None:
         if self._process is not None:
@@ -142,6 +176,51 @@ def _record(pid: int) -> dict[str, Any]:
     with contextlib.suppress(psutil.NoSuchProcess):
         started = psutil.Process(pid).create_time()
     return {"host": socket.gethostname(), "pid": pid, "started": started}
+
+
+def refuse_in_a_worker() -> None:
+    """Ends this process if it is a worker that is importing the user's script, which runs an experiment then, too."""
+    process = multiprocessing.current_process()
+    is_worker = process.name.rpartition("-")[0] in {field.name for field in dataclasses.fields(Roles)}
+    if is_worker and getattr(process, "_inheriting", False):
+        os._exit(_UNGUARDED)
+
+
+def _script() -> str | None:
+    """The file that every worker imports as `__main__`; None where there is none, as at a prompt."""
+    main = sys.modules["__main__"]
+    return getattr(main, "__file__", None) if getattr(main, "__spec__", None) is None else None
+
+
+def _check_script() -> None:
+    script = _script()
+    if script is not None and not os.path.isfile(script):
+        raise errors.UserError(
+            f"Every worker imports the script that runs the experiment, and {script} is not a file that it could read: "
+            "save the script as one, or take the launcher in-process."
+        )
+
+
+def _keep_sockets_short() -> None:
+    """Has multiprocessing put its sockets where their paths are not too long.
+
+    Raises:
+      UserError: there is no such place.
+    """
+    directory, before = tempfile.gettempdir(), tempfile.tempdir
+    if len(os.fsencode(directory + _SOCKET)) <= _MAX_SOCKET_PATH:
+        return
+    try:
+        for tempfile.tempdir in _SHORT_DIRECTORIES:
+            with contextlib.suppress(OSError):
+                util.get_temp_dir()  # It keeps what it has once made.
+                return
+    finally:
+        tempfile.tempdir = before
+    raise errors.UserError(
+        f"The temporary directory {directory} has too long a path for a socket, and there is no other: set TMPDIR to "
+        "one with a shorter path."
+    )
 
 
 def free_ports(within: tuple[int, int]) -> dict[str, int]:

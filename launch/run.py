@@ -17,8 +17,10 @@ from acme_agents.core import errors
 from acme_agents.core.interfaces import Sequences
 from acme_agents.experiments import Experiment
 from acme_agents.replay import chunks, sizes
+from acme_agents.runtime import compilation, loggers
 from acme_agents.runtime import display as display_lib
-from acme_agents.runtime import loggers
+from acme_agents.runtime.status import Status
+from launch import faults, processes, surroundings
 from launch import node as node_lib
 from launch import run_dir as run_dir_lib
 from launch.node import Launcher, Options
@@ -47,7 +49,7 @@ def run(
       experiment: what to run.
       launcher: "in-process" for this process alone, "processes" for a Launchpad program on this machine, "ray" for one
         on a Ray cluster.
-      run_dir: where everything is written; `runs/<agent>-<environment>-<time>` if left out.
+      run_dir: where everything is written; a new `runs/<agent>-<environment>-<time>` if left out.
       resume: continue the run in `run_dir` from its checkpoint.
       options: how the program is launched.
 
@@ -55,9 +57,12 @@ def run(
       How it ended.
 
     Raises:
-      ValueError: the experiment cannot run as it stands, in one sentence that says what to do.
-      RuntimeError: a worker kept dying, with the last lines of its log; or the Ray cluster has stopped.
+      UserError: the experiment cannot run as it stands, or learning has diverged, in one sentence that says what to do.
+      RunFailed: a worker kept dying, or no restart would help, with the reason; or the Ray cluster has stopped.
+      Exception: with `launcher` "in-process", whatever the agent or the environment raises.
     """
+    processes.refuse_in_a_worker()
+    surroundings.prepare()
     options = options or Options()
     if launcher not in get_args(Launcher):
         raise errors.UserError(f"Unknown launcher {launcher!r}: choose {', '.join(get_args(Launcher))}.")
@@ -68,16 +73,20 @@ def run(
     if options.wandb:
         loggers.check_wandb()
     _set_environment()
-    directory = pathlib.Path(run_dir) if run_dir is not None else run_dir_lib.default(experiment)
+    compilation.use_cache(options.compilation_cache)
     memory = check(experiment)
-    if experiment.record is not None and not resume and pathlib.Path(experiment.record).exists():
-        raise errors.UserError(f"{experiment.record} is there already: record to another path.")
+    if experiment.record is not None and not resume:
+        run_dir_lib.check_record(pathlib.Path(experiment.record))
+    directory = pathlib.Path(run_dir) if run_dir is not None else run_dir_lib.make_default(experiment)
     with (
-        run_dir_lib.opened(directory, experiment, resume=resume),
+        run_dir_lib.opened(directory, experiment, launcher, options, resume=resume),
         _stop_on_signals() as stop,
         display_lib.make_display(title=_title(experiment)) as display,
     ):
         display.message(f"run directory {directory}; {memory}")
+        for note in experiment.environment_notes():
+            display.message(f"{experiment.environment}: {note}")
+        display.update(Status("starting", 0, experiment.max_steps, 0, experiment.max_updates))
         if launcher == "in-process":
             with _native_logs_to(directory / "logs" / "in-process.log"):
                 from acme_agents.experiments import in_process  # Imports TensorFlow.
@@ -100,16 +109,18 @@ def attach(run_dir: pathlib.Path | str) -> Result:
       How it ended.
 
     Raises:
-      ValueError: no program runs there, or another launcher is watching over it.
-      RuntimeError: a worker kept dying, with the last lines of its log; or the Ray cluster has stopped.
+      UserError: no program runs there, or another launcher is watching over it.
+      RunFailed: a worker kept dying, or no restart would help, with the reason; or the Ray cluster has stopped.
     """
+    surroundings.prepare()
     directory = pathlib.Path(run_dir)
     experiment = Experiment.from_run_dir(directory)
     _set_environment()
     with run_dir_lib.held(directory), _stop_on_signals() as stop:
         record = node_lib.read_record(directory)
         if record is None:
-            raise errors.UserError(f"Nothing runs in {directory}: continue it with --resume.")
+            raise errors.UserError(f"Nothing runs in {directory}: {run_dir_lib.continue_with(directory)}.")
+        compilation.use_cache(record.options.compilation_cache)
         with display_lib.make_display(title=_title(experiment)) as display:
             display.message(f"attached to {directory}")
             place = _find_place(record, experiment, directory, display)
@@ -136,8 +147,6 @@ def _make_place(
 ) -> Place:
     """Where the workers of a new program run."""
     if launcher == "processes":
-        from launch import processes
-
         return processes.Processes(experiment, run_dir, processes.free_ports(options.ports), wandb=options.wandb)
     from launch import cluster
 
@@ -149,8 +158,6 @@ def _find_place(
 ) -> Place:
     """Where the workers of a program that runs are."""
     if record.launcher == "processes":
-        from launch import processes
-
         return processes.Processes(experiment, run_dir, record.place["ports"], wandb=record.options.wandb)
     from launch import cluster
 
@@ -237,8 +244,9 @@ def _native_logs_to(path: pathlib.Path) -> Iterator[None]:
             logging.debug("Standard error has no descriptor; it is left as it is.")
         try:
             yield
-        except Exception:  # The user gets its sentence; where it came from is for the log.
+        except Exception as error:  # The user gets its sentence; where it came from is for the log.
             traceback.print_exc(file=log)
+            faults.note_log(error, path)
             raise
         finally:
             sys.stderr = stderr

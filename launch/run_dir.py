@@ -2,52 +2,152 @@
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
+import itertools
+import json
+import os
 import pathlib
+import shlex
 import time
 from collections.abc import Iterator
 
 from acme_agents.core import errors
 from acme_agents.experiments import Experiment
+from acme_agents.experiments.experiment import from_dict
 from acme_agents.runtime import checkpoint
-from launch import node, processes
+from launch import node, processes, versions
 
 
-def default(experiment: Experiment) -> pathlib.Path:
-    """runs/<agent>-<environment>-<time>."""
+def make_default(experiment: Experiment) -> pathlib.Path:
+    """Makes runs/<agent>-<environment>-<time>, with a number after it where that is taken: nobody else has it.
+
+    Raises:
+      UserError: it cannot be made.
+    """
     environment = "".join(c if c.isalnum() or c in "-_." else "-" for c in experiment.environment)
-    return pathlib.Path("runs") / f"{experiment.agent}-{environment}-{time.strftime('%Y%m%d-%H%M%S')}"
+    name = f"{experiment.agent}-{environment[:100]}-{time.strftime('%Y%m%d-%H%M%S')}"
+    for number in itertools.count(1):
+        run_dir = pathlib.Path("runs") / (name if number == 1 else f"{name}-{number}")
+        with _said_of(run_dir):
+            run_dir.parent.mkdir(exist_ok=True)
+            try:
+                run_dir.mkdir()
+            except FileExistsError:
+                continue
+            return run_dir
+    raise AssertionError
+
+
+def check_record(record: pathlib.Path) -> None:
+    """Makes the directory that the run's recording will be written to when it ends.
+
+    Raises:
+      UserError: the recording is there already, or cannot be written there.
+    """
+    if record.exists():
+        raise errors.UserError(f"{record} is there already: record to another path.")
+    try:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(record.parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise errors.UserError(
+            f"Nothing can be written to {record} ({error.strerror}): record to another path."
+        ) from error
+
+
+def continue_with(run_dir: pathlib.Path) -> str:
+    """The end of a sentence: how the run in a directory is continued."""
+    return f"continue it with `acme-agents resume {shlex.quote(str(run_dir))}`"
 
 
 @contextlib.contextmanager
-def opened(run_dir: pathlib.Path, experiment: Experiment, *, resume: bool) -> Iterator[None]:
+def opened(
+    run_dir: pathlib.Path, experiment: Experiment, launcher: node.Launcher, options: node.Options, *, resume: bool
+) -> Iterator[None]:
     """Makes or continues a run directory, and holds it for this process while the context lasts.
+
+    Its `config.json` has the experiment; how it was launched last, as `launch`; and of each start of the run when that
+    was and with which versions, as `starts`.
 
     Args:
       run_dir: its path.
       experiment: what to run.
+      launcher: on what.
+      options: how the program is launched.
       resume: whether to continue the run that is there, with the same agent, configuration, environment and seed; the
         rest may be another.
 
     Raises:
-      ValueError: the directory is in use, holds a run and `resume` is not set, or holds none or another and it is.
+      ValueError: the directory is in use, holds a run and `resume` is not set, or holds none or another and it is; or
+        it cannot be written.
     """
-    if (run_dir / "lock").exists():
-        with held(run_dir):
-            _check_nobody_works(run_dir)
-    if resume:
-        _continued(run_dir, experiment)
-    elif (run_dir / "config.json").exists():
-        raise errors.UserError(
-            f"{run_dir} holds a run already: continue it with --resume, or choose another --run-dir."
-        )
-    if run_dir.exists() and not run_dir.is_dir():
-        raise errors.UserError(f"{run_dir} is a file: choose another --run-dir.")
-    run_dir.mkdir(parents=True, exist_ok=True)
-    with held(run_dir):
-        (run_dir / "config.json").write_text(experiment.to_json())
-        (run_dir / "logs").mkdir(exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        with _said_of(run_dir):
+            if (run_dir / "lock").exists():
+                with held(run_dir):
+                    _check_nobody_works(run_dir)
+            if resume:
+                _continued(run_dir, experiment)
+            elif (run_dir / "config.json").exists():
+                begun = bool(checkpoint.steps(run_dir / checkpoint.DIRECTORY))
+                otherwise = f": {continue_with(run_dir)}, or" if begun else ", which has no checkpoint to resume from:"
+                raise errors.UserError(f"{run_dir} holds a run already{otherwise} choose another --run-dir.")
+            if run_dir.exists() and not run_dir.is_dir():
+                raise errors.UserError(f"{run_dir} is a file: choose another --run-dir.")
+            if run_dir.is_symlink() and not run_dir.exists():
+                raise errors.UserError(
+                    f"{run_dir} is a link to {os.readlink(run_dir)}, which is not there: make that, or choose another "
+                    "--run-dir."
+                )
+            run_dir.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(held(run_dir))
+            (run_dir / "logs").mkdir(exist_ok=True)
+            _write_config(run_dir, experiment, launcher, options)
         yield
+
+
+def read_launch(run_dir: pathlib.Path) -> tuple[node.Launcher, node.Options]:
+    """How the run in a directory was launched last: its launcher and options.
+
+    Raises:
+      ValueError: the directory holds no run, or one of another version.
+    """
+    Experiment.from_run_dir(run_dir)
+    path = run_dir / "config.json"
+    try:
+        launch = json.loads(path.read_text())["launch"]
+        return launch["launcher"], from_dict(node.Options, launch["options"])
+    except (KeyError, TypeError) as error:
+        raise errors.UserError(
+            f"{path} does not say how the run was launched ({error}): it was written by another version."
+        ) from error
+
+
+def _write_config(
+    run_dir: pathlib.Path, experiment: Experiment, launcher: node.Launcher, options: node.Options
+) -> None:
+    """Writes `config.json`; it is whole or the one before."""
+    path = run_dir / "config.json"
+    starts = json.loads(path.read_text()).get("starts", []) if path.exists() else []
+    launch = {"launcher": launcher, "options": dataclasses.asdict(options)}
+    fields = {**dataclasses.asdict(experiment), "launch": launch, "starts": [*starts, versions.describe()]}
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(fields, indent=2) + "\n")
+    partial.replace(path)
+
+
+@contextlib.contextmanager
+def _said_of(run_dir: pathlib.Path) -> Iterator[None]:
+    """Says in a sentence why a run directory cannot be used."""
+    try:
+        yield
+    except OSError as error:
+        raise errors.UserError(
+            f"The run directory {run_dir} cannot be used ({error.strerror or error}: {error.filename or run_dir}): "
+            "choose another --run-dir."
+        ) from error
 
 
 @contextlib.contextmanager

@@ -5,24 +5,25 @@ import dataclasses
 import pathlib
 import threading
 import time
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from acme_agents.core import errors
 from acme_agents.runtime.display import Display
+from acme_agents.runtime.status import Status
 from launch import node as node_lib
-from launch.node import LEARNER, Launcher, Node, Options, Record
-from launch.work import USER_ERROR
+from launch.node import LEARNER, Ending, Launcher, Node, Options, Record
+from launch.work import CERTAIN, EARLY, USER_ERROR
 
 _POLL_SECONDS = 0.25
 _EXIT_SECONDS = 1.0  # that the other workers have to end after the learner
 _STABLE_SECONDS = 600.0  # a worker that lived so long has its deaths forgiven
 _BACKOFF_SECONDS = 1.0  # before a worker's first restart; doubles with each
 _MAX_BACKOFF_SECONDS = 60.0
-_LOG_TAIL = 15  # lines of a log that are shown when a worker keeps dying
+_LOG_TAIL = 15  # lines of a log that are shown when a worker keeps dying that leaves no word of why
 LOST = -9  # exit code of a worker that is gone without leaving one
 
 
-class PlaceLost(RuntimeError):
+class PlaceLost(errors.RunFailed):
     """The place of a program is gone, or out of reach: its workers can neither be started nor ended from here."""
 
 
@@ -66,7 +67,7 @@ class Place(Protocol):
 
         Raises:
           PlaceLost: they cannot, and it is not worth while to wait any longer.
-          ValueError: a worker cannot be started there, for a reason that the user can mend, which this says.
+          UserError: a worker cannot be started there, for a reason that the user can mend, which this says.
         """
 
     def record(self) -> dict[str, Any]:
@@ -99,7 +100,9 @@ class Supervisor:
         self._deaths: dict[Node, int] = {}
         self._started_at: dict[Node, float] = {}
         self._restart_at: dict[Node, float] = {}
+        self._places: dict[Node, str] = {}  # where the fault came from that ended a worker last
         self._recorded: list[dict[str, Any]] = []
+        self._is_asked_to_stop = False
 
     def start(self) -> None:
         """Starts every worker."""
@@ -123,14 +126,15 @@ class Supervisor:
         """Returns when the learner is done, or has written its checkpoint after `stop` was set.
 
         Raises:
-          ValueError: a worker ended with a sentence for the user, which this is.
-          RuntimeError: a worker kept dying; its log's last lines are in the message.
+          UserError: a worker ended with a sentence for the user, which this is.
+          RunFailed: a worker kept dying, or no restart would help; the message begins with the reason.
           PlaceLost: the place of the workers is gone.
         """
         import courier  # A second; the workers are starting meanwhile.
 
         client = courier.Client(f"localhost:{self._place.learner_port}", call_timeout=1.0)
         stop_by: float | None = None
+        began, answered = time.monotonic(), False
         while True:
             code = self._workers[self._learner].exit_code()
             self._place.check()
@@ -138,13 +142,18 @@ class Supervisor:
                 return
             with contextlib.suppress(Exception):  # It is starting, or being restarted.
                 self._display.update(client.status())
+                answered = True
+            if not answered:
+                self._display.update(Status("starting", walltime=time.monotonic() - began))
             if stop.is_set():
                 if stop_by is None:
                     self._display.message("stopping: writing a checkpoint")
                     stop_by = time.monotonic() + self._place.stop_seconds
+                    self._is_asked_to_stop = True
                     self._workers[self._learner].terminate()
                 if code is not None:
-                    self._raise_user_error(self._learner, code)
+                    self._raise_if_hopeless(self._learner, code)
+                    self._display.message("the learner had died: its newest checkpoint is an earlier one")
                     return
                 if time.monotonic() > stop_by:
                     self._display.message("the learner did not end in time: its newest checkpoint is an earlier one")
@@ -155,7 +164,16 @@ class Supervisor:
             time.sleep(_POLL_SECONDS)
 
     def end(self) -> None:
-        """Ends every worker: those that do not go when asked are killed."""
+        """Ends every worker: those that do not go when asked are killed.
+
+        Where the run has failed, the learner first has the time to write its checkpoint and the recording.
+        """
+        learner = self._workers.get(self._learner)
+        if learner is not None and learner.exit_code() is None and not self._is_asked_to_stop:
+            learner.terminate()
+            deadline = time.monotonic() + self._place.stop_seconds
+            while time.monotonic() < deadline and learner.exit_code() is None:
+                time.sleep(0.05)
         for worker in self._workers.values():
             worker.terminate()
         deadline = time.monotonic() + _EXIT_SECONDS
@@ -184,27 +202,45 @@ class Supervisor:
             if code in (None, 0):
                 continue
             self._place.check()
-            self._raise_user_error(node, code)
+            ending = self._raise_if_hopeless(node, code)
             lived = time.monotonic() - self._started_at[node]
             deaths = self._deaths[node] = 1 if lived > _STABLE_SECONDS else self._deaths.get(node, 0) + 1
             allowed = self._options.roles.of(node).max_restarts
             if deaths > allowed:
-                tail = "\n".join(node_lib.log_lines(self._run_dir, node)[-_LOG_TAIL:])
                 times = "once" if deaths == 1 else f"{deaths} times"
-                raise RuntimeError(
-                    f"{node.name} died {times}, the last time with exit code {code}. Its log ends so:\n{tail}"
-                )
+                self._raise_failed(node, ending, f"{node.name} died {times}, the last time with exit code {code}")
             delay = min(_BACKOFF_SECONDS * 2 ** (deaths - 1), _MAX_BACKOFF_SECONDS)
             self._restart_at[node] = time.monotonic() + delay
             self._display.message(
                 f"{node.name} died (exit code {code}); restart {deaths} of {allowed} in {delay:.0f} s"
             )
 
-    def _raise_user_error(self, node: Node, code: int | None) -> None:
-        """Raises ValueError if the worker ended with a sentence for the user."""
+    def _raise_if_hopeless(self, node: Node, code: int) -> Ending:
+        """Returns how a worker ended if another may do better.
+
+        Raises:
+          UserError: the user has to do something first.
+          RunFailed: another would meet the same fault.
+        """
+        ending = node_lib.read_ending(node_lib.exit_path(self._run_dir, node)) or Ending(code)
+        log = node_lib.log_path(self._run_dir, node)
+        before, self._places[node] = self._places.get(node), ending.place
         if code == USER_ERROR:
-            last = node_lib.log_lines(self._run_dir, node)[-1].removeprefix("error: ")
-            raise errors.UserError(f"{last} [{node_lib.log_path(self._run_dir, node)}]")
+            last = ending.report or node_lib.log_lines(self._run_dir, node)[-1].removeprefix("error: ")
+            raise errors.UserError(f"{last} [{log}]")
+        if code == CERTAIN:
+            self._raise_failed(node, ending, f"{node.name} would meet this again if it were restarted")
+        if code == EARLY and ending.place and ending.place == before:
+            self._raise_failed(node, ending, f"{node.name} has met this twice in a row, at once each time")
+        return ending
+
+    def _raise_failed(self, node: Node, ending: Ending, what: str) -> NoReturn:
+        """Raises RunFailed: the reason, what became of the worker, and where its log is."""
+        log = node_lib.log_path(self._run_dir, node)
+        if ending.report:
+            raise errors.RunFailed(f"{ending.report}\n{what}; the full trace is in {log}.")
+        tail = "\n".join(node_lib.log_lines(self._run_dir, node)[-_LOG_TAIL:])
+        raise errors.RunFailed(f"{what}; its log, {log}, ends so:\n{tail}")
 
     def _write_record(self) -> None:
         """Writes down where everyone is, if that has changed."""

@@ -16,12 +16,25 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 
+from acme_agents.core import errors
 from acme_agents.experiments import Experiment
-from acme_agents.runtime import memory
+from acme_agents.runtime import loopback, memory
+from launch import faults
 from launch import node as node_lib
-from launch.node import LEARNER, REPLAY, SERVERS, Node
+from launch.node import LEARNER, REPLAY, SERVERS, Ending, Node
 
-USER_ERROR = 2  # exit code of a worker whose log ends with a sentence for the user
+# Exit codes of a worker that an exception has ended.
+FAULT = 1  # A restart may help.
+USER_ERROR = 2  # Its report is a sentence for the user, who has to do something first.
+CERTAIN = 3  # The worker that replaces it would meet the same.
+EARLY = 4  # So it would if it is the second in a row that meets the same within its first steps.
+
+_FIRST_STEPS = 100
+# What is raised by code that is wrong, rather than by what happens around it.
+_OF_CODE = (
+    *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, NotImplementedError),
+    *(SyntaxError, TypeError, ValueError),
+)
 _ALONE_SECONDS = 30.0  # that a worker without launcher goes on without learner
 _LINGER_SECONDS = 8.0  # that the replay server outlives a request to stop, for the learner's last checkpoint
 
@@ -36,7 +49,8 @@ def work(node: Node, experiment: Experiment, run_dir: pathlib.Path, ports: Mappi
       ports: of the loopback interface, where the servers are reached from here; a server's own is where it listens.
       wandb: whether the learner logs to W&B.
     """
-    _log_to(node_lib.log_path(run_dir, node))
+    _log_to(node_lib.begin_log(run_dir, node))
+    loopback.without_proxy()
     if node.role != LEARNER:  # One thread each, and no accelerator.
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
         os.environ["OMP_NUM_THREADS"] = "1"
@@ -72,17 +86,33 @@ def work(node: Node, experiment: Experiment, run_dir: pathlib.Path, ports: Mappi
                 handle.connect(launchpad_node, role)
             for address in launchpad_node.addresses:
                 address.bind(_FixedAddress(f"localhost:{ports[role]}"))
-    code = 1
     try:
         worker.function()
-        code = 0
-    except (ValueError, OSError) as error:  # A broken environment, a full disk: a restart would not help.
+        ending = Ending(0)
+    except Exception as error:
         traceback.print_exc()
-        print("error:", " ".join(str(error).split()), file=sys.stderr, flush=True)
+        ending = ending_of(error, node)
+        print("error:", ending.report, file=sys.stderr, flush=True)
+    _exit(run_dir, node, ending)
+
+
+def ending_of(error: Exception, node: Node) -> Ending:
+    """How a worker that raised this ends: whether a restart may help, and what a person is told."""
+    steps = None
+    if isinstance(error, errors.EarlyFault) and isinstance(error.__cause__, Exception):
+        steps, error = error.steps, error.__cause__
+    is_of_code = isinstance(error, _OF_CODE)
+    if faults.is_mendable(error):
         code = USER_ERROR
-    except Exception:
-        traceback.print_exc()
-    _exit(run_dir, node, code)
+    elif isinstance(error, (errors.RunFailed, errors.EnvironmentFault)):
+        code = FAULT
+    elif steps == 0 and node.role == LEARNER and is_of_code:
+        code = CERTAIN
+    elif steps is not None and steps < _FIRST_STEPS and (is_of_code or faults.is_users(error)):
+        code = EARLY
+    else:
+        code = FAULT
+    return Ending(code, faults.report(error), faults.place(error))
 
 
 def main() -> None:
@@ -100,8 +130,7 @@ def main() -> None:
     work(Node(args.role, args.index), experiment, args.run_dir, ports, args.wandb)
 
 
-def _log_to(path: pathlib.Path) -> None:
-    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+def _log_to(log: int) -> None:
     for descriptor in (1, 2):
         os.dup2(log, descriptor)
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
@@ -109,13 +138,15 @@ def _log_to(path: pathlib.Path) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True)
 
 
-def _exit(run_dir: pathlib.Path, node: Node, code: int) -> None:
+def _exit(run_dir: pathlib.Path, node: Node, ending: Ending) -> None:
     """Ends this process, whatever its other threads do."""
-    node_lib.exit_path(run_dir, node).write_text(f"{code}\n")
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    try:
+        node_lib.write_ending(run_dir, node, ending)
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:  # A full disk must not keep it.
+        os._exit(ending.code)
 
 
 def _in_background(function: Callable[..., None], *args: object) -> None:

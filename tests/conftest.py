@@ -3,8 +3,13 @@ them."""
 
 import ast
 import os
-from collections.abc import Callable
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -14,6 +19,23 @@ os.environ.setdefault("MUJOCO_GL", "disable")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 REPOSITORY = Path(__file__).parents[1]
+
+# What XLA compiles is kept: most tests compile updates that others have compiled before. CI trusts nothing stale.
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+_IS_FRESH = "CI" in os.environ and "JAX_COMPILATION_CACHE_DIR" not in os.environ
+_FRESH_CACHE = tempfile.mkdtemp(prefix="acme-agents-xla-") if _IS_FRESH else None
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _FRESH_CACHE or str(REPOSITORY / ".pytest_cache" / "xla"))
+
+_MOST_CPU_SECONDS = 10.0  # of CPU that a test may take which is not marked slow
+_SHOWN = 20  # tests that took most
+
+
+@pytest.fixture(autouse=True)
+def compile_quickly(request: pytest.FixtureRequest) -> None:
+    """XLA compiles a test's programs in a fifth of the time where it optimises little; slow tests run theirs long."""
+    if "jax" in sys.modules:
+        sys.modules["jax"].config.update("jax_disable_most_optimizations", "slow" not in request.node.keywords)
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +60,80 @@ def imports_of() -> Callable[[Path], set[str]]:
         return names
 
     return read
+
+
+class _Spent(NamedTuple):
+    """What a test took, with its fixtures and the processes that it started and that have ended."""
+
+    test: str
+    slow: bool  # whether it is marked so
+    cpu_seconds: float
+    seconds: float
+
+
+_STARTED = pytest.StashKey[tuple[float, float]]()
+_SPENT = pytest.StashKey[list[_Spent]]()
+
+
+def _cpu_seconds() -> float:
+    return sum(os.times()[:4])  # user and system, of this process and of its children
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    item.stash[_STARTED] = _cpu_seconds(), time.monotonic()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.when == "teardown":  # Properties travel with the report from a worker of pytest-xdist.
+        cpu_seconds, began = item.stash[_STARTED]
+        spent = _Spent(item.nodeid, "slow" in item.keywords, _cpu_seconds() - cpu_seconds, time.monotonic() - began)
+        report.user_properties.append(("spent", tuple(spent)))
+    return report
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_SPENT] = []
+    config.pluginmanager.register(_Collector(config.stash[_SPENT]))
+
+
+class _Collector:
+    """Gathers what tests took, wherever they ran."""
+
+    def __init__(self, spent: list[_Spent]):
+        self._spent = spent
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._spent += [_Spent(*value) for name, value in report.user_properties if name == "spent"]
+
+
+def _too_long(config: pytest.Config) -> list[_Spent]:
+    return [spent for spent in config.stash[_SPENT] if not spent.slow and spent.cpu_seconds > _MOST_CPU_SECONDS]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fails a run of CI where a test that is not marked slow took too much CPU."""
+    if "CI" in os.environ and session.exitstatus == pytest.ExitCode.OK and _too_long(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Lists the tests that took most CPU, and those that took too much."""
+    longest = sorted(config.stash[_SPENT], key=lambda spent: -spent.cpu_seconds)[:_SHOWN]
+    terminalreporter.section(f"{len(longest)} slowest tests: seconds of CPU, of wall time")
+    for spent in longest:
+        mark = " (slow)" if spent.slow else ""
+        terminalreporter.line(f"{spent.cpu_seconds:7.1f} {spent.seconds:7.1f} {spent.test}{mark}")
+    for spent in _too_long(config):
+        terminalreporter.line(
+            f"{spent.test} took {spent.cpu_seconds:.1f} s of CPU: make it cheaper than {_MOST_CPU_SECONDS:.0f} s, or "
+            "mark it slow."
+        )
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _FRESH_CACHE is not None and not hasattr(config, "workerinput"):
+        shutil.rmtree(_FRESH_CACHE, ignore_errors=True)

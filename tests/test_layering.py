@@ -10,6 +10,7 @@ TOP = ("acme_agents", "environments", "launch")
 AGENT = "an agent"
 SHARED_MAY_IMPORT = {
     "core": set(),
+    "testing": {"core"},
     "environments": {"core"},
     "datasets": {"core"},
     "replay": {"core"},

@@ -11,13 +11,16 @@ import sys
 import pytest
 import tyro
 
-from acme_agents.experiments import agents
-from launch import main
+from acme_agents.experiments import Experiment, agents
+from acme_agents.runtime import checkpoint
+from launch import main, run_dir
+from launch.node import Options
 
 AGENT_READMES = [f"acme_agents/{name}/README.md" for name in agents.AGENTS]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *AGENT_READMES)
 RANDOM_RETURN, OPTIMAL_RETURN = 12.6, 47.1  # of probe:reach, from its docstring
-TINY = "--config.policy-layers 8 --config.critic-layers 8 --config.batch-size 8 --config.min-replay-size 100"
+# The update is that of tests/launch/test_processes.py, which is compiled once.
+SMALL = "--config.policy-layers 32 --config.critic-layers 32 --config.num-actions 4 --config.batch-size 16"
 
 
 def text(repository, document):
@@ -37,15 +40,6 @@ def commands(repository):
         for block in re.findall(r"^```\w*\n(.*?)^```$", text(repository, document), re.DOTALL | re.MULTILINE):
             found += [line for line in block.replace("\\\n", " ").splitlines() if line.startswith("acme-agents ")]
     return found
-
-
-def acme_agents(arguments, directory, repository):
-    """Runs the command line in a directory; returns what it printed."""
-    environment = os.environ | {"PYTHONPATH": str(repository)}
-    command = [sys.executable, *arguments]
-    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_links_lead_somewhere(repository):
@@ -68,6 +62,9 @@ def test_commands_that_are_shown_parse(repository, tmp_path, monkeypatch):
     (tmp_path / "my_agent.py").write_text(marked_block(text(repository, "README.md"), "agent"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    reach = Experiment("mpo", "probe:reach")
+    with run_dir.opened(tmp_path / "runs" / "reach", reach, "in-process", Options(), resume=False):
+        pass  # the run that they continue
     shown = commands(repository)
     assert len(shown) >= 10
     parsed = []
@@ -112,23 +109,34 @@ def test_table_of_defaults_is_the_configuration(repository, name):
     assert shown == actual
 
 
+@pytest.fixture
+def train(tmp_path, monkeypatch, capsys):
+    """A function that trains in `tmp_path`, where an agent's file is found, and returns what was printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def train(options):
+        main.main(("train", *shlex.split(options)))
+        return capsys.readouterr().out
+
+    return train
+
+
 @pytest.mark.slow
-def test_agent_of_the_readme_learns(repository, tmp_path):
+def test_agent_of_the_readme_learns(repository, tmp_path, train):
     (tmp_path / "my_agent.py").write_text(marked_block(text(repository, "README.md"), "agent"))
-    command = "-m launch.main train my_agent --env probe:reach --steps 5000 --eval-every 5000 --run-dir run"
-    printed = acme_agents(command.split(), tmp_path, repository)
+    printed = train("my_agent --env probe:reach --steps 5000 --eval-every 5000 --run-dir run")
     final = float(re.findall(r"final evaluation return ([\d.]+)", printed)[0])
     assert final > RANDOM_RETURN + 0.8 * (OPTIMAL_RETURN - RANDOM_RETURN)
 
 
 @pytest.mark.slow
-def test_agent_of_the_readme_learns_with_the_critic_that_it_names(repository, tmp_path):
+def test_agent_of_the_readme_learns_with_the_critic_that_it_names(repository, tmp_path, train):
     agent = marked_block(text(repository, "README.md"), "agent")
     agent, replaced = re.subn(r"^HEAD = .*#.*(values\.mixture\(.*?\)).*$", r"HEAD = \1", agent, flags=re.MULTILINE)
     assert replaced == 1
-    (tmp_path / "my_agent.py").write_text(agent)
-    command = "-m launch.main train my_agent --env probe:reach --steps 5000 --eval-every 5000 --run-dir run"
-    printed = acme_agents(command.split(), tmp_path, repository)
+    (tmp_path / "my_other_agent.py").write_text(agent)
+    printed = train("my_other_agent --env probe:reach --steps 5000 --eval-every 5000 --run-dir run")
     final = float(re.findall(r"final evaluation return ([\d.]+)", printed)[0])
     assert final > RANDOM_RETURN + 0.6 * (OPTIMAL_RETURN - RANDOM_RETURN)
 
@@ -136,19 +144,22 @@ def test_agent_of_the_readme_learns_with_the_critic_that_it_names(repository, tm
 @pytest.mark.slow
 def test_script_of_the_readme_runs(repository, tmp_path):
     (tmp_path / "script.py").write_text(marked_block(text(repository, "README.md"), "script"))
-    printed = acme_agents(["script.py"], tmp_path, repository)
-    assert "runs/reach-categorical True" in printed.splitlines()[-1]
+    environment = os.environ | {"PYTHONPATH": str(repository)}
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "runs/reach-categorical True" in done.stdout.splitlines()[-1]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["in-process", "processes"])
-def test_run_directory_is_as_the_readme_draws_it(repository, tmp_path, launcher):
+def test_run_directory_is_as_the_readme_draws_it(repository, tmp_path, launcher, train):
     tree = marked_block(text(repository, "README.md"), "run directory").splitlines()
     assert tree[0].startswith("runs/mpo-probe-reach-")
     drawn = {line.split()[1] for line in tree[1:]}
-    command = f"-m launch.main train mpo --env probe:reach --steps 1000 --eval-every 500 --launcher {launcher} {TINY}"
-    command += f" --record {tmp_path / 'data'}"
-    acme_agents(command.split(), tmp_path, repository)
+    options = f"--launcher {launcher} {SMALL} --config.min-replay-size 100 --record data"
+    train(f"mpo --env probe:reach --updates 250 --eval-every 500 {options}")
     (run_dir,) = pathlib.Path(tmp_path / "runs").iterdir()
     assert re.fullmatch(r"mpo-probe-reach-\d{8}-\d{6}", run_dir.name)
     written = {path.name + "/" * path.is_dir() for path in run_dir.iterdir()}
@@ -156,3 +167,4 @@ def test_run_directory_is_as_the_readme_draws_it(repository, tmp_path, launcher)
     logs = {path.name for path in (run_dir / "logs").iterdir()}
     roles = {"replay", "learner", "actor", "evaluator"}
     assert logs == ({"in-process.log"} if launcher == "in-process" else {f"{role}-0.log" for role in roles})
+    assert checkpoint.steps(run_dir / checkpoint.DIRECTORY)[-1] == 250  # the budget, to the last

@@ -20,8 +20,10 @@ class BC:
         return learning.make_learner(self.config, networks.make_policy(self.config, spec, agent="BC"))
 
     def actor(self, spec: EnvironmentSpec, *, evaluation: bool) -> ActorCore:
-        """Makes the actor's functions: sampling the policy, or its mode for an evaluation."""
-        return acting.make_actor(networks.make_policy(self.config, spec, agent="BC"), evaluation=evaluation)
+        """Makes the actor's functions: sampling the policy, or as configured for an evaluation."""
+        return acting.make_actor(
+            self.config, networks.make_policy(self.config, spec, agent="BC"), evaluation=evaluation
+        )
 
     def replay(self, spec: EnvironmentSpec) -> ReplaySpec:
         """Uniform single steps; their rewards are not looked at, so they are not discounted."""

@@ -30,6 +30,9 @@ class Config:
     policy_min_stddev: float = 1e-3
     """Added to every standard deviation of the policy, in the same units [J]; [O] has 1e-4."""
 
+    evaluation: Literal["mode", "sample"] = "mode"
+    """How an evaluation acts: the policy's mode (ours, as CRR's [J]), or a sample of it [O], [J]."""
+
     learning_rate: float = 1e-4
     """Adam's, per update [O]."""
     max_gradient_norm: float = 40.0

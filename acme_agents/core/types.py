@@ -38,11 +38,15 @@ class EnvironmentSpec:
       observation: a pytree of `ArraySpec`.
       action: the action's spec.
       reward: float32, shape () for one reward and [K] for K objectives.
+      action_bounds: the environment's own lowest and highest action, each a tuple of as many numbers as an action has:
+        what -1 and 1 stand for, or 0 and num_values - 1; None where these are the environment's own. Only data from
+        elsewhere has actions in them.
     """
 
     observation: Any
     action: ArraySpec
     reward: ArraySpec = ArraySpec(())
+    action_bounds: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
 
 class Step(NamedTuple):

@@ -1,20 +1,23 @@
-"""Recorded episodes, for agents that learn from them: read from three formats, checked, and written as one of them.
+"""Recorded episodes, for agents that learn from them: read from four formats, checked, and written as one of them.
 
 `load` tells the format by what is at the path:
 
-A directory of Minari's, with `data/` in it (https://minari.farama.org), ours or anyone's. Its actions are mapped from
-its own space to ours, as `environments.gym` maps them.
+A directory of Minari's, with `data/` in it (https://minari.farama.org), ours or anyone's. What it says of its own
+action space must be the environment's.
 
 An HDF5 file as of D4RL (https://arxiv.org/abs/2004.07219): `observations`, `actions`, `rewards`, `terminals` and
 `timeouts`, row after row. Without `next_observations` there is no observation after a time-out, and so none of the
 transition into it.
 
+An HDF5 file of d3rlpy's (https://github.com/takuseno/d3rlpy), of its version 1 or 2, which is read likewise.
+
 TFRecord files of RL Unplugged's dm_control suite (https://arxiv.org/abs/2006.13888): a directory, a pattern such as
 `cartpole_swingup/train-0000*`, or one file.
 
-What is returned is canonical, as `environments` makes it, and of the environment's spec; whatever is not is refused in
-one sentence that names the file and the episode, and so is a file that is not whole. `save` writes Minari's format,
-and `minari.load_dataset` reads it.
+Actions are the environment's own in all of them (but in those that `save` wrote, where they are canonical), and are
+mapped once by its bounds. What is returned is canonical, as `environments` makes it, and of the environment's spec;
+whatever is not is refused in a sentence that names the file and the episode, or left out where that is asked for. A
+file that is not whole is refused. `save` writes Minari's format, and `minari.load_dataset` reads it.
 
 Importing this package imports neither TensorFlow, Minari, Gymnasium nor h5py; reading imports only what it needs.
 """

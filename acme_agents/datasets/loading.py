@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import pathlib
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import numpy as np
+from absl import logging
 
 from acme_agents.core import types
-from acme_agents.datasets import checks, d4rl, minari_dataset, rl_unplugged
+from acme_agents.datasets import checks, d3rlpy, d4rl, minari_dataset, rl_unplugged
 
-# A format is a module with `find`, what of the format is at a path; `read`, its episodes; and `environment`.
-_FORMATS: tuple[Any, ...] = (minari_dataset, d4rl, rl_unplugged)
+# A format is a module with `find`, what of the format is at a path; `read`, its episodes; `environment`; and
+# `is_canonical`, whether its actions are, or else the environment's own. The first that finds something reads it.
+_FORMATS: tuple[Any, ...] = (minari_dataset, d3rlpy, d4rl, rl_unplugged)
+_GZIP = b"\x1f\x8b"
+
+BadEpisodes = Literal["refuse", "skip"]
 
 
 def load(
@@ -21,8 +27,13 @@ def load(
     keep_good: float = 1.0,
     good_return: float | None = None,
     seed: int = 0,
+    bad_episodes: BadEpisodes = "refuse",
+    clip_actions: bool = False,
 ) -> list[types.Trajectory]:
     """Reads every episode of a dataset, in its order, and keeps all or some of them.
+
+    Actions become canonical as the environment's do, by its bounds. An episode is bad that does not fit the spec, holds
+    NaN or infinity, lacks a row, or has an action out of bounds. What was left out or clipped is counted in a warning.
 
     An episode is good if its return, the plain sum of its rewards (of the first objective, where there are several), is
     at least `good_return`. RL Unplugged makes its tasks harder by dropping two thirds of the good episodes
@@ -35,21 +46,25 @@ def load(
         kept.
       good_return: the least return of a good episode; None: halfway between the dataset's lowest and its highest.
       seed: chooses which good episodes are kept, uniformly.
+      bad_episodes: whether one bad episode makes the dataset refused, or is left out.
+      clip_actions: whether continuous actions that are out of bounds are clipped to them, and so not bad.
 
     Returns:
       The episodes, canonical and of the spec.
 
     Raises:
-      DatasetError: there is no dataset of a known format, it is damaged, it does not fit the spec, or no episode is
-        left.
+      DatasetError: there is no dataset of a known format, it is damaged, an episode is bad (all are, with "skip"), or
+        no episode is left.
     """
     if not 0 <= keep_good <= 1:
         raise checks.DatasetError(f"keep_good is the fraction of the good episodes to keep, 0 to 1, not {keep_good}.")
+    if bad_episodes not in ("refuse", "skip"):
+        raise checks.DatasetError(f"bad_episodes is refuse or skip, not {bad_episodes!r}.")
     path = pathlib.Path(path)
     reader, found = _find(path)
-    episodes = [
-        checks.canonical(episode, spec, where) for where, episode in reader.read(found, spec, whole=keep_good < 1)
-    ]
+    bounds = None if reader.is_canonical(found) else spec.action_bounds
+    actions = checks.Actions(spec.action, bounds, clip=clip_actions)
+    episodes = _sound(path, reader.read(found, spec, whole=keep_good < 1), spec, actions, bad_episodes)
     if not episodes:
         raise checks.DatasetError(f"{path} holds no episodes.")
     if keep_good == 1:
@@ -79,6 +94,46 @@ def environment(path: pathlib.Path | str) -> str | None:
     return reader.environment(found)
 
 
+def _sound(
+    path: pathlib.Path,
+    read: Iterable[tuple[str, types.Trajectory | checks.DatasetError]],
+    spec: types.EnvironmentSpec,
+    actions: checks.Actions,
+    bad_episodes: BadEpisodes,
+) -> list[types.Trajectory]:
+    """Returns the episodes that are not bad, canonical, and warns of what was left out or clipped."""
+    episodes: list[types.Trajectory] = []
+    bad: list[checks.DatasetError] = []
+    for where, episode in read:
+        num_clipped = actions.num_clipped
+        try:
+            if isinstance(episode, checks.DatasetError):
+                raise episode
+            episodes.append(checks.canonical(episode, spec, where, actions))
+        except checks.DatasetError as error:
+            actions.num_clipped = num_clipped  # What is left out is not clipped.
+            bad.append(error)
+    if bad and bad_episodes == "refuse":
+        raise checks.DatasetError(f"{bad[0]}{_way_past(bad, len(bad) + len(episodes))}") from bad[0]
+    if bad and not episodes:
+        raise checks.DatasetError(f"all {len(bad)} episodes of {path} are bad; the first: {bad[0]}")
+    if bad:
+        total = len(bad) + len(episodes)
+        logging.warning("%s: %d of %d episodes are bad and left out; the first: %s", path, len(bad), total, bad[0])
+    if actions.num_clipped:
+        logging.warning("%s: %d actions were out of bounds and are clipped.", path, actions.num_clipped)
+    return episodes
+
+
+def _way_past(bad: list[checks.DatasetError], total: int) -> str:
+    """What can be done about bad episodes; nothing where all are, as in a wrong environment."""
+    ways = ["--bad-episodes skip leaves them out"] if len(bad) < total else []
+    if any(isinstance(error, checks.OutOfBoundsError) for error in bad):
+        ways.append("--clip-actions clips what is out of bounds")
+    are = "is" if len(bad) == 1 else "are"
+    return f" Of {total} episodes {len(bad)} {are} bad: {', '.join(ways)}." if ways else ""
+
+
 def _find(path: pathlib.Path) -> tuple[Any, Any]:
     """Returns the module of the format at a path, and what its functions want."""
     for reader in _FORMATS:
@@ -88,9 +143,13 @@ def _find(path: pathlib.Path) -> tuple[Any, Any]:
             return reader, found
     if not path.exists():
         raise checks.DatasetError(f"there is no dataset {path}: give the path of one, or of one of its files.")
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(len(_GZIP)) == _GZIP:
+                raise checks.DatasetError(f"{path} is compressed: decompress it first (gunzip {path.name}).")
     raise checks.DatasetError(
         f"{path} is no dataset that is known here: neither a Minari dataset (a directory with data/ in it), nor a D4RL "
-        "file (.hdf5), nor RL Unplugged's TFRecord files (train-00000-of-00100 ...)."
+        "or d3rlpy file (.hdf5, .h5), nor RL Unplugged's TFRecord files (train-00000-of-00100 ...)."
     )
 
 

@@ -1,8 +1,9 @@
 """Minari's format, read: https://minari.farama.org, a directory with `data/` in it.
 
-A dataset's own spaces become canonical as in `environments.gym`: a bounded Box of floats is mapped to [-1, 1], a
-Discrete action counted from 0, a Discrete observation one-hot. Termination gives the last step discount 0; every other
-episode was cut short, whether its last step says `truncation` or not.
+Observations become canonical as in `environments.gym`, by the dataset's own spaces: a Discrete one is one-hot. Actions
+are the environment's own, and become canonical by its bounds; a dataset that says others is refused, because what its
+actions mean there is unknown. Those that `saving` writes are canonical already. Termination gives the last step
+discount 0; every other episode was cut short, whether its last step says `truncation` or not.
 
 `saving` adds two things of ours: the metadata `acme_agents_environment`, and for each episode the info `discount`
 ([T + 1], as Minari's infos are; the first is the reset's), because terminations alone would make it 0 or 1. And since
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from acme_agents.core import errors, types
+from acme_agents.core import errors, pictures, types
 from acme_agents.datasets import checks
 
 DATA, METADATA, EPISODES = "data", "metadata.json", "main_data.hdf5"  # Minari's names of a directory and its files
@@ -44,32 +45,43 @@ def environment(data: pathlib.Path) -> str | None:
         return None if made.get("kwargs") or made.get("additional_wrappers") else f"gym:{made['id']}"
 
 
+def is_canonical(data: pathlib.Path) -> bool:
+    """Whether we saved it."""
+    return ENVIRONMENT in _metadata(data)
+
+
 def read(
     data: pathlib.Path, spec: types.EnvironmentSpec, *, whole: bool = False
-) -> Iterator[tuple[str, types.Trajectory]]:
-    """Yields each episode with its name for messages; `whole` does not matter here."""
-    metadata = _metadata(data)
-    ours = ENVIRONMENT in metadata
+) -> Iterator[tuple[str, types.Trajectory | checks.DatasetError]]:
+    """Yields each episode, or what is wrong with it, with its name for messages; `whole` does not matter here."""
+    ours = is_canonical(data)
     with checks.reading(data):
         from minari.dataset import minari_storage
 
         storage = minari_storage.MinariStorage.read(data)
-        observe, act = _observation(storage.observation_space, data), _action(storage.action_space, data)
-        _check_count(data, storage.total_episodes)
-    num_steps = 0
-    for number in range(storage.total_episodes):
+        observe = _observation(storage.observation_space, data, ours)
+        if not ours:
+            _check_actions(storage.action_space, spec, data)
+        numbers = _numbers(data, storage.total_episodes)
+    num_steps: int | None = 0
+    for number in numbers:
         where = f"{data}, episode {number}"
-        with checks.reading(data):
-            (episode,) = storage.get_episodes([number])
-            reward = np.asarray(episode["rewards"])
-            observation, action = observe(episode["observations"]), act(episode["actions"])
-            discount = _discount(episode, where)
-            if ours:
-                observation = _without_ones(observation, spec.observation)
-                discount = episode["infos"]["discount"][1:]
-        num_steps += len(reward)
+        try:
+            with checks.reading(pathlib.Path(where)):
+                (episode,) = storage.get_episodes([number])
+                reward = np.asarray(episode["rewards"])
+                observation, action = observe(episode["observations"]), np.asarray(episode["actions"])
+                discount = _discount(episode, where)
+                if ours:
+                    observation = _without_ones(observation, spec.observation)
+                    discount = episode["infos"]["discount"][1:]
+        except checks.DatasetError as error:
+            num_steps = None
+            yield where, error
+            continue
+        num_steps = None if num_steps is None else num_steps + len(reward)
         yield where, types.Trajectory(observation, action, reward, discount)
-    if num_steps != storage.total_steps:
+    if num_steps not in (None, storage.total_steps):
         raise checks.DatasetError(
             f"{data} is damaged or incomplete (its metadata counts {storage.total_steps} steps, its episodes have "
             f"{num_steps})."
@@ -84,26 +96,34 @@ def _metadata(data: pathlib.Path) -> dict[str, Any]:
         return dict(json.loads(path.read_text()))
 
 
-def _check_count(data: pathlib.Path, total_episodes: int) -> None:
-    """Minari counts after it has written: a kill between them leaves episodes that nothing would read."""
-    if (data / EPISODES).exists():
-        import h5py
+def _numbers(data: pathlib.Path, total_episodes: int) -> list[int]:
+    """Returns the episodes' numbers, which have gaps where somebody took episodes out.
 
-        with h5py.File(data / EPISODES, "r") as file:
-            if len(file) != total_episodes:
-                raise errors.UserError(f"its metadata counts {total_episodes} episodes, its file has {len(file)}")
+    Minari counts after it has written: a kill between them leaves episodes that nothing would read.
+    """
+    if not (data / EPISODES).exists():
+        return list(range(total_episodes))
+    import h5py
+
+    with h5py.File(data / EPISODES, "r") as file:
+        if len(file) != total_episodes:
+            raise errors.UserError(f"its metadata counts {total_episodes} episodes, its file has {len(file)}")
+        return sorted(int(name.removeprefix("episode_")) for name in file)
 
 
-def _observation(space: Any, data: pathlib.Path) -> Callable[[Any], Any]:
-    """Returns the function from an episode's observations to canonical ones, by their space."""
+def _observation(space: Any, data: pathlib.Path, ours: bool) -> Callable[[Any], Any]:
+    """Returns the function from an episode's observations to canonical ones, by their space; `ours` are so already."""
     from gymnasium import spaces
 
     if isinstance(space, spaces.Dict):
-        parts = {key: _observation(subspace, data) for key, subspace in space.spaces.items()}
+        parts = {key: _observation(subspace, data, ours) for key, subspace in space.spaces.items()}
         return lambda found: {key: convert(found[key]) for key, convert in parts.items()}
     if isinstance(space, spaces.Discrete):
         values = np.arange(space.n) + space.start
         return lambda found: (np.asarray(found)[:, None] == values).astype(np.float32)
+    if isinstance(space, spaces.Box) and not ours:
+        taken = pictures.canonical(space.shape, space.dtype, space.low, space.high)
+        return np.asarray if taken.note is None and taken.shape == space.shape else taken.convert
     if isinstance(space, (spaces.Box, spaces.MultiBinary)):
         return np.asarray  # The check makes all but pixels float32.
     raise checks.DatasetError(
@@ -111,20 +131,39 @@ def _observation(space: Any, data: pathlib.Path) -> Callable[[Any], Any]:
     )
 
 
-def _action(space: Any, data: pathlib.Path) -> Callable[[Any], np.ndarray]:
-    """Returns the function from an episode's actions to canonical ones: the inverse of `environments.gym`'s."""
+def _check_actions(space: Any, spec: types.EnvironmentSpec, data: pathlib.Path) -> None:
+    """Refuses a dataset whose own action space is not the environment's; one without bounds says nothing of them."""
     from gymnasium import spaces
 
-    if isinstance(space, spaces.Discrete):
-        return lambda found: np.asarray(found) - space.start
-    if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating) and space.is_bounded():
-        low, high = space.low.astype(np.float64), space.high.astype(np.float64)
-        scale, offset = (high - low) / 2, (high + low) / 2
-        scale[scale == 0] = 1  # Of a dimension with one value that value becomes 0.
-        return lambda found: (np.asarray(found) - offset) / scale
-    raise checks.DatasetError(
-        f"{data} has actions in the space {space}, and only Discrete and bounded Boxes of floats are read."
-    )
+    discrete, num_values = isinstance(space, spaces.Discrete), spec.action.num_values
+    if not discrete and not (isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating)):
+        raise checks.DatasetError(
+            f"{data} has actions in the space {space}, and only Discrete and Boxes of floats are read."
+        )
+    if discrete != (num_values is not None) or (not discrete and space.shape != spec.action.shape):
+        return  # Which the check of every episode says.
+    canonical: tuple[tuple[float, ...], tuple[float, ...]]
+    if num_values is not None:
+        low, high = np.array([space.start]), np.array([space.start + space.n - 1])
+        canonical = (0,), (num_values - 1,)
+    else:
+        low, high = space.low.ravel(), space.high.ravel()
+        canonical = (-1.0,) * low.size, (1.0,) * low.size
+    expected = spec.action_bounds or canonical
+    for found, bound in zip((low, high), expected):
+        says = np.isfinite(found)
+        if not np.allclose(found[says], np.array(bound)[says], rtol=1e-5, atol=1e-6):
+            raise checks.DatasetError(
+                f"{data} says that its actions lie in {_interval((low, high))}, and the environment's lie in "
+                f"{_interval(expected)}: name the environment that it was recorded in, or rescale its actions."
+            )
+
+
+def _interval(bounds: tuple[Any, Any]) -> str:
+    """`[-2, 2]`, or `[(-2, 0), (2, 10)]` where the dimensions differ."""
+    low, high = (tuple(round(float(x), 6) for x in bound) for bound in bounds)
+    same = len(set(low)) == len(set(high)) == 1
+    return f"[{low[0]:g}, {high[0]:g}]" if same else f"[{low}, {high}]"
 
 
 def _discount(episode: Mapping[str, Any], where: str) -> np.ndarray:

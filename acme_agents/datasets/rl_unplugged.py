@@ -11,8 +11,9 @@ A tf.Example holds some rows of one episode. Its features are float lists, the r
   rows is read as an episode of n - 1 steps that was cut short, or that ended if its last discount is 0: its
   transitions are the right ones, its return is not an episode's, and so windows cannot be chosen by their returns.
 
-In both, the last row's action is not part of anything. Actions outside [-1, 1] are clipped, because the task does that:
-MuJoCo clamps each control to its actuator's range, and some of the policies recorded here (V-MPO's) are Gaussian.
+In both, the last row's action is not part of anything. Actions outside the task's bounds, which are [-1, 1] in all of
+these, are clipped, because the task does that: MuJoCo clamps each control to its actuator's range, and some of the
+policies recorded here (V-MPO's) are Gaussian.
 """
 
 from __future__ import annotations
@@ -81,10 +82,15 @@ def environment(files: list[pathlib.Path]) -> str | None:
     return _TASKS.get(files[0].absolute().parent.name)
 
 
+def is_canonical(files: list[pathlib.Path]) -> bool:
+    """Their actions are the environment's own, which in these tasks is the same."""
+    return False
+
+
 def read(
     files: list[pathlib.Path], spec: types.EnvironmentSpec, *, whole: bool = False
-) -> Iterator[tuple[str, types.Trajectory]]:
-    """Yields each episode or window with its name for messages.
+) -> Iterator[tuple[str, types.Trajectory | checks.DatasetError]]:
+    """Yields each episode or window, or what is wrong with it, with its name for messages.
 
     Args:
       files: as `find` returns them.
@@ -100,7 +106,12 @@ def read(
                     f"{where} is a window of an episode, so good episodes cannot be told from others: RL Unplugged has "
                     "the whole episodes in dm_control_suite_episodes."
                 )
-            yield where, _trajectory(features, spec, where, earned=slice(1, None) if is_episode else slice(0, -1))
+            try:
+                episode = _trajectory(features, spec, where, earned=slice(1, None) if is_episode else slice(0, -1))
+            except checks.DatasetError as error:
+                yield where, error
+            else:
+                yield where, episode
 
 
 def _trajectory(
@@ -121,9 +132,11 @@ def _trajectory(
             raise checks.DatasetError(f"{where} has {len(values)} numbers of {key} for {num_rows} discounts.")
         rows[key] = values.reshape(num_rows, -1)
     action, reward = rows["action"][:-1], rows["reward"][earned]
+    low, high = spec.action_bounds or (-1, 1)
+    clipped = np.clip(action, low, high) if np.size(low) in (1, action.shape[1]) else action  # The check refuses these.
     return types.Trajectory(
         observation=_observation({key.removeprefix(_PREFIX): rows[key] for key in names}, spec.observation, where),
-        action=np.where(np.isfinite(action), np.clip(action, -1, 1), action),  # The check refuses infinities.
+        action=np.where(np.isfinite(action), clipped, action),  # The check refuses infinities.
         reward=reward[:, 0] if reward.shape[1] == 1 else reward,
         discount=rows["discount"][earned][:, 0],
     )

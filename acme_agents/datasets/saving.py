@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from absl import logging
 
 from acme_agents.core import types
 from acme_agents.datasets import checks, minari_dataset
@@ -31,6 +32,7 @@ def save(
     policy: str,
     metadata: Mapping[str, Any] | None = None,
     overwrite: bool = False,
+    skip_bad: bool = False,
 ) -> None:
     """Writes a Minari dataset that is either whole or not there.
 
@@ -45,18 +47,28 @@ def save(
       policy: what acted: Minari's `algorithm_name`.
       metadata: more of it, JSON: Minari's `author`, `author_email`, `code_permalink`, `description`, or your own.
       overwrite: whether a Minari dataset that is at the path is replaced.
+      skip_bad: whether trajectories that are not of the spec, or hold NaN or infinity, are left out with a warning that
+        counts them.
 
     Raises:
       DatasetError: the path holds something (that is not a Minari dataset, with `overwrite`), there are no
-        trajectories, one of them is not of the spec, or the disk did not take them; whatever was there still is.
+        trajectories, one of them (with `skip_bad`, all) is not of the spec, or the disk did not take them; whatever was
+        there still is.
     """
     path = pathlib.Path(path).absolute()  # Minari computes a relative one's size wrongly.
     _check_free(path, overwrite)
     extra = _checked_metadata({} if metadata is None else metadata)
-    episodes = [
-        checks.canonical(trajectory, spec, f"the dataset to save, episode {number}")
-        for number, trajectory in enumerate(trajectories)
-    ]
+    episodes, bad = [], []
+    for number, trajectory in enumerate(trajectories):
+        try:
+            episodes.append(checks.canonical(trajectory, spec, f"the dataset to save, episode {number}"))
+        except checks.DatasetError as error:
+            if not skip_bad:
+                raise
+            bad.append(error)
+    if bad:
+        total = len(bad) + len(episodes)
+        logging.warning("%s: %d of %d episodes are bad and left out; the first: %s", path, len(bad), total, bad[0])
     if not episodes:
         raise checks.DatasetError(f"there are no episodes to save as {path}.")
     described = {

@@ -26,14 +26,9 @@ class Config(mpo_config.Config):
     """One more expert: the data's actions, those actions weighted by their advantage, or a teacher's actions."""
     advantage_temperature: float = 1.0
     """Of the weights of "awbc", in units of the value (ours; CRR has 1)."""
-    num_bootstrap_actions: int = 4
-    """Actions sampled at the next state for the critics' target, where a behaviour puts the policy's improvement at
-    the state before it (ours; CRR has 4). Without one, `num_actions` serve both."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.num_bootstrap_actions < 1:
-            raise errors.UserError(f"num_bootstrap_actions must be at least 1, not {self.num_bootstrap_actions!r}.")
         if not self.advantage_temperature > 0.0:
             raise errors.UserError(f"advantage_temperature must be above 0, not {self.advantage_temperature!r}.")
         if self.conditioned and self.method == "mo-mpo":

@@ -96,7 +96,9 @@ def make_learner(
 
     def make_behaviour(
         key: Key, state: TrainingState, batch: Transition, preference: Array, q_values: Array
-    ) -> losses.Behaviour:
+    ) -> losses.Behaviour | None:
+        if config.behaviour == "none":
+            return None
         if config.behaviour == "teacher":
             assert teacher is not None
             action = jax.lax.stop_gradient(teacher(key, batch.observation))
@@ -112,7 +114,7 @@ def make_learner(
         policy: Params,
         duals: mpo.Duals,
         state: TrainingState,
-        observation: Observation,
+        batch: Transition,
         actions: Array,
         q_values: Array,
         preference: Array,
@@ -120,8 +122,8 @@ def make_learner(
     ) -> tuple[Array, dict[str, Array]]:
         return losses.dime_loss(
             duals,
-            networks.policy(policy, observation, preference),
-            networks.policy(state.target_policy, observation, preference),
+            networks.policy(policy, batch.observation, preference),
+            networks.policy(state.target_policy, batch.observation, preference),
             actions,
             q_values,
             preference,
@@ -141,18 +143,11 @@ def make_learner(
         else:
             preference = jnp.broadcast_to(networks.preference, (batch_size, *networks.preference.shape))  # [B, M]
 
-        if config.behaviour == "none":
-            # As in MPO, the policy improves at the bootstrap states: one pass of the target critics serves both.
-            observation = batch.next_observation
-            actions, next_value = proposals(next_key, state, observation, preference, config.num_actions)
-            q_values, behaviour = value_head.mean(next_value), None  # [K, N, B]
-        else:
-            # The behaviour's action is known at the state where it was taken, so the policy improves there.
-            observation = batch.observation
-            _, next_value = proposals(next_key, state, batch.next_observation, preference, config.num_bootstrap_actions)
-            actions, value = proposals(action_key, state, observation, preference, config.num_actions)
-            q_values = value_head.mean(value)
-            behaviour = make_behaviour(behaviour_key, state, batch, preference, q_values)
+        # As in MPO, the policy improves where actions are taken: at all states of an episode alike but its final one.
+        actions, value = proposals(action_key, state, batch.observation, preference, config.num_actions)
+        q_values = value_head.mean(value)  # [K, N, B]
+        _, next_value = proposals(next_key, state, batch.next_observation, preference, config.num_bootstrap_actions)
+        behaviour = make_behaviour(behaviour_key, state, batch, preference, q_values)
 
         if config.fit_temperature:
             improved = losses.experts(config.method, q_values, preference, config.epsilon)
@@ -164,7 +159,7 @@ def make_learner(
 
         critic_grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(state.critics, batch, preference, next_value)
         (policy_grad, dual_grad), policy_metrics = jax.grad(policy_loss, argnums=(0, 1), has_aux=True)(
-            state.policy, state.duals, state, observation, actions, q_values, preference, behaviour
+            state.policy, state.duals, state, batch, actions, q_values, preference, behaviour
         )
 
         critic_updates, critic_optimizers = jax.vmap(network_optimizer.update)(critic_grad, state.critic_optimizers)

@@ -1,6 +1,7 @@
 """Who acts in a run: the actors that explore, and the evaluator that does not."""
 
 import inspect
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ import reverb
 import environments
 from acme_agents.core.interfaces import ActorCore, Agent, Seat
 from acme_agents.core.types import EnvironmentSpec
+from acme_agents.experiments import seeding
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.replay import chunks
 from acme_agents.replay.writer import ChunkWriter
@@ -26,6 +28,9 @@ def make_actor(
     index: int,
     start: int,
     stop: threading.Event,
+    *,
+    life: int = 0,
+    writer_id: int | None = None,
 ) -> tuple[Actor, ChunkWriter]:
     """Makes an exploring actor and the writer of its steps.
 
@@ -36,10 +41,12 @@ def make_actor(
       index: of the actor.
       start: environment steps of the run when this actor begins.
       stop: set to make the writer's blocked calls return.
+      life: how many actors of this index the run had before.
+      writer_id: by which its chunks are known; a random one if left out.
     """
     agent, spec = experiment.make_agent(), environments.spec(environment)
-    writer = ChunkWriter(client, chunks.step_spec(agent, spec), agent.replay(spec), stop=stop)
-    key = jax.random.PRNGKey(experiment.worker_seed("actor", index, start))
+    writer = ChunkWriter(client, chunks.step_spec(agent, spec), agent.replay(spec), stop=stop, writer_id=writer_id)
+    key = jax.random.PRNGKey(experiment.worker_seed("actor", index, start, life))
     return Actor(_exploring(agent, spec, Seat(index, experiment.num_actors)), key, writer), writer
 
 
@@ -51,16 +58,18 @@ def _exploring(agent: Agent, spec: EnvironmentSpec, seat: Seat) -> ActorCore:
 
 
 class Evaluator:
-    """Runs the episodes of an evaluation.
+    """Runs the episodes of an evaluation, all in one environment, until it is closed.
 
     The same number and parameters give the same episodes, unless the evaluated policy acts by chance: its random keys
-    go on from one evaluation to the next, and a new evaluator's begin anew.
+    go on from one evaluation to the next, and a new evaluator's begin anew. Python's and NumPy's global generators are
+    as they were before, after an evaluation.
     """
 
     def __init__(self, experiment: Experiment, *, render: bool = False):
         """Makes the actor; `render` says whether frames will be asked for."""
         self._experiment = experiment
         self._render = render
+        self._environment: dm_env.Environment | None = None  # until the first evaluation
         spec = experiment.environment_spec()
         core = experiment.make_agent().actor(spec, evaluation=True)
         key = jax.random.PRNGKey(experiment.worker_seed("evaluator"))
@@ -78,7 +87,7 @@ class Evaluator:
         """Runs an evaluation's episodes.
 
         Args:
-          number: of the evaluation; its environment's seed is made from it.
+          number: of the evaluation; the seed of its episodes is made from it.
           params: the actor's.
           stop: ends it early.
           num_episodes: if not as many as the experiment says.
@@ -86,17 +95,45 @@ class Evaluator:
 
         Returns:
           The episodes; None if it was ended early.
+
+        Raises:
+          EnvironmentFault: the environment raised, or returned what is not finite or not of its specs.
+          NotFinite: the policy chose an action that is not finite.
         """
         self._actor.params = params
-        environment = self._experiment.make_environment("evaluator", number, render=self._render)
-        loop = EnvironmentLoop(environment, self._actor)
-        episodes: list[Episode] = []
-        while len(episodes) < (num_episodes or self._experiment.eval_episodes):
-            if stop is not None and stop.is_set():
-                return None
-            episode = loop.step()
-            if on_step is not None:
-                on_step(environment)
-            if episode is not None:
-                episodes.append(episode)
+        seed = self._experiment.worker_seed("evaluator", number)
+        with seeding.own_generators(seed):
+            environment = self._seeded(seed)
+            loop = EnvironmentLoop(environment, self._actor, "the evaluator's environment")
+            episodes: list[Episode] = []
+            while len(episodes) < (num_episodes or self._experiment.eval_episodes):
+                if stop is not None and stop.is_set():
+                    return None
+                episode = loop.step()
+                if on_step is not None:
+                    on_step(environment)
+                if episode is not None:
+                    episodes.append(episode)
         return episodes
+
+    def close(self) -> None:
+        """Closes the environment."""
+        if self._environment is not None:
+            close(self._environment)
+            self._environment = None
+
+    def _seeded(self, seed: int) -> Any:
+        """The environment, made if there is none; what is random in its making is the same for every evaluator."""
+        if self._environment is None:
+            with seeding.own_generators(self._experiment.worker_seed("evaluator")):
+                self._environment = self._experiment.make_environment("evaluator", render=self._render)
+        self._environment.reseed(seed)
+        return self._environment
+
+
+def close(environment: dm_env.Environment) -> None:
+    """Closes an environment; only a warning where it raises, for what was done with it is done."""
+    try:
+        environment.close()
+    except Exception:
+        logging.warning("Closing the environment failed.", exc_info=True)

@@ -23,14 +23,20 @@ def load(name: str) -> ModuleType:
     module_name = AGENTS.get(name, name)
     try:
         found = importlib.util.find_spec(module_name) is not None
-    except (ImportError, ValueError):
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):  # A package is there, and misses another.
+            raise
+        found = False
+    except ValueError:
         found = False
     if not found:
-        close = difflib.get_close_matches(name, AGENTS, n=1)
-        hint = (
-            f"did you mean {close[0]!r}?" if close else f"choose {', '.join(AGENTS)}, or name a module that offers one."
+        # A slip of the finger is seldom in the first letter; `ppo` is another agent than `mpo`.
+        alike = [agent for agent in AGENTS if agent[0] == name[:1].lower()]
+        close = difflib.get_close_matches(name.lower(), alike, n=1)
+        hint = f"did you mean {close[0]!r}? There" if close else "there"
+        raise errors.UserError(
+            f"Unknown agent {name!r}: {hint} are {', '.join(AGENTS)}, and any module that offers one."
         )
-        raise errors.UserError(f"Unknown agent {name!r}: {hint}")
     module = importlib.import_module(module_name)
     missing = [attribute for attribute in ("Config", "make") if not hasattr(module, attribute)]
     if missing:

@@ -19,8 +19,11 @@ from acme_agents.core.interfaces import DATASET, REPLAY, Agent, ReplaySpec, Sequ
 from acme_agents.core.types import EnvironmentSpec
 from acme_agents.experiments import agents
 from acme_agents.runtime.coordinator import Budget
+from environments import limited
 
-ROLES = ("actor", "evaluator")  # in the order that gives their environments' seeds
+ROLES = ("actor", "evaluator", "learner")  # in the order that gives their seeds
+_LONGEST_EVALUATION = 10_000  # steps of an episode of the evaluator's where the environment declares no time limit
+NOT_OF_THE_EXPERIMENT = ("launch", "starts")  # what else a run's `config.json` has; see `launch.run_dir`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Experiment:
     """Name of the environment; see the package `environments`."""
     dataset: str | None = None
     """Dataset to learn from: a Minari dataset, a D4RL HDF5 file or an RL Unplugged TFRecord set."""
+    max_episode_steps: int | None = None
+    """Steps after which an episode is cut short, of actors and in evaluations; None for the environment's own limit."""
     config: Any = None
     """The agent's configuration; its defaults if left out."""
     seed: int = 0
@@ -52,6 +57,10 @@ class Experiment:
     """Fraction of the dataset's good episodes to learn from (RL Unplugged: a third); the others are all kept."""
     good_return: float | None = None
     """Return from which an episode is good; None for halfway between the dataset's lowest and highest."""
+    bad_episodes: typing.Literal["refuse", "skip"] = "refuse"
+    """What an episode of the dataset that cannot be used does: have the dataset refused, or be left out, counted."""
+    clip_actions: bool = False
+    """Clip the dataset's continuous actions that are out of bounds, counted; otherwise their episodes are bad."""
     teacher: str | None = None
     """Run directory whose policy teaches, for agents that learn from one."""
     record: str | None = None
@@ -79,6 +88,7 @@ class Experiment:
             ("The number of offline updates", 0, self.offline_updates),
             ("The steps between evaluations", 0, self.eval_every),
             ("The number of evaluation episodes", 1, self.eval_episodes),
+            ("The steps of an episode", 1, self.max_episode_steps),
             ("The seconds between checkpoints", 0, self.checkpoint_seconds),
             ("The number of checkpoints to keep", 2, self.keep_checkpoints),
             ("The updates between checkpoints to keep", 1, self.keep_every),
@@ -104,8 +114,13 @@ class Experiment:
         """Makes the agent.
 
         Raises:
-          ValueError: there is a teacher, and the agent learns from none.
+          ValueError: there is a teacher, and the agent learns from none; or Python leaves out assertions.
         """
+        if not __debug__:
+            raise errors.UserError(
+                "Haiku, which makes the networks, relies on assertions, which `python -O` leaves out: run without -O "
+                "and PYTHONOPTIMIZE."
+            )
         make = agents.load(self.agent).make
         if self.teacher is None:
             return make(self.config)
@@ -144,29 +159,51 @@ class Experiment:
         )
 
     def make_environment(
-        self, role: str, index: int = 0, start: int = 0, *, render: bool = False
+        self, role: str, index: int = 0, start: int = 0, life: int = 0, *, render: bool = False
     ) -> dm_env.Environment:
-        """Makes an environment of a worker's own.
+        """Makes an environment of a worker's own, which closes it.
+
+        An episode of the evaluator's is cut short after 10,000 steps where nothing else says when, so that every
+        evaluation ends.
 
         Args:
           role: one of `ROLES`.
           index: of the worker within its role.
           start: environment steps when the worker began, so that a resumed or replaced one sees other episodes.
+          life: how many workers of this role and index the run had before.
           render: whether frames will be asked for.
         """
-        return environments.make(self.environment, self.worker_seed(role, index, start), render=render)
+        seed = self.worker_seed(role, index, start, life)
+        environment = environments.make(self.environment, seed, render=render, max_episode_steps=self.max_episode_steps)
+        if role == "evaluator" and not environments.has_time_limit(environment):
+            advice = (
+                f"An episode of {self.environment} was cut short after {_LONGEST_EVALUATION:,} steps: it might never "
+                "have ended. --max-episode-steps sets a limit."
+            )
+            environment = limited.Limited(environment, _LONGEST_EVALUATION, advice=advice)
+        return environment
 
     def environment_spec(self) -> EnvironmentSpec:
         """What the agent must know of the environment; makes one to find out, once."""
-        return self._environment_spec
+        return self._examined[0]
+
+    def environment_notes(self) -> list[str]:
+        """What the user should know of how the environment is taken, a sentence each."""
+        return self._examined[1]
 
     @functools.cached_property
-    def _environment_spec(self) -> EnvironmentSpec:
-        return environments.spec(self.make_environment("evaluator"))
+    def _examined(self) -> tuple[EnvironmentSpec, list[str]]:
+        seed = self.worker_seed("evaluator")
+        environment = environments.make(self.environment, seed, max_episode_steps=self.max_episode_steps)
+        try:
+            return environments.spec(environment), environments.notes(environment)
+        finally:
+            environment.close()
 
-    def worker_seed(self, role: str, index: int = 0, start: int = 0) -> int:
+    def worker_seed(self, role: str, index: int = 0, start: int = 0, life: int = 0) -> int:
         """A seed of a worker's own, below 2^32; see `make_environment`."""
-        return int(np.random.SeedSequence((self.seed, ROLES.index(role), index, start)).generate_state(1)[0])
+        entropy, lives = (self.seed, ROLES.index(role), index, start), (life,) if life else ()
+        return int(np.random.SeedSequence(entropy, spawn_key=lives).generate_state(1)[0])
 
     def budget(self) -> Budget:
         """When the run ends and when it is evaluated."""
@@ -190,10 +227,16 @@ class Experiment:
             raise errors.UserError(f"{run_dir} is not a run directory: it has no config.json.")
         try:
             fields = json.loads(path.read_text())
+            if not isinstance(fields, dict) or not isinstance(fields["agent"], str):
+                raise TypeError("it names no agent")
+            for name in NOT_OF_THE_EXPERIMENT:
+                fields.pop(name, None)
             config = from_dict(agents.load(fields["agent"]).Config, fields.pop("config"))
             return cls(**fields, config=config)
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
             raise errors.UserError(f"{path} cannot be read ({error}): it was written by another version.") from error
+        except OSError as error:
+            raise errors.UserError(f"{path} cannot be read ({error.strerror}).") from error
 
 
 def from_dict(config_type: Any, values: dict[str, Any]) -> Any:

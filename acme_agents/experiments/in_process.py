@@ -1,5 +1,6 @@
 """Actor, replay server and learner in this process, taking turns: the same agent code, and nothing depends on time."""
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -11,11 +12,12 @@ import jax
 import jax.numpy as jnp
 import reverb
 
-from acme_agents.experiments import acting, program
+from acme_agents.core import errors
+from acme_agents.experiments import acting, program, seeding
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.experiments.learner_run import LearnerRun
 from acme_agents.replay import tables
-from acme_agents.runtime import loopback, variables
+from acme_agents.runtime import background, loopback, variables
 from acme_agents.runtime.coordinator import ActorReport, Phase
 from acme_agents.runtime.loop import EnvironmentLoop, Episode
 from acme_agents.runtime.status import Status
@@ -45,18 +47,39 @@ def run(
       on_status: called after every chunk and evaluation.
     """
     experiment = dataclasses.replace(experiment, num_actors=1)
+    with contextlib.suppress(background.Stopped):  # before there was anything to save
+        _run(experiment, run_dir, wandb, stop, on_status)
+
+
+def _run(
+    experiment: Experiment,
+    run_dir: pathlib.Path,
+    wandb: bool,
+    stop: threading.Event,
+    on_status: Callable[[Status], None],
+) -> None:
+    phase = "compiling" if experiment.dataset is None else "loading the dataset"
+
+    def make_learner_run(client: reverb.Client | None) -> LearnerRun:
+        def show(seconds: float) -> None:
+            on_status(Status(phase, 0, experiment.max_steps, 0, experiment.max_updates, walltime=seconds))
+
+        return LearnerRun(experiment, run_dir, client, wandb=wandb, stop=stop, on_wait=show)
+
     if not experiment.has_server:
-        _Turns(experiment, LearnerRun(experiment, run_dir, None, wandb=wandb), stop, on_status).run()
+        _Turns(experiment, make_learner_run(None), stop, on_status).run()
         return
     server = tables.serve(functools.partial(program.make_tables, experiment), program.replay_directory(run_dir))
     loopback.only_this_machine()
     client = reverb.Client(f"localhost:{server.port}")
     try:
-        learner_run = LearnerRun(experiment, run_dir, client, wandb=wandb, stop=stop)
+        learner_run = make_learner_run(client)
         if experiment.is_offline:
             _Turns(experiment, learner_run, stop, on_status).run()
         else:
-            _ActingTurns(experiment, learner_run, client, stop, on_status).run()
+            seed = experiment.worker_seed("actor", 0, learner_run.coordinator.actor_steps)
+            with seeding.own_generators(seed):
+                _ActingTurns(experiment, learner_run, client, stop, on_status).run()
     finally:
         server.stop()
 
@@ -78,12 +101,25 @@ class _Turns:
         self._on_status = on_status
 
     def run(self) -> None:
-        """Runs to the end, or until it is stopped; leaves a checkpoint."""
+        """Runs to the end, or until it is stopped; leaves a checkpoint, also where an environment fails."""
+        try:
+            self._run()
+        except Exception as error:
+            if isinstance(error, errors.EnvironmentFault):  # What was learned before is as good as ever.
+                self._learner_run.save()
+            self._learner_run.close_after_failure()
+            raise
+        finally:
+            self._close()
+
+    def _run(self) -> None:
         while self._coordinator.phase is Phase.TRAINING:
             if self._stop.is_set():
                 self._coordinator.stop()
             elif self._learner_run.is_over():
                 self._learner_run.finish_training()
+            elif not self._learner_run.learner.is_compiled:
+                self._learner_run.compile(lambda _: self._on_status(self._coordinator.status()))
             else:
                 self._turn()
         self._learner_run.save()
@@ -94,6 +130,11 @@ class _Turns:
             self._learner_run.save()
         self._on_status(self._coordinator.status())
         self._learner_run.close()
+
+    def _close(self) -> None:
+        """Closes the environments."""
+        if self._evaluator is not None:
+            self._evaluator.close()
 
     def _turn(self) -> None:
         """Learns a little offline."""
@@ -125,16 +166,21 @@ class _ActingTurns(_Turns):
     ):
         super().__init__(experiment, learner_run, stop, on_status)
         start = learner_run.coordinator.actor_steps
-        environment = experiment.make_environment("actor", 0, start)
-        self._actor, self._writer = acting.make_actor(experiment, environment, client, 0, start, stop)
-        self._loop = EnvironmentLoop(environment, self._actor)
+        self._environment = experiment.make_environment("actor", 0, start)
+        try:
+            self._actor, self._writer = acting.make_actor(experiment, self._environment, client, 0, start, stop)
+        except BaseException:
+            acting.close(self._environment)
+            raise
+        self._loop = EnvironmentLoop(self._environment, self._actor)
         self._began = False
         self._life = os.urandom(6).hex()
         self._steps = self._num_episodes = self._num_chunks = 0
         self._granted: float = 0
 
-    def run(self) -> None:
-        super().run()
+    def _close(self) -> None:
+        super()._close()
+        acting.close(self._environment)
         self._writer.close()
 
     def _turn(self) -> None:
@@ -153,7 +199,11 @@ class _ActingTurns(_Turns):
 
     def _act(self) -> None:
         """Takes one step; after one that completed a chunk, the learner has its turn."""
-        episode = self._loop.step()
+        try:
+            episode = self._loop.step()
+        except errors.EnvironmentFault:
+            self._sync()
+            raise
         self._steps += 1
         if episode is not None:
             self._num_episodes += 1
@@ -176,4 +226,4 @@ class _ActingTurns(_Turns):
         while self._learner_run.step() and not self._stop.is_set():
             pass
         # A copy: the learner's next update takes the buffers.
-        self._actor.params = jax.tree.map(jnp.copy, self._learner_run.learner.params())
+        self._actor.params = jax.tree.map(jnp.copy, self._learner_run.params())

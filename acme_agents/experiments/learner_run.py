@@ -1,23 +1,27 @@
 """A learner with what surrounds it in a run: the part that one process and many have in common."""
 
+import contextlib
 import dataclasses
 import logging
 import math
 import pathlib
 import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
 
 import reverb
 
 from acme_agents import datasets
+from acme_agents.core import errors
 from acme_agents.core.interfaces import ReplaySpec, Sequences
-from acme_agents.core.types import EnvironmentSpec, Step, Trajectory
+from acme_agents.core.types import EnvironmentSpec, Params, Step, Trajectory
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.experiments.recording import Recorder
 from acme_agents.replay import chunks, sizes, store, tables
+from acme_agents.replay.chunks import Chunk
 from acme_agents.replay.demonstrations import Demonstrations
 from acme_agents.replay.intake import Intake
-from acme_agents.runtime import checkpoint, variables
+from acme_agents.runtime import background, checkpoint, variables
 from acme_agents.runtime.coordinator import Coordinator
 from acme_agents.runtime.gathering import GatheredUpdates
 from acme_agents.runtime.learner import MAX_UPDATES, Learner, LearnerState, Updates
@@ -43,6 +47,7 @@ class LearnerRun:
         wandb: bool = False,
         bytes_per_second: float = math.inf,
         stop: threading.Event | None = None,
+        on_wait: Callable[[float], None] = lambda _: None,
     ):
         """Makes the learner, and continues from the newest checkpoint if there is one.
 
@@ -52,25 +57,31 @@ class LearnerRun:
           client: of the replay server, whose durable table's chunks are collected; None where there is none.
           wandb: whether to log to W&B.
           bytes_per_second: of parameters, to hand to all actors together; what is handed out then depends on time.
-          stop: set to make calls return that wait for a replay server that has died.
+          stop: set to make calls return that wait for a replay server that has died, or for a compilation.
+          on_wait: called several times a second while the learner is being made, with the seconds so far.
 
         Raises:
           DatasetError: the experiment's dataset cannot be learned from.
+          Stopped: `stop` was set before there was a learner; nothing was changed.
         """
+        experiment.environment_spec()  # An environment may insist on the thread that it is made in.
+        self.learner = background.call(lambda: _make_learner(experiment, client, stop), stop, on_wait)
         self._experiment = experiment
+        self._stop = stop
         self._directory = run_dir / checkpoint.DIRECTORY
         self._client = client
         self._lease = Lease(run_dir)
         self._lease_checked_at = time.monotonic()
         self._recorder = Recorder(experiment, run_dir) if experiment.record is not None else None
-        self.learner = _make_learner(experiment, client, self._recorder, stop)
         self._publisher = variables.Publisher(max(1, experiment.budget().num_actors), bytes_per_second)
         self._logger = RunLogger(run_dir, wandb=wandb, config=dataclasses.asdict(experiment))
         capacity = self.learner.replay_capacity
         self.coordinator = Coordinator(experiment.budget(), self._publisher, self._logger, capacity)
+        if self.learner.intake is not None:
+            self.learner.intake.on_new = self._take_note
         self._restore()
         self._saved_at = time.monotonic()
-        self._published = self.learner.steps
+        self._published = self._logged = self.learner.steps
         self._report()
         self._publish()
 
@@ -89,33 +100,66 @@ class LearnerRun:
         if self._recorder is not None:
             self._recorder.restore(num_pieces, known)
 
+    def _take_note(self, new: Sequence[Chunk]) -> None:
+        """Counts the steps of chunks that come in, and records them."""
+        for chunk in new:
+            self.coordinator.written(int(chunk.writer), int(chunk.num_starts))
+        if self._recorder is not None:
+            self._recorder.add(new)
+
     def step(self) -> int:
         """Lets the learner step, and publishes, logs and checkpoints what is due; returns the updates done.
 
         Raises:
           CheckpointError: the disk did not take a checkpoint.
+          NotFinite: learning has diverged; what is not finite was neither published nor written.
           Superseded: another learner continues the run.
         """
         if time.monotonic() - self._lease_checked_at > _LEASE_SECONDS:
             self._lease.check()
             self._lease_checked_at = time.monotonic()
         before = self.learner.steps
-        num_updates = self.learner.step(self.coordinator.updates_left())
+        with self._naming_the_checkpoint():
+            num_updates = self.learner.step(self.coordinator.updates_left())
         self._report()
         if self.learner.steps // _PUBLISH_PERIOD > self._published // _PUBLISH_PERIOD and self._publisher.is_due():
             self._publish()
         if self.learner.steps // _LOG_PERIOD > before // _LOG_PERIOD:
-            self.coordinator.learner_log(**self.learner.metrics())
+            self._log()
         if time.monotonic() - self._saved_at > self._experiment.checkpoint_seconds:
             self.save()
         return num_updates
+
+    def compile(self, on_wait: Callable[[float], None] = lambda _: None) -> None:
+        """Compiles the updates that come next, if they are not; returns early when the run is to stop.
+
+        Args:
+          on_wait: called several times a second meanwhile, with the seconds so far.
+        """
+        if self.learner.is_compiled:
+            return
+        self.coordinator.compiling = True
+        with contextlib.suppress(background.Stopped):
+            background.call(self.learner.compile, self._stop, on_wait)
+        self.coordinator.compiling = False
+
+    def params(self) -> Params:
+        """What actors need, as it is now; the next step overwrites it.
+
+        Raises:
+          NotFinite: it is of no use: learning has diverged.
+        """
+        self._check_finite()
+        return self.learner.params()
 
     def is_over(self) -> bool:
         """Whether the budget is used up; asked when there was nothing to do, so that no data is left behind."""
         return self.coordinator.updates_left() == 0 or self.coordinator.steps_used_up()
 
     def finish_training(self) -> None:
-        """Publishes the last parameters, and has them evaluated."""
+        """Publishes the last parameters, and has them evaluated; the last updates have their row."""
+        if self.learner.steps > self._logged:
+            self._log()
         self._publish()
         self.coordinator.finish()
 
@@ -126,8 +170,10 @@ class LearnerRun:
 
         Raises:
           CheckpointError: the disk did not take it.
+          NotFinite: learning has diverged; nothing was written.
           Superseded: another learner continues the run.
         """
+        self._check_finite()
         self._lease.check()
         if self._client is not None:
             self._checkpoint_replay(self._client)
@@ -154,6 +200,13 @@ class LearnerRun:
         if self._recorder is not None:
             self._recorder.close()
 
+    def close_after_failure(self) -> None:
+        """Closes as `close` does; what prevents that is logged, not raised, for the failure itself is what matters."""
+        try:
+            self.close()
+        except Exception as error:
+            logging.warning("The run could not be closed in order: %s", error)
+
     def _checkpoint_replay(self, client: reverb.Client) -> None:
         """Has the replay server write a checkpoint; only a warning while it is away."""
         for attempt in range(_CHECKPOINT_ATTEMPTS):
@@ -173,30 +226,41 @@ class LearnerRun:
                     ) from error
         logging.warning("The replay server is away; its newest checkpoint is older than the learner's.")
 
+    def _log(self) -> None:
+        self.coordinator.learner_log(**self.learner.metrics())
+        self._logged = self.learner.steps
+
     def _publish(self) -> None:
-        self._publisher.publish(self.learner.steps, self.learner.params())
+        self._publisher.publish(self.learner.steps, self.params())
         self._published = self.learner.steps
+
+    def _check_finite(self) -> None:
+        with self._naming_the_checkpoint():
+            self.learner.check_finite()
+
+    @contextlib.contextmanager
+    def _naming_the_checkpoint(self) -> Iterator[None]:
+        """Has the sentence that says that learning has diverged name the checkpoint that is from before."""
+        try:
+            yield
+        except errors.NotFinite as error:
+            saved = checkpoint.steps(self._directory)
+            newest = f"the newest checkpoint is of update {saved[-1]:,}" if saved else "there is no checkpoint yet"
+            raise errors.NotFinite(f"{str(error).removesuffix('.')}; {newest}.") from error
 
     def _report(self) -> None:
         learner = self.learner
         self.coordinator.learner_report(learner.steps, learner.replay_size, learner.samples_per_insert)
 
 
-def _make_learner(
-    experiment: Experiment, client: reverb.Client | None, recorder: Recorder | None, stop: threading.Event | None
-) -> Learner:
-    """The untrained learner, with all that it draws from: actors unless nobody acts, a dataset if one is given.
-
-    A recorder is told of what comes in from the actors.
-    """
+def _make_learner(experiment: Experiment, client: reverb.Client | None, stop: threading.Event | None) -> Learner:
+    """The untrained learner, with all that it draws from: actors unless nobody acts, a dataset if one is given."""
     agent, spec, seed = experiment.make_agent(), experiment.environment_spec(), experiment.seed
     core, replay, steps = agent.learner(spec), experiment.replay_spec(spec), chunks.step_spec(agent, spec)
     trajectories = _load(experiment, spec, steps, replay) if experiment.dataset is not None else []
     intake = None
     if client is not None and not experiment.is_offline:
         intake = Intake(steps, replay, client, tolerance=float(MAX_UPDATES * replay.batch_size))
-        if recorder is not None:
-            intake.on_new = recorder.add
     updates: Updates
     if isinstance(replay.experience, Sequences):
         sent = Demonstrations(client, steps, replay, trajectories, stop=stop) if trajectories else None
@@ -216,6 +280,8 @@ def _load(experiment: Experiment, spec: EnvironmentSpec, steps: Step, replay: Re
         keep_good=experiment.keep_good,
         good_return=experiment.good_return,
         seed=experiment.seed,
+        bad_episodes=experiment.bad_episodes,
+        clip_actions=experiment.clip_actions,
     )
     num_steps = sum(len(trajectory.discount) for trajectory in trajectories)
     sizes.check_dataset(experiment.dataset, steps, replay, num_steps + len(trajectories))

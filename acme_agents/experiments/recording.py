@@ -2,10 +2,12 @@
 
 import itertools
 import pathlib
+import zipfile
 from collections.abc import Iterator, Sequence
 
 import jax
 import numpy as np
+from absl import logging
 
 from acme_agents import datasets
 from acme_agents.core.types import Trajectory
@@ -71,7 +73,13 @@ class Recorder:
         return self._num_pieces
 
     def close(self) -> None:
-        """Writes the dataset, with the episodes that were begun as if cut short; nothing where there are none."""
+        """Writes the dataset, with the episodes that were begun as if cut short; nothing where there are none.
+
+        Bad episodes and pieces are left out with a warning.
+
+        Raises:
+          DatasetError: none is left, or the disk did not take it; the pieces stay where they are.
+        """
         trajectories = list(self._assembler.unfinished())
         if self._num_pieces or self._new or trajectories:
             assert self._experiment.record is not None
@@ -83,12 +91,19 @@ class Recorder:
                 policy=f"{self._experiment.agent}, whole history of a training run",
                 metadata={"experiment": self._experiment.to_json()},
                 overwrite=True,  # of this run's own, before it was continued
+                skip_bad=True,  # An environment that sends NaN ends a run, and must not take its history with it.
             )
 
     def _pieces(self) -> list[pathlib.Path]:
         return sorted(self._directory.glob("*.npz"))
 
     def _read(self, path: pathlib.Path) -> Iterator[Trajectory]:
+        try:
+            yield from list(self._read_whole(path))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            logging.warning("%s is damaged, and its episodes are left out of the recording: %s", path, error)
+
+    def _read_whole(self, path: pathlib.Path) -> Iterator[Trajectory]:
         with np.load(path, allow_pickle=False) as arrays:
             lengths = arrays["lengths"]
             ends = np.cumsum(lengths)

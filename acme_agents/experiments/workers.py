@@ -4,20 +4,25 @@ Each is made by a Launchpad node and runs until its orders or its process's stop
 time-out, so that a dead peer never keeps a worker from stopping.
 """
 
+import contextlib
 import logging
 import os
 import pathlib
 import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import courier
+import dm_env
 import launchpad
 import reverb
 
-from acme_agents.experiments import acting
+from acme_agents.core import errors
+from acme_agents.experiments import acting, seeding
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.experiments.learner_run import LearnerRun, answers
-from acme_agents.runtime import loopback, variables
+from acme_agents.replay.writer import make_id
+from acme_agents.runtime import background, loopback, variables
 from acme_agents.runtime.coordinator import ActorOrders, ActorReport, EvaluatorOrders, Phase
 from acme_agents.runtime.loop import EnvironmentLoop, Episode
 
@@ -42,9 +47,14 @@ class LearnerWorker:
         self._stop = launchpad.stop_event()
         while client is not None and not answers(client) and not self._stop.is_set():
             self._stop.wait(_IDLE_SECONDS)
-        self._run = LearnerRun(
-            experiment, run_dir, client, wandb=wandb, bytes_per_second=variables.BYTES_PER_SECOND, stop=self._stop
-        )
+        self._run: LearnerRun | None = None
+        with _early_faults(lambda: 0), contextlib.suppress(background.Stopped):
+            self._run = LearnerRun(
+                experiment, run_dir, client, wandb=wandb, bytes_per_second=variables.BYTES_PER_SECOND, stop=self._stop
+            )
+        if self._run is None:  # It was to end before it could begin.
+            return
+        seeding.seed_generators(experiment.worker_seed("learner", 0, self._run.learner.steps))
         self._farewell_seconds = 2 * sync_seconds(experiment.num_actors)
         coordinator = self._run.coordinator
         self.actor_sync = coordinator.actor_sync
@@ -55,12 +65,25 @@ class LearnerWorker:
 
     def run(self) -> None:
         """Learns until the budget is used up or the run is to stop; leaves a checkpoint in both cases."""
+        if self._run is None:
+            return
         loopback.only_this_machine()  # Launchpad has just started the server of this object's methods.
-        run, coordinator = self._run, self._run.coordinator
-        run.learner.compile()  # while the actors fill replay
+        run, before = self._run, self._run.learner.steps
+        try:
+            with _early_faults(lambda: run.learner.steps - before):
+                self._learn(run)
+        except errors.NotFinite:  # What was recorded is.
+            run.close()
+            raise
+        run.close()
+
+    def _learn(self, run: LearnerRun) -> None:
+        coordinator = run.coordinator
         while coordinator.phase is Phase.TRAINING:
             if self._stop.is_set():
                 coordinator.stop()
+            elif not run.learner.is_compiled and not run.is_over():
+                run.compile()  # while the actors fill replay
             elif not run.step():
                 if run.is_over():
                     run.finish_training()
@@ -71,7 +94,6 @@ class LearnerWorker:
                 coordinator.stop()
         run.save()
         self._stop.wait(self._farewell_seconds)  # until the others have heard that it is over: they hear it from here
-        run.close()
 
 
 class ActorWorker:
@@ -99,19 +121,41 @@ class ActorWorker:
         params = link.wait_for_params()
         if params is None:
             return
-        experiment = self._experiment
-        environment = experiment.make_environment("actor", self._index, link.start_step)
+        experiment, place = self._experiment, (self._index, link.start_step, link.num_lives)
+        seeding.seed_generators(experiment.worker_seed("actor", *place))
+        environment = experiment.make_environment("actor", *place)
+        try:
+            with _early_faults(lambda: link.steps):
+                self._act(environment, params)
+        finally:
+            acting.close(environment)
+
+    def _act(self, environment: dm_env.Environment, params: Any) -> None:
+        """Acts in an environment, beginning with these parameters; what was done is reported however it ends."""
+        link = self._link
         actor, writer = acting.make_actor(
-            experiment, environment, self._client, self._index, link.start_step, link.abandoned
+            self._experiment,
+            environment,
+            self._client,
+            self._index,
+            link.start_step,
+            link.abandoned,
+            life=link.num_lives,
+            writer_id=link.writer_id,
         )
         actor.params = params
         loop = EnvironmentLoop(environment, actor)
-        while link.may_step():
-            if (params := link.new_params()) is not None:
-                actor.params = params
-            link.count(loop.step())
+        try:
+            while link.may_step():
+                if (params := link.new_params()) is not None:
+                    actor.params = params
+                link.count(loop.step())
+        except Exception:
+            writer.flush()
+            link.close(done=False)
+            raise
         writer.flush()
-        link.close()
+        link.close(done=True)
 
 
 class EvaluatorWorker:
@@ -122,22 +166,32 @@ class EvaluatorWorker:
         self._experiment = experiment
         self._coordinator = _with_timeout(coordinator)
         self._stop = launchpad.stop_event()
+        self._num_evaluations = 0
 
     def run(self) -> None:
         """Evaluates whenever it is ordered to, until the orders say that it is over."""
+        with _early_faults(lambda: self._num_evaluations):
+            self._evaluate()
+
+    def _evaluate(self) -> None:
         evaluator = None
-        while not self._stop.wait(_SYNC_SECONDS):
-            orders: EvaluatorOrders | None = _call(self._coordinator.evaluator_sync)
-            if orders is None:
-                continue
-            if orders.finished:
-                return
-            if orders.evaluation is None or orders.snapshot is None:
-                continue
-            evaluator = evaluator or acting.Evaluator(self._experiment)
-            episodes = evaluator.evaluate(orders.evaluation, variables.unpack(orders.snapshot), self._stop)
-            if episodes is not None:
-                _call(self._coordinator.evaluation_report, orders.evaluation, episodes)
+        try:
+            while not self._stop.wait(_SYNC_SECONDS):
+                orders: EvaluatorOrders | None = _call(self._coordinator.evaluator_sync)
+                if orders is None:
+                    continue
+                if orders.finished:
+                    return
+                if orders.evaluation is None or orders.snapshot is None:
+                    continue
+                evaluator = evaluator or acting.Evaluator(self._experiment)
+                episodes = evaluator.evaluate(orders.evaluation, variables.unpack(orders.snapshot), self._stop)
+                if episodes is not None:
+                    _call(self._coordinator.evaluation_report, orders.evaluation, episodes)
+                    self._num_evaluations += 1
+        finally:
+            if evaluator is not None:
+                evaluator.close()
 
 
 class _ActorLink:
@@ -158,11 +212,19 @@ class _ActorLink:
         self._episodes: list[Episode] = []  # the newest, not yet acknowledged
         self._version: int | None = None
         self._params: Any = None
+        self._is_last = False  # whether the next report is
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
         self.over = threading.Event()  # set when no further step may be done
         self.abandoned = threading.Event()  # set when not even what was done is wanted any more
+        self.writer_id = make_id()
         self.start_step = 0
+        self.num_lives = 0  # of this actor, before this one
+
+    @property
+    def steps(self) -> int:
+        """Environment steps of this life."""
+        return self._steps
 
     def start(self) -> None:
         self._thread.start()
@@ -199,9 +261,10 @@ class _ActorLink:
                 self._num_episodes += 1
                 self._episodes.append(episode)
 
-    def close(self) -> None:
-        """Reports that everything is written."""
-        self._closed = True
+    def close(self, *, done: bool) -> None:
+        """Makes the last report, and says in it whether all that was asked for is done."""
+        self._closed = done
+        self._is_last = True
         self._wake.set()
         self._thread.join(timeout=_CLOSING_SECONDS)
 
@@ -215,18 +278,25 @@ class _ActorLink:
             if self._stop.is_set():
                 self.over.set()
                 self.abandoned.set()
-            closed = self._closed
-            if self._stop.is_set() and not closed:  # The last report comes when the actor has stopped, and at once.
+            is_last = self._is_last
+            if self._stop.is_set() and not is_last:  # The last report comes when the actor has stopped, and at once.
                 self._rest()
                 continue
             with self._lock:
                 report = ActorReport(
-                    self._name, self._life, self._steps, self._num_episodes, list(self._episodes), closed, self._version
+                    self._name,
+                    self._life,
+                    self._steps,
+                    self._num_episodes,
+                    list(self._episodes),
+                    self._closed,
+                    self._version,
+                    self.writer_id,
                 )
             orders: ActorOrders | None = _call(self._coordinator.actor_sync, report)
             if orders is not None:
                 self._take(report, orders)
-            if closed and (orders is not None or self._stop.is_set()):
+            if is_last and (orders is not None or self._stop.is_set()):
                 return
             self._rest()
 
@@ -246,13 +316,28 @@ class _ActorLink:
             del self._episodes[: len(report.episodes)]
             if snapshot is not None:
                 self._version, self._params = snapshot.version, params
-            self.start_step = self.start_step or orders.run_steps
+            self.start_step, self.num_lives = self.start_step or orders.run_steps, orders.num_lives
             self._granted = float("inf") if orders.allowance is None else report.steps + orders.allowance
         if orders.abandon:
             self.abandoned.set()
         if orders.finished:
             self.over.set()
         self._answered.set()
+
+
+@contextlib.contextmanager
+def _early_faults(steps: Callable[[], int]) -> Iterator[None]:
+    """Has a fault tell how many steps its worker had done, for its launcher to judge whether a restart would help.
+
+    Raises:
+      EarlyFault: what was raised is its cause; but what tells as much by itself is raised as it is.
+    """
+    try:
+        yield
+    except (errors.UserError, errors.RunFailed, errors.EnvironmentFault):
+        raise
+    except Exception as error:
+        raise errors.EarlyFault(steps()) from error
 
 
 def _with_timeout(client: courier.Client) -> courier.Client:

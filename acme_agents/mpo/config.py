@@ -10,6 +10,7 @@ _LEAST = dict.fromkeys(
     (
         *("policy_layers", "critic_layers", "num_components", "num_actions", "n_step"),
         *("target_update_period", "batch_size", "min_replay_size", "max_replay_size"),
+        "num_bootstrap_actions",
     ),
     1,
 ) | {"num_atoms": 2, "smoothing": 1e-3, "samples_per_insert": 1e-6, "learning_rate": 0.0, "max_gradient_norm": 0.0}
@@ -52,7 +53,9 @@ class Config:
     """Atoms of the categorical critic [D]."""
 
     num_actions: int = 20
-    """Actions sampled at each state for the E-step and the bootstrap [P]."""
+    """Actions sampled for the E-step at each state where the policy is improved [P]."""
+    num_bootstrap_actions: int = 4
+    """Actions sampled at each bootstrap state for the critic's target (ours); [P] has `num_actions` there too."""
     epsilon: float = 0.1
     """Bound on the KL of the E-step's weights, in nats [P]."""
     epsilon_penalty: float | None = 1e-3

@@ -8,7 +8,7 @@ import optax
 
 from acme_agents.core import distributions
 from acme_agents.core.interfaces import LearnerCore, UpdateOutput
-from acme_agents.core.types import Array, Key, Params, Transition
+from acme_agents.core.types import Array, Key, Observation, Params, Transition
 from acme_agents.mpo import losses
 from acme_agents.mpo.config import Config
 from acme_agents.mpo.networks import Networks
@@ -65,13 +65,18 @@ def make_learner(config: Config, networks: Networks, num_dimensions: int) -> Lea
         loss = jnp.mean(value_head.loss(value, batch.reward, batch.discount, next_value))
         return loss, {"loss_critic": loss, "q_value": jnp.mean(value_head.mean(value))}
 
+    def proposals(key: Key, state: TrainingState, observation: Observation, num_actions: int) -> tuple[Array, Any]:
+        """Actions of the target policy, [N, B, A], and the target critic's values of them, of batch shape [N, B]."""
+        actions = distributions.sample(key, networks.policy(state.target_policy, observation), num_actions)
+        return actions, jax.vmap(networks.critic, (None, None, 0))(state.target_critic, observation, actions)
+
     def policy_loss(
         policy: Params, duals: losses.Duals, state: TrainingState, batch: Transition, actions: Array, q_values: Array
     ) -> tuple[Array, dict[str, Array]]:
         return losses.mpo_loss(
             duals,
-            networks.policy(policy, batch.next_observation),
-            networks.policy(state.target_policy, batch.next_observation),
+            networks.policy(policy, batch.observation),
+            networks.policy(state.target_policy, batch.observation),
             actions,
             q_values,
             epsilon=config.epsilon,
@@ -81,15 +86,14 @@ def make_learner(config: Config, networks: Networks, num_dimensions: int) -> Lea
         )
 
     def update(state: TrainingState, batch: Transition) -> tuple[TrainingState, UpdateOutput]:
-        action_key, key = jax.random.split(state.key)
+        action_key, next_key, key = jax.random.split(state.key, 3)
 
-        # The policy improves at the bootstrap states, so that one pass of the target critic over the N sampled
-        # actions gives both the E-step's values and the critic's target. (Acme's TF learner does so; its JAX learner
-        # improves at both ends of the transition for twice the cost.)
-        target = networks.policy(state.target_policy, batch.next_observation)
-        actions = distributions.sample(action_key, target, config.num_actions)  # [N, B, A]
-        next_value = jax.vmap(networks.critic, (None, None, 0))(state.target_critic, batch.next_observation, actions)
-        q_values = value_head.mean(next_value)  # [N, B]
+        # The policy improves where actions are taken: each step of an episode begins one transition, so all states
+        # count alike and the final one, where nobody acts, does not. The bootstrap states leave out an episode's
+        # first n, and are its final one n times.
+        actions, value = proposals(action_key, state, batch.observation, config.num_actions)
+        q_values = value_head.mean(value)  # [N, B]
+        _, next_value = proposals(next_key, state, batch.next_observation, config.num_bootstrap_actions)
         if config.fit_temperature:
             is_new = state.steps % config.target_update_period == 0
             fitted = losses.fit_temperature(state.duals.log_temperature, q_values, config.epsilon, is_new)

@@ -66,9 +66,10 @@ def make_actor(config: Config, networks: Networks, *, evaluation: bool, seat: Se
 def epsilons_of(config: Config, seat: Seat) -> np.ndarray:
     """The rungs of the ladder of epsilons that one of N actors has: all those whose number is its own, modulo N.
 
-    The ladder has `num_epsilons` rungs, from `epsilon_max` down to `epsilon_min`, each the same part of the one before
-    (Horgan et al. 2018, arXiv 1803.00933, section 4.1). With one actor it has them all; with more actors than rungs,
-    several have the same one.
+    The ladder has `num_epsilons` rungs, from `epsilon_max` down to `epsilon_min`, each the same part of the one before.
+    Such a ladder, with a rung for each actor, is that of Horgan et al. 2018 (arXiv 1803.00933, section 4.1; there from
+    0.4 down to 0.4^8); rungs from 0.1 to 0.001, of which an actor draws one for each episode, are Acme's. With one
+    actor it has them all; with more actors than rungs, several have the same one.
     """
     ladder = np.geomspace(config.epsilon_max, config.epsilon_min, config.num_epsilons)
     return ladder[seat.index % config.num_epsilons :: seat.num_actors]

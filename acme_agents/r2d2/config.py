@@ -33,7 +33,7 @@ class Config:
     """
 
     torso_layers: tuple[int, ...] = (128,)
-    """Widths of the layers between the encoded observation and the LSTM; [A] has the convolutions alone."""
+    """Widths of the layers between the encoded observation and the LSTM; [A] has 512, behind a ResNet."""
     lstm_size: int = 128
     """Units of the LSTM; [A] has 512."""
     head_layers: tuple[int, ...] = (128,)
@@ -66,7 +66,7 @@ class Config:
     """Share of a sequence's largest error in its priority; the rest is that of the mean [A]."""
 
     num_epsilons: int = 256
-    """Rungs of the ladder of epsilons, in equal ratios, that the actors share out among themselves [A]."""
+    """Rungs of the ladder of epsilons, in equal ratios, that the actors share out; in [A] each actor has them all."""
     epsilon_max: float = 0.1
     """Its first rung: the chance of a random action of the actor that explores most [A]."""
     epsilon_min: float = 0.001

@@ -61,10 +61,11 @@ def check(priorities: np.ndarray, update: int) -> None:
       update: updates done.
 
     Raises:
-      ValueError: one is not; drawing by it would mean nothing.
+      NotFinite: one is not finite; drawing by it would mean nothing.
+      UserError: one is negative.
     """
     if not np.all(np.isfinite(priorities)):
-        raise errors.UserError(
+        raise errors.NotFinite(
             f"The agent's priorities are no longer finite at update {update:,}: lower its learning rate or clip its "
             "rewards."
         )

@@ -21,6 +21,11 @@ _OPEN_TIMEOUT_MS = 1000  # that the server has to say what its tables hold, befo
 _IN_FLIGHT = 4  # items (two for each chunk) that need not be confirmed before the actor goes on
 
 
+def make_id() -> int:
+    """A random number for a writer's life."""
+    return int.from_bytes(os.urandom(7), "big")
+
+
 class ChunkWriter:
     """Cuts episodes into overlapping chunks, as `chunks.layout` says, and writes each to its tables.
 
@@ -35,6 +40,7 @@ class ChunkWriter:
         *,
         into: Sequence[str] = (tables.REPLAY, tables.STREAM),
         stop: threading.Event | None = None,
+        writer_id: int | None = None,
     ):
         """Initialises a writer.
 
@@ -44,11 +50,12 @@ class ChunkWriter:
           replay: the agent's.
           into: the tables.
           stop: set to make blocked calls return.
+          writer_id: in every chunk, one for each writer's life; a random one if left out.
         """
         self._spec = steps
         self._client = client
         self._writer: reverb.TrajectoryWriter | None = None  # until the first chunk
-        self._id = int.from_bytes(os.urandom(7), "big")
+        self._id = make_id() if writer_id is None else writer_id
         self._tables = tuple(into)
         self._stop = stop or threading.Event()
         self._layout = chunks.layout(replay.experience)

@@ -63,6 +63,7 @@ class ActorReport(NamedTuple):
     episodes: list[Episode]  # the newest of those, the answer to which has not come yet
     closed: bool  # whether everything is written and no more will come
     version: int | None  # of the parameters it holds
+    writer: int | None = None  # by which its chunks are known
 
 
 class ActorOrders(NamedTuple):
@@ -73,6 +74,7 @@ class ActorOrders(NamedTuple):
     allowance: int | None  # environment steps that it may do beyond those reported; None for no limit
     snapshot: Snapshot | None  # other parameters than those it holds
     run_steps: int  # environment steps of the whole run so far
+    num_lives: int = 0  # of this actor that the run had before this one
 
 
 class EvaluatorOrders(NamedTuple):
@@ -111,10 +113,13 @@ class Coordinator:
         self._logger = logger
         self._replay_capacity = replay_capacity
         self._phase = Phase.TRAINING
+        self.compiling = False  # whether the learner waits for its updates to be compiled, for the status
         self._started_at = time.monotonic()
         self._walltime_before = 0.0
         self._total = _Counted(0, 0)  # of all lives, those forgotten too
         self._lives: dict[str, dict[str, _Counted]] = {}  # actor's name -> its newest lives, the oldest first
+        self._num_lives: collections.Counter[str] = collections.Counter()  # actor's name -> its lives so far
+        self._written: dict[int, tuple[str, str, int]] = {}  # writer -> its actor's name and life, and steps in replay
         self._began: set[str] = set()  # names of the actors of which a life has begun while this process was there
         self._grants: dict[str, tuple[str, int]] = {}  # actor's name -> its life, and steps of that life granted
         self._grants_left: dict[str, int] = {}  # actor's name -> of its grant, the steps that it has not reported
@@ -141,7 +146,9 @@ class Coordinator:
             if counted is None:
                 return ActorOrders(True, True, 0, None, self.actor_steps)
             new = report.num_episodes - counted.episodes
-            self._count(report, counted)
+            self._count(report.name, report.life, counted, _Counted(report.steps, report.num_episodes))
+            if report.writer is not None and report.writer not in self._written:
+                self._written[report.writer] = (report.name, report.life, 0)
             if new > 0:
                 for episode in report.episodes[-new:]:
                     self._returns.append(episode.episode_return)
@@ -150,11 +157,12 @@ class Coordinator:
             if report.closed:
                 self._closed.add(report.name)
             over = self._phase is not Phase.TRAINING
+            num_lives = self._num_lives[report.name] - 1
             if not over and self.is_offline:  # Wait.
-                return ActorOrders(False, False, 0, None, self.actor_steps)
+                return ActorOrders(False, False, 0, None, self.actor_steps, num_lives)
             allowance = self._grant(report)
             snapshot = self._publisher.take_turn(report.name, report.version)
-            return ActorOrders(over or allowance == 0, over, allowance, snapshot, self.actor_steps)
+            return ActorOrders(over or allowance == 0, over, allowance, snapshot, self.actor_steps, num_lives)
 
     def evaluator_sync(self) -> EvaluatorOrders:
         """Answers the evaluator with its orders; an evaluation is ordered until its result comes."""
@@ -197,7 +205,9 @@ class Coordinator:
         """How far the run is."""
         with self._lock:
             phase = self._phase.value
-            if self._phase is Phase.TRAINING and self.is_offline:
+            if self._phase is Phase.TRAINING and self.compiling:
+                phase = "compiling"
+            elif self._phase is Phase.TRAINING and self.is_offline:
                 phase = "learning offline"
             elif self._phase is Phase.TRAINING and self._learner_steps <= self._budget.offline_updates:
                 phase = "filling replay"
@@ -259,6 +269,20 @@ class Coordinator:
             self._samples_per_insert = samples_per_insert
             self._schedule_evaluation()
 
+    def written(self, writer: int, steps: int) -> None:
+        """Counts steps that have come through replay: an actor may have died before it reported them.
+
+        Args:
+          writer: that the actor had reported; of any other nothing is known.
+          steps: so many more of its steps.
+        """
+        with self._lock:
+            if writer not in self._written:
+                return
+            name, life, before = self._written[writer]
+            self._written[writer] = (name, life, before + steps)
+            self._count(name, life, self._lives[name][life], _Counted(before + steps, 0))
+
     def learner_log(self, **row: float) -> None:
         """Writes a row of the learner's metrics."""
         with self._lock:
@@ -290,6 +314,9 @@ class Coordinator:
                     **{life: list(counted) for lives in self._lives.values() for life, counted in lives.items()},
                 },
                 "actors": {name: list(lives) for name, lives in self._lives.items()},
+                "num_lives": dict(self._num_lives),
+                "written": {str(writer): list(written) for writer, written in self._written.items()},
+                "closed": sorted(self._closed),
                 "returns": list(self._returns),
                 "evaluations": self._evaluations,
                 "next_evaluation": self._next_evaluation,
@@ -304,6 +331,10 @@ class Coordinator:
             lives = {life: _Counted(*counted) for life, counted in counts["lives"].items()}
             self._total = _sum(lives.values())
             self._lives = {name: {life: lives[life] for life in known} for name, known in counts["actors"].items()}
+            self._num_lives.update(counts["num_lives"])
+            self._written = {int(writer): tuple(written) for writer, written in counts["written"].items()}
+            if self._budget.max_steps is not None and self.actor_steps >= self._budget.max_steps:
+                self._closed.update(counts["closed"])  # They have ended, and nobody starts them again.
             self._returns.extend(counts["returns"])
             self._evaluations = counts["evaluations"]
             self._next_evaluation = counts["next_evaluation"]
@@ -348,8 +379,14 @@ class Coordinator:
             elif report.name in self._began:
                 return None
             lives[report.life] = _Counted(0, 0)
+            self._num_lives[report.name] += 1
             if len(lives) > _KEPT_LIVES:
                 del lives[next(iter(lives))]  # Its counts stay in the total.
+                self._written = {
+                    writer: written
+                    for writer, written in self._written.items()
+                    if written[1] in self._lives[written[0]]
+                }
         return lives[report.life]
 
     def _forgotten(self) -> _Counted:
@@ -357,17 +394,17 @@ class Coordinator:
         known = _sum(counted for lives in self._lives.values() for counted in lives.values())
         return _Counted(self._total.steps - known.steps, self._total.episodes - known.episodes)
 
-    def _count(self, report: ActorReport, before: _Counted) -> None:
-        """Adds to the total what the report's life had not reported before."""
-        after = _Counted(max(before.steps, report.steps), max(before.episodes, report.num_episodes))
-        self._lives[report.name][report.life] = after
+    def _count(self, name: str, life: str, before: _Counted, now: _Counted) -> None:
+        """Adds to the total what was not known before of a life."""
+        after = _Counted(max(before.steps, now.steps), max(before.episodes, now.episodes))
+        self._lives[name][life] = after
         self._total = _Counted(
             self._total.steps + after.steps - before.steps, self._total.episodes + after.episodes - before.episodes
         )
         # Of what it was granted, so much has been done.
-        life, granted = self._grants.get(report.name, (report.life, 0))
-        if life == report.life:
-            self._hold(report.name, life, granted)
+        granted_life, granted = self._grants.get(name, (life, 0))
+        if granted_life == life:
+            self._hold(name, life, granted)
 
     def _schedule_evaluation(self) -> None:
         """Orders the evaluation that is due, one at a time; an evaluator that lags skips some."""

@@ -191,7 +191,9 @@ class _LiveDisplay:
 
     def update(self, status: Status) -> None:
         self._rates.add(status)
-        self._live.update(panel(self._title, status, self._rates))
+        # Below the panel the cursor has a line of its own: at the panel's end, the terminal's edge, the ^C that is
+        # echoed there would move it to another line, and the next panel would not be drawn over this one.
+        self._live.update(rich.console.Group(panel(self._title, status, self._rates), rich.text.Text()))
 
     def message(self, text: str) -> None:
         self._console.print(rich.text.Text(text))

@@ -20,6 +20,7 @@ from acme_agents.replay import store
 from acme_agents.replay.intake import Intake
 from acme_agents.replay.priorities import Priorities
 from acme_agents.replay.store import StoreState
+from acme_agents.runtime import finite
 
 Held = Mapping[str, StoreState]  # a store for each source
 Metrics = dict[str, Array]
@@ -66,13 +67,13 @@ class GatheredUpdates:
         """Does updates, as `learner.Updates` says.
 
         Raises:
-          ValueError: the agent's new priorities are not finite.
+          NotFinite: a metric, or the agent's new priorities, are not finite.
         """
         held, priorities = self._held(offline)
-        state, priorities, metrics = self._update[offline](
+        state, priorities, metrics, not_finite = self._update[offline](
             state, priorities, held, self._key, np.int32(first), np.int32(number)
         )
-        jax.block_until_ready(metrics)
+        finite.check_metrics(not_finite, metrics)
         # One that is not finite stays the largest ever after, so that all of them need not be looked at.
         priorities_lib.check(np.array([tree.largest for tree in priorities.values()]), first + number)
         if DATASET in priorities:
@@ -126,10 +127,11 @@ def make_update(core: LearnerCore, replay: ReplaySpec, *, in_python: bool = Fals
 
     Returns:
       `(training_state, {source: priorities}, {source: store_state}, key, first_step, num_updates >= 1) ->
-      (training_state, {source: priorities}, mean metrics)`, without priorities where transitions are drawn uniformly;
-      the training state and the priorities that go in are donated.
+      (training_state, {source: priorities}, mean metrics, the updates that `finite.note` noted)`, without priorities
+      where transitions are drawn uniformly; the training state and the priorities that go in are donated.
     """
     Carry = tuple[TrainingState, dict[str, Priorities]]
+    Results = tuple[TrainingState, dict[str, Priorities], Metrics, Array]
 
     def one(carry: Carry, held: Held, key: Key, step: Array) -> tuple[Carry, Metrics]:
         state, priorities = carry
@@ -140,16 +142,19 @@ def make_update(core: LearnerCore, replay: ReplaySpec, *, in_python: bool = Fals
             priorities = store.reprioritise(priorities, batch.draw, places, output.priorities, replay)
         return (state, priorities), output.metrics
 
-    one_at_a_time = jax.jit(one, donate_argnums=0)
+    @functools.partial(jax.jit, donate_argnums=0)
+    def one_at_a_time(carry: Carry, held: Held, key: Key, step: Array) -> tuple[Carry, Metrics, Array]:
+        carry, metrics = one(carry, held, key, step)
+        return carry, metrics, finite.note(metrics, step + 1)
 
     def update_in_python(
         state: TrainingState, priorities: dict[str, Priorities], held: Held, key: Key, first_step: int, num_updates: int
-    ) -> tuple[TrainingState, dict[str, Priorities], Metrics]:
-        carry, total = one_at_a_time((state, priorities), held, key, np.int32(first_step))
+    ) -> Results:
+        carry, total, not_finite = one_at_a_time((state, priorities), held, key, np.int32(first_step))
         for i in range(1, num_updates):
-            carry, metrics = one_at_a_time(carry, held, key, np.int32(first_step + i))
-            total = jax.tree.map(jnp.add, total, metrics)
-        return *carry, jax.tree.map(lambda x: x / num_updates, total)
+            carry, metrics, found = one_at_a_time(carry, held, key, np.int32(first_step + i))
+            total, not_finite = jax.tree.map(jnp.add, total, metrics), finite.merge(not_finite, found)
+        return *carry, jax.tree.map(lambda x: x / num_updates, total), not_finite
 
     @functools.partial(jax.jit, donate_argnums=(0, 1))
     def update(
@@ -159,17 +164,19 @@ def make_update(core: LearnerCore, replay: ReplaySpec, *, in_python: bool = Fals
         key: Key,
         first_step: Array,
         num_updates: Array,
-    ) -> tuple[TrainingState, dict[str, Priorities], Metrics]:
+    ) -> Results:
         carry = state, priorities
         shapes = jax.eval_shape(one, carry, held, key, first_step)[1]
         metrics = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
 
-        def body(i: Array, loop: tuple[Carry, Metrics]) -> tuple[Carry, Metrics]:
-            carry, total = loop
+        def body(i: Array, loop: tuple[Carry, Metrics, Array]) -> tuple[Carry, Metrics, Array]:
+            carry, total, not_finite = loop
             carry, metrics = one(carry, held, key, first_step + i)
-            return carry, jax.tree.map(jnp.add, total, metrics)
+            not_finite = finite.merge(not_finite, finite.note(metrics, first_step + i + 1))
+            return carry, jax.tree.map(jnp.add, total, metrics), not_finite
 
-        (state, priorities), total = jax.lax.fori_loop(0, num_updates, body, (carry, metrics))
-        return state, priorities, jax.tree.map(lambda x: x / num_updates, total)
+        start = carry, metrics, jnp.zeros(len(metrics), jnp.int32)
+        (state, priorities), total, not_finite = jax.lax.fori_loop(0, num_updates, body, start)
+        return state, priorities, jax.tree.map(lambda x: x / num_updates, total), not_finite
 
     return update_in_python if in_python else update

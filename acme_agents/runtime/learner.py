@@ -12,6 +12,7 @@ import numpy as np
 from acme_agents.core.interfaces import LearnerCore, TrainingState
 from acme_agents.core.types import Array, Params
 from acme_agents.replay.intake import Intake
+from acme_agents.runtime import finite
 
 MAX_UPDATES = 16  # updates that one step does at most
 
@@ -49,6 +50,9 @@ class Updates(Protocol):
 
         Returns:
           The training state, the metrics' means, and how many were done: fewer where there was nothing to draw.
+
+        Raises:
+          NotFinite: a metric was NaN or infinite at one of the updates.
         """
 
     def compile(self, state: TrainingState, *, offline: bool) -> None:
@@ -78,6 +82,9 @@ class Learner(acme.core.Learner):
         self._core = core
         self._updates = updates
         self._state = jax.jit(self._core.init)(jax.random.split(jax.random.PRNGKey(seed))[0])
+        self._checker = finite.Checker(self._state)
+        self._checked = 0  # the newest update after which the state was
+        self._compiled: set[bool] = set()  # whether offline: the updates that need not be compiled any more
         self._steps = 0
         self._offline_updates = offline_updates
         self._metrics: dict[str, Array] = {}
@@ -120,6 +127,9 @@ class Learner(acme.core.Learner):
 
         Returns:
           How many updates were done; 0 when there is nothing to do.
+
+        Raises:
+          NotFinite: a metric was NaN or infinite. The learner is of no use any more: its state was the updates'.
         """
         offline = self.is_offline
         if offline:
@@ -131,6 +141,7 @@ class Learner(acme.core.Learner):
         if not num_updates:
             return 0
         self._state, metrics, done = self._updates.do(self._state, self._steps, num_updates, offline=offline)
+        self._compiled.add(offline)
         self._metrics = metrics or self._metrics
         self._steps += done
         if not offline:
@@ -138,9 +149,26 @@ class Learner(acme.core.Learner):
             self.intake.rate.sampled += done * self._updates.batch_size
         return done
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the next update need not be compiled."""
+        return self.is_offline in self._compiled
+
     def compile(self) -> None:
         """Compiles the update now rather than when the first is done, by one whose result is dropped."""
-        self._updates.compile(jax.tree.map(jnp.copy, self._state), offline=self.is_offline)
+        offline = self.is_offline
+        self._updates.compile(jax.tree.map(jnp.copy, self._state), offline=offline)
+        self._compiled.add(offline)
+
+    def check_finite(self) -> None:
+        """Returns if the training state is finite, as it must be before anyone is given it.
+
+        Raises:
+          NotFinite: it is not.
+        """
+        if self._checked != self._steps:
+            self._checker.check(self._state, self._steps)
+            self._checked = self._steps
 
     def metrics(self) -> dict[str, float]:
         """The metrics of the newest updates, averaged over one step."""
@@ -162,7 +190,7 @@ class Learner(acme.core.Learner):
     def restore(self, state: LearnerState) -> None:
         """Continues from a checkpoint."""
         self._state = jax.tree.map(jnp.array, state.training)
-        self._steps = state.counts["learner_steps"]
+        self._steps = self._checked = state.counts["learner_steps"]
         if self.intake is not None and state.counts["intake"] is not None:
             self.intake.restore(state.counts["intake"])
 

@@ -4,10 +4,12 @@ import logging
 import os
 import pathlib
 
+from acme_agents.core import errors
+
 _FILE = "learner.lease"  # within a run directory
 
 
-class Superseded(RuntimeError):
+class Superseded(errors.RunFailed):
     """Another learner has begun to continue the run."""
 
 

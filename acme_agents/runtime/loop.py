@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import dm_env
 import numpy as np
 
+from acme_agents.runtime.guard import Guard
+
 if TYPE_CHECKING:
     import acme  # Importing it takes TensorFlow along.
 
@@ -23,11 +25,12 @@ class EnvironmentLoop:
     """Lets an `acme.core.Actor` act in a `dm_env.Environment`.
 
     Unlike Acme's loop it returns after every step, so that a run can learn, publish, report or stop between any two.
+    No NaN passes it, whoever it is from.
     """
 
-    def __init__(self, environment: dm_env.Environment, actor: acme.core.Actor):
-        """Initialises a loop; the first step begins an episode."""
-        self._environment = environment
+    def __init__(self, environment: dm_env.Environment, actor: acme.core.Actor, name: str = "the environment"):
+        """Initialises a loop; the first step begins an episode. `name` is what messages call the environment."""
+        self._environment = Guard(environment, name)
         self._actor = actor
         self._timestep: dm_env.TimeStep | None = None
         self._no_return = np.zeros(environment.reward_spec().shape)  # [] or [K] float64
@@ -35,7 +38,13 @@ class EnvironmentLoop:
         self._length = 0
 
     def step(self) -> Episode | None:
-        """Takes one environment step; returns the episode when this step ended it."""
+        """Takes one environment step; returns the episode when this step ended it.
+
+        Raises:
+          EnvironmentFault: the environment raised, or what it returned is not finite or not of its specs; the actor was
+            not told of it.
+          NotFinite: the actor's action is not finite; the environment was not given it.
+        """
         timestep = self._timestep
         if timestep is None:
             timestep = self._environment.reset()

@@ -1,4 +1,4 @@
-"""Servers that only their own machine can reach.
+"""Servers that only their own machine can reach, and that it reaches itself.
 
 Reverb's and Courier's servers ask nobody who they are, listen on every interface, and Courier unpickles what it is
 sent; neither can be told to listen on one address. So their sockets are bound to the loopback device after the fact.
@@ -11,6 +11,8 @@ import socket
 from collections.abc import Iterator
 
 _DEVICE = b"lo\0"
+_NO_GRPC_PROXY, _NO_PROXY = "no_grpc_proxy", "no_proxy"  # in lower case, as gRPC reads them; the first wins
+_LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 def only_this_machine() -> bool:
@@ -51,3 +53,14 @@ def _listening() -> Iterator[socket.socket]:
                 continue
             if server.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 yield server
+
+
+def without_proxy() -> None:
+    """Has Reverb and Courier reach this machine itself, whatever proxy the environment names.
+
+    They speak gRPC, which sends what is local through `grpc_proxy`, `https_proxy` and `http_proxy`, too, unless it is
+    told otherwise. To be called before there is any server or client; processes that are started later inherit it.
+    """
+    listed = os.environ.get(_NO_GRPC_PROXY, os.environ.get(_NO_PROXY, "")).split(",")
+    hosts = [host.strip() for host in listed if host.strip()]
+    os.environ[_NO_GRPC_PROXY] = ",".join(dict.fromkeys((*hosts, *_LOCAL_NAMES)))

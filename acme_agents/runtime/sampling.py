@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from acme_agents.core.interfaces import DATASET, LearnerCore, ReplaySpec, TrainingState
+from acme_agents.core.interfaces import DATASET, LearnerCore, ReplaySpec, TrainingState, UpdateOutput
 from acme_agents.core.types import Array, Draw, Sequence, Step
 from acme_agents.replay import chunks, priorities
 from acme_agents.replay.demonstrations import Demonstrations
 from acme_agents.replay.intake import Intake
 from acme_agents.replay.sampler import SequenceSampler, to_sequences
+from acme_agents.runtime import finite
 
 _WAIT_SECONDS = 0.5  # for a batch; longer, and the server is away
 
@@ -48,7 +49,12 @@ class SampledUpdates:
         self.intake = intake
         self.batch_size = replay.batch_size
         self.dataset_size = 0 if dataset is None else dataset.size
-        self._update: Callable[[TrainingState, Sequence], Any] = jax.jit(core.update, donate_argnums=0)
+
+        def update(state: TrainingState, batch: Sequence, number: Array) -> tuple[TrainingState, UpdateOutput, Array]:
+            state, output = core.update(state, batch)
+            return state, output, finite.note(output.metrics, number)
+
+        self._update: Callable[..., Any] = jax.jit(update, donate_argnums=0)
         self._sampler: SequenceSampler | None = None
         self._sampler_is_offline = False
 
@@ -58,10 +64,12 @@ class SampledUpdates:
         """Does updates, as `learner.Updates` says.
 
         Raises:
-          ValueError: the agent's new priorities are not finite, or negative.
+          NotFinite: a metric, or the agent's new priorities, are not finite.
+          UserError: a priority is negative.
         """
         sampler = self._sampler_for(first, offline)
         total: dict[str, Array] = {}
+        not_finite: Array | None = None
         done = 0
         while done < number and sampler is not None:
             drawn = sampler.next(_WAIT_SECONDS)
@@ -69,13 +77,16 @@ class SampledUpdates:
                 if self._dataset is not None:
                     self._dataset.ensure()  # A server that was killed before its first checkpoint has lost it.
                 break
-            state, output = self._update(state, drawn.sequences)
+            state, output, found = self._update(state, drawn.sequences, np.int32(first + done + 1))
             if output.priorities is not None:
                 new = np.asarray(output.priorities)
                 priorities.check(new, first + done + 1)
                 sampler.prioritise(drawn, new)
             total = jax.tree.map(jnp.add, total, output.metrics) if total else output.metrics
+            not_finite = found if not_finite is None else finite.merge(not_finite, found)
             done += 1
+        if not_finite is not None:
+            finite.check_metrics(not_finite, total)
         return state, {name: value / done for name, value in total.items()}, done
 
     def compile(self, state: TrainingState, *, offline: bool) -> None:
@@ -94,7 +105,7 @@ class SampledUpdates:
             time_ns=counts,
         )
         draw = Draw(jnp.ones(self.batch_size), jnp.zeros(self.batch_size, jnp.int32))
-        self._update(state, to_sequences(batch, draw))
+        self._update(state, to_sequences(batch, draw), np.int32(1))
 
     def close(self) -> None:
         """Stops drawing."""

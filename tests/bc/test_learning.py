@@ -53,15 +53,6 @@ def test_learns_the_law_of_the_actions_and_not_their_rewards(kind):
             assert float(mode) == pytest.approx(0.4 * observation, abs=0.04)
 
 
-def test_rewards_may_be_a_vector():
-    spec = dataclasses.replace(SPEC, reward=ArraySpec((2,)))
-    learner, batch = bc.make(TINY).learner(spec), _bandit()
-    state = learner.init(KEY)
-    vector, _ = jax.jit(learner.update)(state, batch._replace(reward=jnp.ones((256, 2))))
-    scalar, _ = jax.jit(learner.update)(state, batch)
-    jax.tree.map(np.testing.assert_array_equal, vector, scalar)
-
-
 def test_metrics():
     learner = bc.make(dataclasses.replace(TINY, policy_init_stddev=0.3)).learner(SPEC)
     _, output = learner.update(learner.init(KEY), _bandit())
@@ -78,15 +69,6 @@ def test_gradient_is_clipped():
     ]
     norm = np.sqrt(sum(np.sum(np.square(x)) for x in jax.tree.leaves(moments)))
     np.testing.assert_allclose(norm, 0.1 * 1e-3, rtol=1e-4)  # b1 = 0.9
-
-
-def test_state_can_be_donated():
-    """The runtime donates the state to the update: every leaf has a buffer of its own."""
-    learner = bc.make(TINY).learner(SPEC)
-    state = learner.init(KEY)
-    pointers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(state)]
-    assert len(set(pointers)) == len(pointers)
-    jax.jit(learner.update, donate_argnums=0)(state, _bandit())
 
 
 def test_discrete_actions_are_refused_in_a_sentence():

@@ -21,7 +21,7 @@ import pytest
 from acme_agents.runtime import checkpoint
 from launch.evaluate import evaluate
 from tests.cluster import network
-from tests.launch.running import nodes, rows, wait
+from tests.launch.running import ROUNDS, max_restarts, nodes, rows, wait
 
 pytestmark = [
     pytest.mark.cluster,
@@ -39,15 +39,20 @@ _ENVIRONMENT = {
     "RAY_kill_child_processes_on_worker_exit": "false",
     "RAY_memory_monitor_refresh_ms": "0",
 }
-_CHECKPOINT_SECONDS = 3.0
+_CHECKPOINT_SECONDS = 2.0
+# The least that the command below earned in one process, undisturbed, at any of 18 evaluations of 50 episodes between
+# 8,000 and 24,000 steps; they went up to 47.1, and two other seeds had 47.3 at 12,000. A random policy earns 12.6.
+_UNDISTURBED_RETURN = 45.6
+_STANDARD_ERROR = 1.5 / 50**0.5
 _COMMAND = (
     *("train", "mpo", "--env", "probe:reach", "--launcher", "ray", "--actors", "2", "--eval-every", "2000"),
     *("--eval-episodes", "5", "--checkpoint-seconds", str(_CHECKPOINT_SECONDS)),
-    *(word for role in ("replay", "learner", "actor", "evaluator") for word in (f"--roles.{role}.max-restarts", "20")),
+    *max_restarts(10 + 2 * ROUNDS),
     *("--config.policy-layers", "64", "64", "--config.critic-layers", "64", "64", "--config.num-actions", "10"),
     *("--config.batch-size", "64", "--config.learning-rate", "1e-3", "--config.samples-per-insert", "32"),
     *("--config.discount", "0.9"),
 )
+_FEW = ("--actors", "1", "--eval-every", "0")  # where three workers are enough
 
 
 class RayCluster:
@@ -149,7 +154,7 @@ def _where(cluster: RayCluster, run_dir: pathlib.Path, name: str) -> network.Hos
 
 
 def test_a_program_is_placed_on_several_hosts_and_learns(cluster: RayCluster, tmp_path: pathlib.Path) -> None:
-    command = [*_COMMAND, "--steps", "12000", "--address", cluster.address, "--ports", "21000", "21099"]
+    command = [*_COMMAND, "--steps", "8000", "--address", cluster.address, "--ports", "21000", "21099"]
     planned = cluster.run(*command, "--dry-run")
     assert planned.returncode == 0
     assert f"{cluster.hosts[0].address} (3 CPUs" in planned.stdout and "replay-0, learner-0" in planned.stdout
@@ -173,7 +178,7 @@ def test_a_program_is_placed_on_several_hosts_and_learns(cluster: RayCluster, tm
         assert driver.wait(timeout=300) == 0, log.read_text()
     # A random policy earns 12.6 and the best one 47.1.
     assert float(re.findall(r"final evaluation return ([\d.]+)", log.read_text())[0]) > 40.0
-    assert rows(run_dir, "evaluator", "actor_steps")[-1] == 12_000
+    assert rows(run_dir, "evaluator", "actor_steps")[-1] == 8000
     assert {path.name for path in (run_dir / "logs").glob("*.log")} == {f"{name}.log" for name in found}
     assert not cluster.workers()
     assert cluster.run(*command, "--dry-run").stdout == planned.stdout  # Every place is given back.
@@ -218,9 +223,13 @@ class _Watched(threading.Thread):
         self.join()
 
 
-@pytest.mark.timeout(1700)
+@pytest.mark.soak
+@pytest.mark.timeout(900 + 600 * ROUNDS)
 def test_chaos(cluster: RayCluster, tmp_path: pathlib.Path) -> None:
-    """Every role is killed again and again, hosts are cut off, one is lost, so is the launcher: MPO learns as ever."""
+    """Every role is killed, a host is cut off, one is lost, so is the launcher: MPO learns as ever.
+
+    In a soak they are killed and cut off again and again, every host of the run.
+    """
     run_dir, log = tmp_path / "run", tmp_path / "out"
     checkpoints = run_dir / "checkpoints"
     command = [*_COMMAND, "--steps", "10000000", "--address", cluster.address, "--run-dir", str(run_dir)]
@@ -243,13 +252,14 @@ def test_chaos(cluster: RayCluster, tmp_path: pathlib.Path) -> None:
         watched = _Watched(run_dir)
         watched.start()
         stack.callback(watched.close)
-        for _ in range(3):
-            for name in ("actor-0", "replay-0", "learner-0", "evaluator-0", "actor-1"):
+        for _ in range(ROUNDS):
+            for name in ("replay-0", "learner-0", "evaluator-0", "actor-1"):
                 kill(name)
 
         before = {name: node["pid"] for name, node in nodes(run_dir).items()}
         hosts = {_where(cluster, run_dir, name) for name in before}
-        for host in hosts:
+        one = next(iter(hosts - {cluster.hosts[0]}))
+        for host in [one] if ROUNDS == 1 else [*hosts] * ROUNDS:
             host.cut()
             time.sleep(30)
             host.mend()
@@ -288,34 +298,24 @@ def test_chaos(cluster: RayCluster, tmp_path: pathlib.Path) -> None:
     resumed = [*_COMMAND, "--launcher", "processes", "--steps", budget, "--run-dir", str(run_dir), "--resume"]
     subprocess.run([sys.executable, "-m", "launch.main", *resumed], check=True, timeout=300)
     assert checkpoint.steps(checkpoints)[-1] > saved
-    undisturbed = [_undisturbed_return(tmp_path / f"undisturbed-{seed}", seed) for seed in range(3)]
-    spread = max(undisturbed) - min(undisturbed)
-    noise = 0.5  # 2.5 standard errors of a mean of 50 episodes
-    assert evaluate(run_dir, episodes=50).mean() > min(undisturbed) - max(spread, noise), undisturbed
-
-
-def _undisturbed_return(run_dir: pathlib.Path, seed: int) -> float:
-    """What the same agent earns that learned in one process, undisturbed. A random one: 12.6; the best: 47.1."""
-    command = [*_COMMAND, "--launcher", "in-process", "--steps", "12000", "--eval-every", "0", "--seed", str(seed)]
-    command = [sys.executable, "-m", "launch.main", *command, "--run-dir", str(run_dir)]
-    subprocess.run(command, check=True, capture_output=True, timeout=300)
-    return float(evaluate(run_dir, episodes=50).mean())
+    assert evaluate(run_dir, episodes=50).mean() > _UNDISTURBED_RETURN - 2.5 * _STANDARD_ERROR
 
 
 def test_a_worker_that_keeps_dying_ends_the_run(cluster: RayCluster, tmp_path: pathlib.Path) -> None:
     run_dir, log = tmp_path / "run", tmp_path / "out"
-    command = [*_COMMAND, "--steps", "10000000", "--address", cluster.address, "--run-dir", str(run_dir)]
+    command = [*_COMMAND, *_FEW, "--steps", "10000000", "--address", cluster.address, "--run-dir", str(run_dir)]
     with log.open("a") as out, cluster.driver(out, *command, "--roles.actor.max-restarts", "0") as driver:
-        wait((run_dir / "logs" / "actor-1.log").exists, 120, "a log")
-        os.kill(wait(lambda: nodes(run_dir)["actor-1"].get("pid"), 60, "its record"), signal.SIGKILL)
+        wait((run_dir / "logs" / "actor-0.log").exists, 120, "a log")
+        os.kill(wait(lambda: nodes(run_dir)["actor-0"].get("pid"), 60, "its record"), signal.SIGKILL)
         assert driver.wait(60) == 1
-    assert "error: actor-1 died once, the last time with exit code -9. Its log ends so:" in log.read_text()
+    assert "error: actor-0 died once, the last time with exit code -9. Its log ends so:" in log.read_text()
     assert not cluster.workers()
 
 
 def test_a_ray_that_stops_ends_the_run_with_a_checkpoint(cluster: RayCluster, tmp_path: pathlib.Path) -> None:
     run_dir, log = tmp_path / "run", tmp_path / "out"
-    command = [*_COMMAND, "--address", cluster.address, "--run-dir", str(run_dir), "--checkpoint-seconds", "1000"]
+    command = [*_COMMAND, *_FEW, "--address", cluster.address, "--run-dir", str(run_dir)]
+    command += ["--checkpoint-seconds", "1000"]
     with log.open("w") as out, cluster.driver(out, *command, "--steps", "10000000") as driver:
         wait(lambda: len(rows(run_dir, "learner", "learner_steps")), 240, "first updates")
         assert not checkpoint.steps(run_dir / "checkpoints")
@@ -327,7 +327,7 @@ def test_a_ray_that_stops_ends_the_run_with_a_checkpoint(cluster: RayCluster, tm
     assert last.startswith(f"error: Ray has stopped at {cluster.address}") and f"update {saved:,}: continue" in last
     wait(lambda: not cluster.workers(), 30, "an end of all workers")
     attached = cluster.run("attach", str(run_dir))
-    assert attached.returncode == 2 and "continue with --resume" in attached.stderr
+    assert attached.returncode == 2 and "continue it with `acme-agents resume " in attached.stderr
 
     for host in cluster.hosts:
         cluster.start(host, 3)

@@ -12,7 +12,7 @@ import pytest
 
 from acme_agents.runtime import checkpoint
 from tests.cluster import network, slurm
-from tests.launch.running import nodes, rows, wait
+from tests.launch.running import ROUNDS, nodes, rows, wait
 
 _SCRIPT = pathlib.Path(__file__).parents[2] / "launch/slurm.sh"
 _RUN = (
@@ -27,7 +27,7 @@ def _on_slurm(test: Callable[..., None]) -> Callable[..., None]:
     for mark in (
         pytest.mark.cluster,
         pytest.mark.slow,
-        pytest.mark.timeout(900),
+        pytest.mark.timeout(900 + 300 * ROUNDS),
         pytest.mark.skipif(not network.allowed(), reason="this machine allows no network namespaces"),
         pytest.mark.skipif(not slurm.installed(), reason="there is no Slurm here (Debian: slurm-wlm)"),
     ):
@@ -93,27 +93,32 @@ def bystander(cluster: slurm.Slurm, tmp_path: pathlib.Path) -> Iterator[psutil.P
         process.wait(60)
 
 
+@pytest.mark.soak
 @_on_slurm
 def test_a_job_whose_time_is_over_is_queued_again_and_goes_on(
     cluster: slurm.Slurm, bystander: psutil.Process, tmp_path: pathlib.Path
 ) -> None:
     run_dir, out = tmp_path / "run", tmp_path / "out"
-    job = _submit(cluster, tmp_path, *_RUN, "--steps", "4000", "--run-dir", "run", "--checkpoint-seconds", "1000")
+    steps = str(4000 * ROUNDS)
+    job = _submit(cluster, tmp_path, *_RUN, "--steps", steps, "--run-dir", "run", "--checkpoint-seconds", "1000")
     _begins(cluster, job, run_dir)
     assert {node["host"] for node in nodes(run_dir).values()} == {host.address for host in cluster.names}
 
-    cluster.run("scancel", "--batch", "--signal=USR1", job)
-    wait(lambda: cluster.job(job)["Restarts"] == "1", 90, "a restart")
-    saved = checkpoint.steps(run_dir / "checkpoints")[-1]
-    assert saved >= 200 and "stopped; continue with" in out.read_text()
+    saved = 0
+    for number in range(1, ROUNDS + 1):
+        wait(lambda saved=saved: any(rows(run_dir, "learner", "learner_steps") > saved), 240, "further updates")
+        cluster.run("scancel", "--batch", "--signal=USR1", job)
+        wait(lambda number=number: cluster.job(job)["Restarts"] == str(number), 90, "a restart")
+        saved = checkpoint.steps(run_dir / "checkpoints")[-1]
+        assert saved >= 200 and "stopped; continue with" in out.read_text()
     wait(lambda: cluster.job(job)["JobState"] == "COMPLETED", 300, "the end of the job")
 
     said = out.read_text()
     assert "final evaluation return" in said
     assert not [line for line in said.splitlines() if line.startswith("error")]  # Slurm may have one for the requeue.
-    assert rows(run_dir, "evaluator", "actor_steps")[-1] == 4000
-    steps = rows(run_dir, "learner", "learner_steps")
-    assert steps[-1] > saved and np.all(np.diff(steps) > 0)
+    assert rows(run_dir, "evaluator", "actor_steps")[-1] == int(steps)
+    updates = rows(run_dir, "learner", "learner_steps")
+    assert updates[-1] > saved and np.all(np.diff(updates) > 0)
     wait(lambda: not _left_of(job, tmp_path), 30, "an end of all processes")
     assert not any(any(cluster.scratch(host).iterdir()) for host in cluster.names)
     assert not list(tmp_path.glob("*ray.log"))

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-RUNTIME = ["tensorflow", "reverb", "launchpad", "acme", "courier", "gymnasium", "dm_control", "ray"]
+RUNTIME = ["tensorflow", "reverb", "launchpad", "acme", "courier", "dm_env", "gymnasium", "dm_control", "ray", "pytest"]
 CORE_MAY_IMPORT = {"jax", "haiku", "optax", "chex", "numpy", *sys.stdlib_module_names}
 PURE_FILES = ["__init__", "config", "networks", "losses", "learning", "acting", "agent"]
 CPU_SECONDS = 2.0
@@ -32,7 +32,9 @@ def core_files(repository):
 @pytest.fixture(scope="module")
 def agent_files(repository):
     folders = sorted(file.parent for file in (repository / "acme_agents").glob("*/config.py"))
-    return [folder / f"{name}.py" for folder in folders for name in PURE_FILES if (folder / f"{name}.py").exists()]
+    checks = sorted((repository / "acme_agents" / "testing").glob("*.py"))
+    files = [folder / f"{name}.py" for folder in folders for name in PURE_FILES if (folder / f"{name}.py").exists()]
+    return [*checks, *files]
 
 
 def _module(file, repository):

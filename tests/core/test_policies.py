@@ -42,14 +42,24 @@ HAND = _mixture([[0.25, 0.75]], [[[0.0, 1.0], [2.0, -1.0]]], [[[1.0, 0.5], [0.5,
 # --- Every kind.
 
 
+@functools.cache
+def _jitted(kind):
+    """A head whose functions are jitted once for all tests."""
+    head = policies.make_head(Config(policy=kind))
+    return head._replace(
+        sample=jax.jit(head.sample, static_argnums=2), mode=jax.jit(head.mode), log_prob=jax.jit(head.log_prob)
+    )
+
+
 @pytest.fixture(params=["mixture", "gaussian", "tanh-gaussian"])
 def kind(request):
-    return policies.make_head(Config(policy=request.param))
+    return _jitted(request.param)
 
 
+@functools.cache
 def _policy(head, num_dimensions=3):
     net = hk.without_apply_rng(hk.transform(lambda x: head.head(x, num_dimensions)))
-    return net.apply(net.init(KEY, FEATURES), FEATURES)
+    return jax.jit(lambda: net.apply(net.init(KEY, FEATURES), FEATURES))()
 
 
 def test_untrained_policy_lies_near_zero_with_the_initial_standard_deviation(kind):
@@ -150,7 +160,7 @@ def test_mixture_fits_two_minds_from_its_collapsed_start():
     head = policies.mixture(2, 0.7, 0.05)
     net = hk.without_apply_rng(hk.transform(lambda x: head.head(x, 1)))
     features = jnp.ones((64, 16))
-    params = net.init(KEY, features)
+    params = jax.jit(net.init)(KEY, features)
 
     def loss(params):
         return -jnp.mean(head.log_prob(net.apply(params, features), actions))
@@ -170,9 +180,12 @@ def test_mixture_fits_two_minds_from_its_collapsed_start():
 # --- The tanh of a Gaussian.
 
 
+_tanh_gaussian_log_prob = jax.jit(policies.tanh_gaussian_log_prob)
+
+
 def _density(policy, actions):
     """Of a one-dimensional squashed policy, at actions [N]: [N]."""
-    return np.exp(policies.tanh_gaussian_log_prob(policy, jnp.asarray(actions, jnp.float32)[:, None, None]))[:, 0]
+    return np.exp(_tanh_gaussian_log_prob(policy, jnp.asarray(actions, jnp.float32)[:, None, None]))[:, 0]
 
 
 @pytest.mark.parametrize(("mean", "stddev"), [(0.0, 0.5), (1.5, 0.3), (-4.0, 1.0), (0.0, 10.0)])
@@ -206,17 +219,19 @@ def test_samples_of_the_squashed_policy_have_its_law():
     assert scipy.stats.kstest(samples, lambda a: scipy.stats.norm.cdf(np.arctanh(a), 0.5, 1.0)).pvalue > 1e-3
 
 
+@jax.jit
+@functools.partial(jax.value_and_grad, argnums=(0, 1, 2))
+def _log_prob_and_gradient(mean, stddev, action):
+    policy = Gaussian(mean.reshape(1, 1), stddev.reshape(1, 1))
+    return policies.tanh_gaussian_log_prob(policy, action.reshape(1, 1))[0]
+
+
 @pytest.mark.parametrize("stddev", [1e-3, 0.5, 20.0])
 @pytest.mark.parametrize("mean", [-8.0, 0.0, 8.0])
 def test_saturated_actions_are_finite_and_pull_the_mean(mean, stddev):
     """However narrow and however far the policy is, as it is after training on other actions."""
-
-    def log_prob(mean, stddev, action):
-        policy = Gaussian(mean.reshape(1, 1), stddev.reshape(1, 1))
-        return policies.tanh_gaussian_log_prob(policy, action.reshape(1, 1))[0]
-
     for action in (-1.0, 1.0):
-        value, gradient = jax.value_and_grad(log_prob, argnums=(0, 1, 2))(*map(jnp.float32, (mean, stddev, action)))
+        value, gradient = _log_prob_and_gradient(*map(jnp.float32, (mean, stddev, action)))
         assert np.isfinite([value, *gradient]).all()
         # Against float64. Where the whole policy lies in the tail, the gradient is zero: it is there already.
         x = (action * mean - math.atanh(0.999)) / stddev
@@ -241,7 +256,7 @@ def test_jaxs_own_gradient_would_not_do():
 
 def test_gradient_reaches_every_parameter(kind):
     net = hk.without_apply_rng(hk.transform(functools.partial(kind.head, num_dimensions=3)))
-    params = net.init(KEY, FEATURES)
+    params = jax.jit(net.init)(KEY, FEATURES)
     actions = jnp.full((8, 3), 1.0)
-    gradient = jax.grad(lambda p: kind.log_prob(net.apply(p, FEATURES), actions).sum())(params)
+    gradient = jax.jit(jax.grad(lambda p: kind.log_prob(net.apply(p, FEATURES), actions).sum()))(params)
     assert all(np.isfinite(x).all() and np.any(x != 0) for x in jax.tree.leaves(gradient))

@@ -13,7 +13,8 @@ ACTION = ArraySpec((1,))
 
 
 def _transform(function):
-    return hk.without_apply_rng(hk.transform(function))
+    net = hk.without_apply_rng(hk.transform(function))
+    return net._replace(init=jax.jit(net.init), apply=jax.jit(net.apply))
 
 
 def _encoder(observation_spec):

@@ -9,7 +9,6 @@ from acme_agents import crr
 from acme_agents.bc.networks import Policy
 from acme_agents.core import policies, values
 from acme_agents.core.distributions import Gaussian
-from acme_agents.core.types import ArraySpec, EnvironmentSpec
 from acme_agents.crr import acting
 from acme_agents.crr.networks import ActorParams, Networks
 
@@ -70,28 +69,3 @@ def test_critic_weighted_policy_moves_as_far_as_its_critic_says():
     np.testing.assert_allclose(_actions("cwp", **options).mean(), -0.2 + 5 * 0.04, atol=0.02)
     np.testing.assert_allclose(_actions("cwp", beta=2.0, **options).mean(), -0.2 + 5 * 0.04 / 2, atol=0.02)
     np.testing.assert_allclose(_actions("cwp", **options | {"num_evaluation_actions": 1}).mean(), -0.2, atol=0.02)
-
-
-def test_steps_of_an_episode_differ():
-    actor = acting.make_actor(crr.Config(), _networks(_unused), evaluation=False)
-    params = ActorParams(Gaussian(jnp.array([0.0]), jnp.array([0.5])), ())
-    first, state, extras = actor.select_action(params, OBSERVATION, actor.init(KEYS[0]))
-    assert extras == ()
-    assert first[0] != actor.select_action(params, OBSERVATION, state)[0][0]
-
-
-@pytest.mark.parametrize("evaluation", [False, True])
-@pytest.mark.parametrize("how", ["mode", "sample", "cwp"])
-def test_actor_uses_what_the_learner_publishes(how, evaluation):
-    spec = EnvironmentSpec({"x": ArraySpec((2,)), "y": ArraySpec(())}, ArraySpec((3,)))
-    observation = {"x": jnp.zeros(2), "y": jnp.array(1.0)}
-    agent = crr.make(crr.Config(evaluation=how, policy_layers=(8,), critic_layers=(8,)))
-    learner, actor = agent.learner(spec), agent.actor(spec, evaluation=evaluation)
-    state = learner.init(jax.random.PRNGKey(0))
-    params = learner.params(state)
-    assert params.policy is state.policy
-    assert params.critic is state.critic if how == "cwp" else params.critic == ()
-    action, _, _ = jax.jit(actor.select_action)(params, observation, actor.init(jax.random.PRNGKey(1)))
-    assert action.shape == (3,)
-    assert action.dtype == jnp.float32
-    assert np.abs(action).max() <= 1

@@ -120,7 +120,7 @@ def test_what_is_refused(changes, message):
         ({"action": np.array([0, 3, 1])}, "has actions that are not 0 to 2: actions[1] is 3."),
         ({"action": np.array([0, 1, -1])}, "has actions that are not 0 to 2: actions[2] is -1."),
         ({"action": np.array([0, 1, 2**40])}, "has actions that are not 0 to 2: actions[2] is 1099511627776."),
-        ({"action": np.zeros(3)}, "has actions of float64 numbers, and the environment's spec says int32 numbers."),
+        ({"action": np.full(3, 0.5)}, "has actions of float64 numbers, and the environment's spec says int32 numbers."),
         ({"reward": np.zeros(3)}, "has rewards of float64 numbers, and the environment's spec says float32 [2]."),
     ],
 )

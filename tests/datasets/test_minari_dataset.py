@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import gymnasium
+import h5py
 import minari
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from environments import gym
 from tests.datasets import toys
 
 BOX = spaces.Box(-np.inf, np.inf, (2,), np.float64)
+PENDULUM = EnvironmentSpec(ArraySpec((3,)), ArraySpec((1,)), action_bounds=((-2.0,), (2.0,)))
 UNIT = spaces.Box(-1, 1, (1,), np.float32)
 
 
@@ -68,15 +70,65 @@ def test_actions_are_mapped_inversely_to_what_the_environment_does(tmp_path):
     actions = np.stack([to_space(action) for action in canonical])
     np.testing.assert_array_equal(actions, [[-2, 0, 5], [0.5, 7.5, 5], [2, 10, 5]])
     path = _write(tmp_path / "a", [_buffer(np.zeros((4, 2)), actions)], action_space=space)
-    (episode,) = datasets.load(path, dataclasses.replace(toys.SPEC, action=ArraySpec((3,))))
+    spec = EnvironmentSpec(ArraySpec((2,)), ArraySpec((3,)), action_bounds=gym._bounds(space))
+    (episode,) = datasets.load(path, spec)
     np.testing.assert_array_equal(episode.action, canonical, strict=True)
+
+
+def test_pictures_have_the_layout_that_the_environments_have(tmp_path):
+    space = spaces.Box(0, 255, (2, 9, 8), np.uint8)
+    pictures = np.random.default_rng(0).integers(0, 256, (4, 2, 9, 8), dtype=np.uint8)
+    taken, convert = gym._observation(space)
+    path = _write(tmp_path / "a", [_buffer(pictures, np.zeros((3, 1), np.float32))], observation_space=space)
+    (episode,) = datasets.load(path, dataclasses.replace(toys.SPEC, observation=ArraySpec(taken.shape, "uint8")))
+    np.testing.assert_array_equal(episode.observation, np.stack([convert(picture) for picture in pictures]))
+    assert episode.observation.shape == (4, 9, 8, 2)
 
 
 def test_discrete_actions_count_from_0(tmp_path):
     space = spaces.Discrete(3, start=-1)
     path = _write(tmp_path / "a", [_buffer(np.zeros((4, 2)), np.array([-1, 0, 1]))], action_space=space)
-    (episode,) = datasets.load(path, dataclasses.replace(toys.SPEC, action=ArraySpec((), "int32", 3)))
+    spec = EnvironmentSpec(ArraySpec((2,)), ArraySpec((), "int32", 3), action_bounds=gym._bounds(space))
+    (episode,) = datasets.load(path, spec)
     np.testing.assert_array_equal(episode.action, np.int32([0, 1, 2]), strict=True)
+    with pytest.raises(datasets.DatasetError, match=r"actions lie in \[-1, 1\], and the environment's lie in \[0, 2\]"):
+        datasets.load(path, dataclasses.replace(spec, action_bounds=None))
+
+
+def test_a_space_without_bounds_has_the_environments(tmp_path):
+    space = spaces.Box(-np.inf, 0.4, (1,))
+    path = _write(tmp_path / "a", [_buffer(np.zeros((3, 2)), np.float32([[0.3], [-0.4]]))], action_space=space)
+    (episode,) = datasets.load(path, dataclasses.replace(toys.SPEC, action_bounds=((-0.4,), (0.4,))))
+    np.testing.assert_allclose(episode.action, [[0.75], [-1]])
+
+
+def test_ours_are_canonical_whatever_the_environments_bounds(tmp_path):
+    spec = dataclasses.replace(toys.SPEC, action_bounds=((-0.4,), (0.4,)))
+    episodes = toys.episodes(spec)
+    datasets.save(tmp_path / "a", episodes, spec, environment="gym:Mine-v0", policy="random")
+    toys.assert_same(datasets.load(tmp_path / "a", spec), episodes)
+
+
+def test_numbers_may_have_gaps(tmp_path):
+    path = _write(tmp_path / "a", [_simple(number) for number in (1, 2, 3, 12)])
+    with h5py.File(path / "data" / "main_data.hdf5", "a") as file:
+        file.move("episode_3", "episode_11")
+        del file["episode_1"]
+    metadata = path / "data" / "metadata.json"
+    metadata.write_text(json.dumps(json.loads(metadata.read_text()) | {"total_episodes": 3, "total_steps": 16}))
+    assert [len(episode.reward) for episode in datasets.load(path, toys.SPEC)] == [1, 3, 12]
+
+
+def test_an_episode_without_its_final_observation_can_be_left_out(tmp_path, caplog):
+    path = _write(tmp_path / "a", [_simple(1), _simple(2), _simple(3), _simple(4)])
+    with h5py.File(path / "data" / "main_data.hdf5", "a") as file:
+        short = file["episode_1/observations"][:-1]
+        del file["episode_1/observations"], file["episode_2/rewards"]
+        file["episode_1/observations"] = short
+    with pytest.raises(datasets.DatasetError, match=r"so 3 observations .*Of 4 episodes 2 are bad: --bad-ep"):
+        datasets.load(path, toys.SPEC)
+    assert [len(episode.reward) for episode in datasets.load(path, toys.SPEC, bad_episodes="skip")] == [1, 4]
+    assert "2 of 4 episodes are bad and left out; the first: " in caplog.text
 
 
 def test_observations_are_canonical_as_the_environments_are(tmp_path):
@@ -129,7 +181,7 @@ def test_one_collected_by_minari_from_gymnasium(tmp_path, monkeypatch):
         observations.append(observation)
     env.create_dataset("pendulum-v0", author="A", author_email="B", code_permalink="C", algorithm_name="D")
     env.close()
-    (episode,) = datasets.load(tmp_path / "pendulum-v0", EnvironmentSpec(ArraySpec((3,)), ArraySpec((1,))))
+    (episode,) = datasets.load(tmp_path / "pendulum-v0", PENDULUM)
     np.testing.assert_array_equal(episode.action, np.stack(actions) / 2)
     np.testing.assert_array_equal(episode.observation[1:], np.stack(observations))
     np.testing.assert_array_equal(episode.discount, np.ones(5))
@@ -147,14 +199,19 @@ def test_an_environment_that_our_name_cannot_say_is_not_said(tmp_path):
 @pytest.mark.parametrize("key", ["terminations", "truncations"])
 def test_an_episode_that_goes_on_after_its_end_is_refused(tmp_path, key):
     path = _write(tmp_path / "a", [_simple(), _simple(4, **{key: np.array([False, True, False, True])})])
-    with pytest.raises(datasets.DatasetError, match=r"a/data, episode 1 goes on after step 1, which ended it\.$"):
+    with pytest.raises(datasets.DatasetError, match=r"a/data, episode 1 goes on after step 1, which ended it\. Of 2 "):
         datasets.load(path, toys.SPEC)
 
 
 @pytest.mark.parametrize(
     ("buffer", "options", "message"),
     [
-        (_simple(), {"action_space": spaces.Box(-np.inf, np.inf, (1,))}, "only Discrete and bounded Boxes of floats"),
+        (_simple(), {"action_space": spaces.MultiDiscrete([2, 2])}, "only Discrete and Boxes of floats"),
+        (
+            _simple(),
+            {"action_space": spaces.Box(-2, 2, (1,))},
+            r"a/data says that its actions lie in \[-2, 2\], and the environment's lie in \[-1, 1\]: name the env",
+        ),
         (
             _simple(),
             {"observation_space": spaces.MultiDiscrete([2, 2])},

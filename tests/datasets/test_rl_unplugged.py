@@ -209,8 +209,8 @@ def test_actions_are_clipped_as_the_task_clips_them(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"action": None}, r"a\.tfrecord, episode 1 is not of RL Unplugged's .*: it has no action\.$"),
-        ({"observation/velocity": None, "observation/position": None}, r"it has no observation/\.\.\.\.$"),
+        ({"action": None}, r"a\.tfrecord, episode 1 is not of RL Unplugged's .*: it has no action\. "),
+        ({"observation/velocity": None, "observation/position": None}, r"it has no observation/\.\.\.\. "),
         ({"observation/touch": np.zeros((4, 2))}, "position, touch, velocity, which are of none of RL Unplugged's"),
         ({"reward": np.zeros(5)}, "has 5 numbers of reward for 4 discounts"),
         ({"discount": np.zeros(0)}, "numbers of action for 0 discounts|has 4 numbers of"),

@@ -228,17 +228,6 @@ def test_every_weight_learns(critic, behaviour, conditioned):
         assert all(jax.tree.leaves(changed))
 
 
-def test_state_can_be_donated():
-    """The runtime donates the state to the update: every leaf has a buffer of its own, and the result is the same."""
-    learner, batch = dime.make(TINY).learner(TWO), _random()
-    expected, _ = jax.jit(learner.update)(learner.init(jax.random.PRNGKey(0)), batch)
-    state = learner.init(jax.random.PRNGKey(0))
-    pointers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(state)]
-    assert len(set(pointers)) == len(pointers)
-    once, _ = jax.jit(learner.update, donate_argnums=0)(state, batch)
-    jax.tree.map(np.testing.assert_array_equal, once, expected)
-
-
 def test_target_networks_are_copied_every_period_and_only_then():
     learner = dime.make(dataclasses.replace(TINY, target_update_period=2)).learner(TWO)
     update, state = jax.jit(learner.update), learner.init(jax.random.PRNGKey(0))

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from acme_agents import dqn
-from acme_agents.core.types import ArraySpec, EnvironmentSpec
 from acme_agents.dqn import acting
 from acme_agents.dqn.networks import ActorParams, Networks
 
@@ -43,17 +42,3 @@ def test_evaluation_is_greedy_whatever_the_updates():
     np.testing.assert_array_equal(_actions(0, evaluation=True), np.ones(3000))
     some = dqn.Config(evaluation_epsilon=0.3)
     np.testing.assert_allclose(np.mean(_actions(0, evaluation=True, config=some) != 1), 0.2, atol=0.03)
-
-
-def test_actor_uses_what_the_learner_publishes():
-    spec = EnvironmentSpec({"x": ArraySpec((2,)), "grid": ArraySpec((3, 3, 1))}, ArraySpec((), "int32", 4))
-    agent = dqn.make(dqn.Config(torso_layers=(8,), head_layers=(8,)))
-    learner, actor = agent.learner(spec), agent.actor(spec, evaluation=True)
-    state = jax.jit(learner.init)(KEYS[0])
-    params = learner.params(state)
-    assert params.online is state.online
-    assert params.steps is state.steps
-    observation = {"x": np.ones(2, np.float32), "grid": np.ones((3, 3, 1), np.float32)}
-    action, _, _ = jax.jit(actor.select_action)(params, observation, actor.init(KEYS[1]))
-    assert action.shape == ()
-    assert 0 <= action < 4

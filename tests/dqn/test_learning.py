@@ -137,18 +137,6 @@ def _train(config, batch, num_updates):
     return networks.make_networks(config, CHOICE).q_values(state.online, jnp.eye(3)), state, output
 
 
-@pytest.mark.parametrize("dueling", [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_learns_the_rewards_and_the_best_actions_of_a_bandit(dueling):
-    config = dataclasses.replace(FAST, dueling=dueling)
-    q_values, state, output = _train(config, _choices(), 400)
-    np.testing.assert_allclose(q_values, [[1, 0.5, 0], [0, 1, 0.5], [0.5, 0, 1]], atol=0.05)
-    assert output.priorities[-1].max() < 0.05 < output.priorities[0].max()
-    actor = dqn.make(config).actor(CHOICE, evaluation=True)
-    for best in range(3):
-        action, _, _ = actor.select_action(dqn.make(config).learner(CHOICE).params(state), jnp.eye(3)[best], KEY)
-        assert action == best
-
-
 def test_learns_the_value_of_the_best_choice_for_ever():
     """In a loop that discounts by 0.8, the best is worth 1 / (1 - 0.8) = 5, and the others 0.5 or 1 less."""
     batch = _choices()._replace(discount=jnp.full(90, 0.8), next_last=jnp.zeros(90, bool))
@@ -177,30 +165,6 @@ def test_gradients_are_clipped():
     assert output.metrics["gradient_norm"] > 0.25
     moved = jax.tree.map(lambda x, y: np.sum(np.square(x - y)), after.online, state.online)
     np.testing.assert_allclose(np.sqrt(sum(jax.tree.leaves(moved))), 0.125, rtol=1e-3)
-
-
-@pytest.mark.slow
-def test_state_can_be_donated():
-    """The runtime donates the state to the update: every leaf has a buffer of its own, and the result is the same."""
-    learner = _learner()
-    expected, _ = learner.update(learner.init(KEY), _batch())
-    state = dqn.make(TINY).learner(SPEC).init(KEY)
-    pointers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(state)]
-    assert len(set(pointers)) == len(pointers)
-    once, _ = jax.jit(dqn.make(TINY).learner(SPEC).update, donate_argnums=0)(state, _batch())
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6), once, expected)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("dueling", [True, False])
-def test_every_weight_learns(dueling):
-    config = dataclasses.replace(TINY, dueling=dueling, torso_layers=(16,), head_layers=(16,))
-    state = _state(config)
-    after, output = _learner(config).update(state, _batch())
-    for old, new in zip(jax.tree.leaves(state.online), jax.tree.leaves(after.online)):
-        assert np.any(old != new)
-    assert len(jax.tree.leaves(state.online)) == (10 if dueling else 6)
-    assert all(np.isfinite(x) for x in output.metrics.values())
 
 
 def test_replay_is_as_configured():

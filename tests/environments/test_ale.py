@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import environments
+from acme_agents.core import errors
 from environments import ale
 
 
@@ -104,7 +105,7 @@ def test_the_picture_is_in_colour():
     frame = environments.render_frame(env)
     assert frame.shape == (210, 160, 3) and frame.dtype == np.uint8
     assert (frame[..., 0] != frame[..., 2]).any()
-    with pytest.raises(RuntimeError, match="make it with render=True"):
+    with pytest.raises(errors.UserError, match="make it with render=True"):
         environments.render_frame(environments.make("ale:Pong", seed=0))
 
 

@@ -28,6 +28,8 @@ WRAPPED = [
     "scaled:2:energy:probe:sign",
     "delayed:0.5:probe:reach",
 ]
+# Of dm_control one task of each kind of randomness, beside those above; LQR's task itself is drawn from its seed.
+RESEEDED = ["control:point_mass:hard", "control:manipulator:bring_ball", "control:swimmer:swimmer6"]
 
 
 @pytest.mark.parametrize("name", CONTROL + GYM + ALE + OWN + PROBES + WRAPPED)
@@ -76,6 +78,31 @@ def test_the_seed_decides_every_episode(name):
     np.testing.assert_array_equal(observations(7), observations(7))
     assert not np.array_equal(observations(7), observations(8))
     assert not np.array_equal(observations(7)[0], observations(7)[2])  # The second episode is not the first again.
+
+
+@pytest.mark.parametrize(
+    "name", sorted({*CONTROL, *GYM, *ALE, *OWN, *PROBES, *WRAPPED, *RESEEDED} - {"control:lqr:lqr_2_1"})
+)
+def test_a_seed_that_is_set_again_gives_a_new_environments_episodes(name):
+    def steps(env):
+        found = [env.reset()]
+        found += [env.step(np.full(env.action_spec().shape, 1, env.action_spec().dtype)) for _ in range(4)]
+        return [*found, env.reset()]
+
+    env = environments.make(name, 7)
+    steps(env)
+    env.reseed(8)
+    new = environments.make(name, 8)
+    for again, fresh in zip(steps(env), steps(new), strict=True):
+        assert again.step_type == fresh.step_type
+        assert again.reward is fresh.reward is None or np.array_equal(again.reward, fresh.reward)
+        np.testing.assert_array_equal(np.hstack(_flat(again)), np.hstack(_flat(fresh)))
+    new.close()
+    env.close()
+
+
+def _flat(step):
+    return [np.ravel(leaf) for leaf in _leaves(step.observation)]
 
 
 @pytest.mark.parametrize("name", ["control:cheetah:run", "gym:Pendulum-v1", "ale:Pong", "probe:reach", toys.NAMES[0]])

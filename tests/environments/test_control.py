@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import environments
+from acme_agents.core import errors
 from environments import control
 
 
@@ -111,7 +112,7 @@ for name in ("control:quadruped:escape", "gym:HalfCheetah-v5"):
     try:
         frame = environments.render_frame(env)
         print(frame.ndim, frame.dtype, frame.std() > 5)
-    except RuntimeError as error:
+    except errors.UserError as error:
         print(error)
 """
 
@@ -129,5 +130,5 @@ def test_rendering_works_after_an_environment_that_does_not_render():
 
 
 def test_rendering_must_be_asked_for():
-    with pytest.raises(RuntimeError, match="make it with render=True"):
+    with pytest.raises(errors.UserError, match="make it with render=True"):
         environments.render_frame(environments.make("control:cartpole:swingup", seed=0))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import environments
+from acme_agents.core import errors
 
 
 def test_the_second_objective_is_minus_the_mean_square_of_the_clipped_action():
@@ -66,5 +67,5 @@ def test_the_picture_is_the_environments():
     env = environments.make("energy:probe:reach", seed=0)
     env.reset()
     assert environments.render_frame(env).shape == (128, 128, 3)
-    with pytest.raises(RuntimeError, match="has no picture to render"):
+    with pytest.raises(errors.UserError, match="has no picture to render"):
         environments.render_frame(environments.make("energy:probe:constant", seed=0))

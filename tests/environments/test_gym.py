@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import environments
+from acme_agents.core import errors
 from tests.environments import toys
 
 
@@ -97,5 +98,5 @@ def test_spaces_that_are_refused(name, sentence):
 
 def test_rendering():
     env = environments.make(toys.TRUNCATED, seed=0)
-    with pytest.raises(RuntimeError, match="make it with render=True"):
+    with pytest.raises(errors.UserError, match="make it with render=True"):
         environments.render_frame(env)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import environments
-from acme_agents.core import types
+from acme_agents.core import errors, types
 
 
 def test_names():
@@ -98,5 +98,5 @@ def test_spec_refuses_actions_that_are_not_canonical():
 
 
 def test_an_environment_without_a_picture():
-    with pytest.raises(RuntimeError, match="Constant has no picture to render"):
+    with pytest.raises(errors.UserError, match="Constant has no picture to render"):
         environments.render_frame(environments.make("probe:constant", seed=0))

@@ -65,6 +65,35 @@ def test_pixels_show_the_sign():
     np.testing.assert_array_equal(environments.render_frame(env), observation)
 
 
+@pytest.mark.parametrize(("name", "length"), [("blank", 1), ("blank3", 3), ("blank8", 8)])
+def test_blank_pays_for_the_sign_that_it_shows_and_ends_in_zeros(name, length):
+    env = environments.make(f"probe:{name}", seed=0)
+    rng = np.random.default_rng(0)
+
+    def episodes(policy):
+        return [_episode(env, policy) for _ in range(2000 // length)]
+
+    best = episodes(lambda o: np.array([o.sum() / 2]))
+    optimal = [(1 - GAMMA ** (length - t)) / (1 - GAMMA) for t in range(length)]
+    for steps in best[:20]:
+        np.testing.assert_allclose(_values(steps, 99.0), optimal, rtol=1e-6)
+        observations = np.array([step.observation for step in steps])  # [T + 1, T]
+        np.testing.assert_array_equal(np.abs(observations), np.eye(length + 1, length))
+    assert {float(steps[t].observation[t]) for steps in best[:50] for t in range(length)} == {-1.0, 1.0}
+    # The next sign does not depend on this one, nor on the action.
+    if length > 1:
+        signs = np.array([[step.observation.sum() for step in steps[:2]] for steps in best])
+        assert abs(np.mean(signs[:, 0] * signs[:, 1])) < 0.2
+    for policy, expected in (
+        (lambda o: -o[:1] * 0 - o.sum() / 2, 0.0),
+        (_zero, 0.75),
+        (lambda o: rng.uniform(-1, 1, 1), 5 / 12),
+    ):
+        assert np.mean([step.reward for steps in episodes(policy) for step in steps[1:]]) == pytest.approx(
+            expected, abs=0.05
+        )
+
+
 def test_delayed():
     steps = _episode(environments.make("probe:delayed", 0), _zero)
     np.testing.assert_allclose(_values(steps, 99.0), [0.9**4, 0.9**3, 0.9**2, 0.9, 1.0], rtol=1e-6)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import environments
+from acme_agents.core import errors
 
 
 def _episode(env):
@@ -60,5 +61,5 @@ def test_the_picture_is_the_environments():
     env = environments.make("scaled:2:probe:reach", seed=0)
     env.reset()
     assert isinstance(env, dm_env.Environment) and environments.render_frame(env).shape == (128, 128, 3)
-    with pytest.raises(RuntimeError, match="has no picture to render"):
+    with pytest.raises(errors.UserError, match="has no picture to render"):
         environments.render_frame(environments.make("scaled:2:probe:constant", seed=0))

@@ -4,10 +4,13 @@ import functools
 import pathlib
 import subprocess
 
+import jax
+import jax.numpy as jnp
 import pytest
 import reverb
 
 from acme_agents import mpo
+from acme_agents.core import errors
 from acme_agents.experiments import Experiment, program
 from acme_agents.experiments.learner_run import LearnerRun
 from acme_agents.replay import tables
@@ -36,6 +39,23 @@ def test_a_replay_server_that_is_away_does_not_keep_the_learner_from_saving(
     run.close()
     assert checkpoint.steps(tmp_path / checkpoint.DIRECTORY) == [0]
     assert "The replay server is away" in caplog.text
+
+
+def test_what_is_not_finite_is_neither_written_nor_published(tmp_path: pathlib.Path) -> None:
+    server = _server(tmp_path)
+    run = LearnerRun(_EXPERIMENT, tmp_path, reverb.Client(f"localhost:{server.port}"))
+    run.save()
+    before = run.coordinator._publisher.newer_than(None)
+    learner = run.learner
+    learner._state = jax.tree.map(lambda x: x * jnp.nan if x.ndim == 2 else x, learner._state)
+    learner._steps = 40
+    for give in (run.save, run.params, run.finish_training):
+        with pytest.raises(errors.NotFinite, match=r"after update 40: .*; the newest checkpoint is of update 0\."):
+            give()
+    assert run.coordinator._publisher.newer_than(None) is before
+    assert checkpoint.steps(tmp_path / checkpoint.DIRECTORY) == [0]
+    run.close()
+    server.stop()
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_both_checkpoints(tmp_path: pathlib.Path) -> None:

@@ -1,10 +1,12 @@
 """A run's history is kept once, whatever dies: pieces with checkpoints, a dataset at the end."""
 
+import threading
+
 import numpy as np
 import pytest
 
-from acme_agents import datasets
-from acme_agents.experiments import Experiment
+from acme_agents import datasets, mpo
+from acme_agents.experiments import Experiment, in_process
 from acme_agents.experiments.recording import DIRECTORY, Recorder
 from tests.runtime import toys
 
@@ -69,6 +71,36 @@ def test_what_was_going_on_at_the_end_is_cut_short(experiment, chunks, tmp_path)
     recorder.save()
     recorder.close()
     _assert_episodes(_loaded(experiment), chunks, [LENGTH] * 4 + [32])
+
+
+def test_bad_episodes_and_pieces_do_not_take_the_others_with_them(experiment, chunks, tmp_path, caplog):
+    rewards = np.where(np.arange(len(chunks[2].steps.reward)) == 7, np.nan, chunks[2].steps.reward)
+    bad = chunks[2]._replace(steps=chunks[2].steps._replace(reward=np.float32(rewards)))
+    recorder = Recorder(experiment, tmp_path)
+    for piece in (chunks[:2], [bad, chunks[3], *chunks[4:6]], chunks[6:8]):
+        recorder.add(piece)
+        recorder.save()
+    recorder.add(chunks[8:])
+    (tmp_path / DIRECTORY / "000002.npz").write_bytes(b"PK\x03\x04 cut off")
+    recorder.close()
+    _assert_episodes(_loaded(experiment), [*chunks[:2], *chunks[4:6], *chunks[8:]], [LENGTH] * 3)
+    assert "000002.npz is damaged, and its episodes are left out" in caplog.text
+    assert "1 of 4 episodes are bad and left out; the first: " in caplog.text
+
+
+def test_a_run_that_fails_leaves_its_recording(chunks, tmp_path, monkeypatch):
+    config = mpo.Config(policy_layers=(4,), critic_layers=(4,), critic="scalar")
+    experiment = Experiment("mpo", toys.ENVIRONMENT, config=config, eval_every=0, record=str(tmp_path / "data"))
+
+    def fail(turns):
+        turns._learner_run._recorder.add(chunks)
+        raise ConnectionError("the simulator is gone")
+
+    monkeypatch.setattr(in_process._ActingTurns, "run", fail)
+    (tmp_path / "run").mkdir()
+    with pytest.raises(ConnectionError, match="the simulator is gone"):
+        in_process.run(experiment, tmp_path / "run", stop=threading.Event(), on_status=lambda status: None)
+    _assert_episodes(_loaded(experiment), chunks, [LENGTH] * 5)
 
 
 def test_without_episodes_nothing_is_written(experiment, tmp_path):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import numpy as np
 import psutil
 
 from acme_agents.runtime import loggers
+
+ROUNDS = int(os.environ.get("SOAK_ROUNDS", "1"))  # of kills, cuts and stops in a test; `make soak` does many
 
 
 def started(run_dir: pathlib.Path, *command: str) -> contextlib.AbstractContextManager[subprocess.Popen]:
@@ -39,6 +42,12 @@ def _started(run_dir: pathlib.Path, command: Sequence[str]) -> Iterator[subproce
                     with contextlib.suppress(psutil.NoSuchProcess):
                         child.kill()
                 process.wait()
+
+
+def max_restarts(number: int) -> tuple[str, ...]:
+    """Options: how often each worker may be started again."""
+    roles = ("replay", "learner", "actor", "evaluator")
+    return tuple(word for role in roles for word in (f"--roles.{role}.max-restarts", str(number)))
 
 
 def wait(condition: Callable[[], Any], seconds: float, what: str) -> Any:

@@ -1,24 +1,32 @@
-"""A Reverb or Courier server in a process of its own: `server.py reverb|courier PORT [loopback]`."""
+"""A Reverb or Courier server in a process of its own: `server.py reverb|courier PORT [loopback]`.
+
+Without `loopback` it listens everywhere until it is given a line.
+"""
 
 import sys
 import time
 
-import courier
 import numpy as np
-import reverb
 
 from acme_agents.runtime import loopback
 
 
 def main(kind: str, port: int, only_this_machine: bool) -> None:
     if kind == "reverb":
+        import reverb  # and TensorFlow
+
         server = reverb.Server([reverb.Table.queue("queue", max_size=1000)], port=port)
     else:
+        import courier
+
         server = courier.Server(port=port)
         server.Bind("echo", lambda x: x)
         server.Bind("ones", lambda n: np.ones(n, np.uint8))
         server.Start()
-    if only_this_machine and not loopback.only_this_machine():
+    if not only_this_machine:
+        print("serving", server.port, flush=True)
+        sys.stdin.readline()
+    if not loopback.only_this_machine():
         raise SystemExit("not permitted")
     print("serving", server.port, flush=True)
     time.sleep(600)

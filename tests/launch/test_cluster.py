@@ -53,7 +53,7 @@ def test_a_head_that_refuses_has_stopped(
         place.check()
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "000000001200.npz").touch()
-    with pytest.raises(PlaceLost, match=r"of update 1,200: continue with --run-dir \S+ --resume"):
+    with pytest.raises(PlaceLost, match=r"of update 1,200: continue it with `acme-agents resume \S+`, with"):
         place.check()
 
 

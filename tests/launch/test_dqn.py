@@ -1,5 +1,7 @@
 """DQN, for real: it finds a task's known value on both launchers."""
 
+import dataclasses
+import json
 import pathlib
 
 import pytest
@@ -24,21 +26,19 @@ _CONFIG = dqn.Config(
 )
 
 
-@pytest.mark.parametrize(("launcher", "num_actors"), [("in-process", 1), ("processes", 2)])
-def test_it_learns_the_choice_whose_value_is_1(tmp_path: pathlib.Path, launcher: Launcher, num_actors: int) -> None:
+def test_it_learns_the_choice_whose_value_is_1_on_both_launchers(tmp_path: pathlib.Path) -> None:
     """At random the return is a half, and with the second-best action everywhere too."""
     experiment = Experiment(
-        "dqn",
-        "probe:choice",
-        config=_CONFIG,
-        num_actors=num_actors,
-        max_steps=2_000,
-        eval_every=1_000,
-        eval_episodes=50,
+        "dqn", "probe:choice", config=_CONFIG, num_actors=2, max_steps=2_000, eval_every=1_000, eval_episodes=50
     )
-    result = run(experiment, launcher=launcher, run_dir=tmp_path / "run")
-    assert result.finished and result.evaluation_return == 1.0
-    assert checkpoint.steps(tmp_path / "run" / "checkpoints")[-1] == (2_000 - 100) * 8 // 32
-    learner = loggers.read_csv(tmp_path / "run" / "learner.csv")
-    assert learner["samples_per_insert"][-1] == pytest.approx(8, rel=0.1)
-    assert 0.5 < learner["q_value"][-1] < 1.05  # of what it chose while it explored; rewards are at most 1
+    launchers: tuple[Launcher, ...] = ("in-process", "processes")
+    for launcher in launchers:
+        run_dir = tmp_path / launcher
+        result = run(experiment, launcher=launcher, run_dir=run_dir)
+        assert result.finished and result.evaluation_return == 1.0
+        assert checkpoint.steps(run_dir / "checkpoints")[-1] == (2_000 - 100) * 8 // 32
+        learner = loggers.read_csv(run_dir / "learner.csv")
+        assert learner["samples_per_insert"][-1] == pytest.approx(8, rel=0.1)
+        assert 0.5 < learner["q_value"][-1] < 1.05  # of what it chose while it explored; rewards are at most 1
+    configs = [json.loads((tmp_path / launcher / "config.json").read_text()) for launcher in launchers]
+    assert configs[0] == configs[1] == json.loads(json.dumps(dataclasses.asdict(experiment)))

@@ -46,8 +46,13 @@ def finished_run(tmp_path: pathlib.Path, template_run: pathlib.Path) -> pathlib.
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("fly",), "error: Unknown command 'fly': choose train, attach, evaluate, collect, demonstrate, plot, list.\n"),
-        (("train", "mp0", "--env", "probe:sign"), "error: Unknown agent 'mp0': did you mean 'mpo'?\n"),
+        (("fly",), "error: Unknown command 'fly': choose train, resume, attach, evaluate, collect,"),
+        (
+            ("train", "mp0", "--env", "probe:sign"),
+            "error: Unknown agent 'mp0': did you mean 'mpo'? There are bc, crr, dime, dqn, mpo, r2d2, r2d3, and any "
+            "module that offers one.\n",
+        ),
+        (("train", "ppo", "--env", "probe:sign"), "error: Unknown agent 'ppo': there are bc, crr, dime, dqn, mpo,"),
         (("train", "json", "--env", "probe:sign"), "offers no agent: it has no Config and no make.\n"),
         (("train", "mpo", "--env", "control:cartpole:swing"), "did you mean swingup?\n"),
         (("train", "mpo", "--env", "gym:Pendulm-v1"), "Pendulum-v1"),
@@ -96,11 +101,52 @@ def test_one_sentence(fails: Callable[..., str], arguments: tuple[str, ...], sen
     assert " ".join(sentence.split()) in " ".join(said.replace("│", " ").split())
 
 
+def test_a_bug_in_the_users_code_is_shown_with_its_place(
+    fails: Callable[..., str], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "agent_with_a_bug.py").write_text(
+        "import dataclasses\n"
+        "@dataclasses.dataclass(frozen=True)\n"
+        "class Config:\n"
+        "    rate: float = 1.0\n"
+        "def make(config):\n"
+        "    raise ValueError('simulator crashed')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    said = fails("train", "agent_with_a_bug", "--env", "probe:sign", code=1)
+    error, frame, source, log = said.splitlines()
+    assert error == "error: ValueError: simulator crashed"
+    assert frame == f"  {tmp_path / 'agent_with_a_bug.py'}:6, in make"
+    assert source == "    raise ValueError('simulator crashed')"
+    trace = pathlib.Path(log.removeprefix("The full trace is in ").removesuffix("."))
+    assert "Traceback" in trace.read_text()
+    trace.unlink()
+
+
+def test_a_package_that_the_users_module_misses_is_not_an_unknown_agent(
+    fails: Callable[..., str], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_agents").mkdir()
+    (tmp_path / "my_agents" / "__init__.py").write_text("import no_such_package\n")
+    (tmp_path / "my_agents" / "one.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    said = fails("train", "my_agents.one", "--env", "probe:sign", code=1)
+    assert said.startswith("error: ModuleNotFoundError: No module named 'no_such_package'\n")
+    assert "my_agents/__init__.py:1, in <module>" in said
+
+
+def test_a_run_directory_that_cannot_be_made(fails: Callable[..., str], tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").touch()
+    said = fails(*_TRAIN, "--run-dir", str(tmp_path / "file" / "run"))
+    assert said == f"error: Not a directory ({tmp_path / 'file' / 'run'}).\n"
+
+
 def test_a_run_directory_is_not_overwritten(fails: Callable[..., str], finished_run: pathlib.Path) -> None:
     before = (finished_run / "config.json").read_bytes()
     said = fails(*_TRAIN, "--run-dir", str(finished_run))
     assert (
-        said == f"error: {finished_run} holds a run already: continue it with --resume, or choose another --run-dir.\n"
+        said == f"error: {finished_run} holds a run already: continue it with `acme-agents resume {finished_run}`, or "
+        "choose another --run-dir.\n"
     )
     assert (finished_run / "config.json").read_bytes() == before
 
@@ -163,7 +209,8 @@ def test_taken_ports(fails: Callable[..., str], tmp_path: pathlib.Path) -> None:
 
 
 def test_nothing_to_attach_to(fails: Callable[..., str], finished_run: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    assert fails("attach", str(finished_run)) == f"error: Nothing runs in {finished_run}: continue it with --resume.\n"
+    said = fails("attach", str(finished_run))
+    assert said == f"error: Nothing runs in {finished_run}: continue it with `acme-agents resume {finished_run}`.\n"
     assert "is not a run directory" in fails("attach", str(tmp_path))
 
 

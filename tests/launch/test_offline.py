@@ -27,9 +27,9 @@ _CRR = crr.Config(**_NETWORKS, critic_layers=(32,), min_replay_size=100, samples
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """The directory of a run of 3,000 steps, its history in `data`."""
     directory = tmp_path_factory.mktemp("recorded")
-    config = mpo.Config(
-        policy_layers=(32,), critic_layers=(32,), num_actions=4, batch_size=32, min_replay_size=100,
-        samples_per_insert=8.0, learning_rate=1e-3, discount=0.9,
+    config = mpo.Config(  # The update is that of test_in_process.py, which is compiled once.
+        policy_layers=(32,), critic_layers=(32,), num_actions=4, batch_size=16, min_replay_size=100,
+        samples_per_insert=8.0,
     )  # fmt: skip
     experiment = Experiment(
         "mpo", _ENVIRONMENT, config=config, max_steps=3000, eval_every=0, record=str(directory / "data")
@@ -38,12 +38,21 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return directory
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def offline(recorded: pathlib.Path) -> Experiment:
     return Experiment(
         "crr", _ENVIRONMENT, config=_CRR, dataset=str(recorded / "data"), max_steps=0, max_updates=100, eval_every=40,
         eval_episodes=2,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(offline: Experiment, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The run directory of `offline`, which has run to its end."""
+    run_dir = tmp_path_factory.mktemp("whole") / "run"
+    result = run(offline, run_dir=run_dir)
+    assert result.finished and result.evaluation_return is not None
+    return run_dir
 
 
 def _load(path: pathlib.Path) -> list[Trajectory]:
@@ -69,13 +78,13 @@ def test_nothing_is_recorded_or_collected_over_what_is_there(recorded: pathlib.P
 
 
 def test_offline_runs_end_at_their_budget_and_equal_seeds_give_equal_numbers(
-    offline: Experiment, tmp_path: pathlib.Path
+    offline: Experiment, whole: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    for name in ("a", "b"):
-        result = run(offline, run_dir=tmp_path / name)
-        assert result.finished and result.evaluation_return is not None
+    run(offline, run_dir=tmp_path / "b")
     run(dataclasses.replace(offline, seed=1), run_dir=tmp_path / "other")
-    a, b, other = (loggers.read_csv(tmp_path / name / "evaluator.csv") for name in ("a", "b", "other"))
+    a, b, other = (
+        loggers.read_csv(run_dir / "evaluator.csv") for run_dir in (whole, tmp_path / "b", tmp_path / "other")
+    )
     # Sixteen updates in a call, so the evaluations come up to fifteen late; the last is of the last.
     np.testing.assert_array_equal(a["learner_steps"], [48, 80, 100])
     np.testing.assert_array_equal(a["actor_steps"], [0, 0, 0])
@@ -83,13 +92,16 @@ def test_offline_runs_end_at_their_budget_and_equal_seeds_give_equal_numbers(
     assert np.any(a["episode_return"] != other["episode_return"])
 
 
-def test_an_offline_run_goes_on_bit_for_bit(offline: Experiment, tmp_path: pathlib.Path) -> None:
-    run(offline, run_dir=tmp_path / "whole")
+def test_an_offline_run_goes_on_bit_for_bit(offline: Experiment, whole: pathlib.Path, tmp_path: pathlib.Path) -> None:
     run(dataclasses.replace(offline, max_updates=57), run_dir=tmp_path / "parts")
     run(offline, run_dir=tmp_path / "parts", resume=True)
-    whole, parts = (_newest(tmp_path / name) for name in ("whole", "parts"))
-    for name in whole:
-        np.testing.assert_array_equal(whole[name], parts[name])
+    _assert_same_checkpoint(whole, tmp_path / "parts")
+
+
+def _assert_same_checkpoint(one: pathlib.Path, other: pathlib.Path) -> None:
+    arrays, others = _newest(one), _newest(other)
+    for name in arrays:
+        np.testing.assert_array_equal(arrays[name], others[name])
 
 
 def _newest(run_dir: pathlib.Path) -> dict[str, np.ndarray]:
@@ -133,15 +145,14 @@ def test_good_episodes_can_be_left_out(offline: Experiment, tmp_path: pathlib.Pa
         run(dataclasses.replace(offline, keep_good=0.0, good_return=0.0), run_dir=tmp_path / "none")
 
 
-def test_processes_learn_offline_and_leave_nothing(offline: Experiment, tmp_path: pathlib.Path) -> None:
+def test_processes_learn_offline_and_leave_nothing(
+    offline: Experiment, whole: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
     result = run(offline, launcher="processes", run_dir=tmp_path / "run")
     assert result.finished
     assert loggers.read_csv(tmp_path / "run" / "evaluator.csv")["learner_steps"][-1] == 100
     assert sorted(path.name for path in (tmp_path / "run" / "logs").iterdir()) == ["evaluator-0.log", "learner-0.log"]
-    run(offline, run_dir=tmp_path / "in-process")
-    whole, parts = (_newest(tmp_path / name) for name in ("run", "in-process"))
-    for name in whole:
-        np.testing.assert_array_equal(whole[name], parts[name])
+    _assert_same_checkpoint(whole, tmp_path / "run")
 
 
 def test_processes_fine_tune(offline: Experiment, tmp_path: pathlib.Path) -> None:

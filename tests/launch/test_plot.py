@@ -1,6 +1,7 @@
 """Learning curves: numbers of the aggregate, how runs are grouped, and what is refused."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -181,10 +182,11 @@ def test_what_cannot_be_drawn_is_said_in_one_sentence(tmp_path):
             plot.plot(run_dirs, tmp_path / name, **arguments)
         return str(error.value)
 
-    assert message([good, tmp_path / "not_a_run"]).endswith("not_a_run is not a run directory: it has no config.json.")
-    assert message([tmp_path / "missing"]).endswith("missing is not a run directory: it has no config.json.")
+    assert message([tmp_path / "not_a_run"]).endswith("not_a_run is not a run directory: it has no config.json.")
+    assert message([good, tmp_path / "missing"]) == f"There is no {tmp_path / 'missing'}."
     assert message([tmp_path / "broken"]).endswith("its config.json is not one of a run.")
-    assert message([good, empty]) == f"{empty} has no evaluations yet."
+    first = f"The first: {empty} has no evaluations yet."
+    assert message([empty, undefined]) == f"There is nothing to draw in any of 2 runs. {first}"
     assert message([undefined]) == f"{undefined} has no evaluations yet."
     assert message([good], table="learner") == f"{good / 'learner.csv'} has no rows yet."
     columns = "actor_steps, learner_steps, walltime, episode_return"
@@ -208,8 +210,72 @@ def test_offline_runs_are_drawn_over_updates_and_by_what_they_learned_from(tmp_p
     assert axes.get_xlabel() == "Learner updates"
     texts = [text.get_text() for text in drawn[0].legends[0].get_texts()]
     assert texts == ["mpo, dataset=a (2 runs)", "mpo, dataset=b (1 run)"]
-    plot.plot([*directories, _run_dir(tmp_path / "online")], tmp_path / "figure.png")
-    assert drawn[1].axes[0].get_xlabel() == "Environment steps"
+
+
+def test_online_runs_beside_offline_ones_are_drawn_over_updates_too(tmp_path, drawn):
+    offline, idle = (_run_dir(tmp_path / name, returns=[20.0, 30.0], steps=[0, 0]) for name in ("offline", "idle"))
+    for directory, steps in ((offline, [100, 200]), (idle, [])):
+        table = loggers.CsvTable(directory / "evaluator.csv")
+        table.truncate(0)
+        for step in steps:
+            table.write({"actor_steps": 0, "learner_steps": step, "walltime": step, "episode_return": 0.1 * step})
+        description = json.loads((directory / "config.json").read_text()) | {"max_steps": 0, "dataset": directory.name}
+        (directory / "config.json").write_text(json.dumps(description))
+    online, other = _run_dir(tmp_path / "online"), _run_dir(tmp_path / "other", environment="other")
+
+    assert plot.plot([online, other, idle], tmp_path / "figure.png") == [f"{idle} has no evaluations yet."]
+    assert [axes.get_xlabel() for axes in drawn[0].axes] == ["Environment steps", "Environment steps"]
+
+    plot.plot([online, other, offline], tmp_path / "figure.png")
+    probe, other_panel = drawn[1].axes
+    assert (probe.get_xlabel(), other_panel.get_xlabel()) == ("Learner updates", "Environment steps")
+    by_label = {tuple(line.get_xdata()): tuple(line.get_ydata()) for line in probe.lines}
+    assert by_label == {(0.0, 500.0, 1000.0): (0.0, 50.0, 100.0), (100.0, 200.0): (10.0, 20.0)}
+
+    notes = plot.plot([online, offline], tmp_path / "figure.png", x="actor_steps")
+    assert notes == [f"{offline} is offline: it has no environment steps."]
+
+
+def test_what_has_nothing_to_draw_is_left_out_and_said(tmp_path, drawn):
+    """`plot runs/*`, where one run has just begun, one path is a figure, and one run has no such column."""
+    good, empty, young = _run_dir(tmp_path / "a"), _run_dir(tmp_path / "b", returns=[]), _run_dir(tmp_path / "c")
+    (young / "evaluator.csv").unlink()
+    figure = tmp_path / "d.png"
+    figure.write_bytes(b"")
+    dangling = tmp_path / "e"
+    dangling.symlink_to(tmp_path / "nowhere")
+    notes = plot.plot([good, empty, young, figure, dangling], tmp_path / "figure.png")
+    assert notes == [
+        f"{empty} has no evaluations yet.",
+        f"{young} has no evaluations yet.",
+        f"{figure} is not a run directory: it has no config.json.",
+        f"{dangling} is not a run directory: it has no config.json.",
+    ]
+    assert [len(axes.lines) for axes in drawn[0].axes] == [1]
+
+
+def test_a_seed_counts_once(tmp_path, drawn):
+    """The run that got further, of equals the newer."""
+    runs = [_run_dir(tmp_path / name, returns=[1.0, 2.0], seed=seed) for name, seed in (("a", 0), ("b", 0), ("c", 1))]
+    further = _run_dir(tmp_path / "d", returns=[3.0, 4.0, 5.0], seed=1)
+    for age, run in enumerate([further, *runs]):
+        os.utime(run / "evaluator.csv", (1e9 + age, 1e9 + age))
+    notes = plot.plot([*runs, further], tmp_path / "figure.png")
+    again = "which got further or is newer"
+    assert notes == [
+        f"{tmp_path / 'a'} is the same run as {tmp_path / 'b'}, {again}: seed 0 counts once.",
+        f"{tmp_path / 'c'} is the same run as {tmp_path / 'd'}, {again}: seed 1 counts once.",
+    ]
+    assert [text.get_text() for text in drawn[0].legends[0].get_texts()] == ["mpo (2 runs)"]
+    assert [tuple(line.get_ydata()) for line in drawn[0].axes[0].lines[:2]] == [(1.0, 2.0), (3.0, 4.0, 5.0)]
+
+
+def test_runs_without_a_common_range_are_drawn_without_a_mean(tmp_path, drawn):
+    early = _run_dir(tmp_path / "a", steps=[0, 1, 2], seed=0)
+    late = _run_dir(tmp_path / "b", steps=[5, 6, 7], seed=1)
+    notes = plot.plot([early, late], tmp_path / "figure.png")
+    assert notes == ["The runs of mpo on probe have no range in common, so no mean is drawn."]
+    assert len(drawn[0].axes[0].lines) == 2
 
 
 def test_a_long_label_goes_over_several_lines(tmp_path, drawn):

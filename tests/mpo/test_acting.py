@@ -3,12 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
-from acme_agents import mpo
 from acme_agents.core import values
 from acme_agents.core.distributions import Gaussian
-from acme_agents.core.types import ArraySpec, EnvironmentSpec
 from acme_agents.mpo import acting, networks
 
 OBSERVATION = {"x": jnp.array([1.0, 2.0]), "y": jnp.array(3.0)}
@@ -59,23 +56,3 @@ def test_exploration_samples_the_policy_and_clips():
 def _sampled(key):
     actor = acting.make_actor(NETWORKS, evaluation=False)
     return actor.select_action(Gaussian(MEAN, STDDEV), OBSERVATION, key)[0]
-
-
-def test_steps_of_an_episode_differ_and_are_reproducible():
-    first, state = _act(jax.random.PRNGKey(0), evaluation=False)
-    second, _ = _act(state, evaluation=False)
-    again, _ = _act(jax.random.PRNGKey(0), evaluation=False)
-    assert first[0] != second[0]
-    np.testing.assert_array_equal(first, again)
-
-
-@pytest.mark.parametrize("evaluation", [False, True])
-def test_actor_uses_what_the_learner_publishes(evaluation):
-    spec = EnvironmentSpec({"x": ArraySpec((2,)), "y": ArraySpec(())}, ArraySpec((3,)))
-    agent = mpo.make(mpo.Config(policy_layers=(8,), critic_layers=(8,), policy_init_stddev=0.5))
-    learner, actor = agent.learner(spec), agent.actor(spec, evaluation=evaluation)
-    params = learner.params(learner.init(jax.random.PRNGKey(0)))
-    action, _, _ = jax.jit(actor.select_action)(params, OBSERVATION, actor.init(jax.random.PRNGKey(1)))
-    assert action.shape == (3,)
-    assert action.dtype == jnp.float32
-    assert (np.abs(action).max() < 0.1) == evaluation  # the untrained mean is near zero, its samples are not

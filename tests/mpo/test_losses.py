@@ -179,7 +179,7 @@ def test_whole_loss_by_hand(seed, epsilon_penalty):
 
 def test_gradient_to_the_policy_by_finite_differences():
     duals, online, *rest = _problem()
-    gradient = jax.grad(lambda p: losses.mpo_loss(duals, p, *rest, **EPSILONS)[0])(online)
+    gradient = jax.jit(jax.grad(lambda p: losses.mpo_loss(duals, p, *rest, **EPSILONS)[0]))(online)
     h = 1e-5
     for field in ("mean", "stddev"):
         for index in np.ndindex(B, A):
@@ -217,7 +217,7 @@ def test_penalty_pulls_the_mean_inside():
             epsilons = EPSILONS | {"epsilon_penalty": epsilon_penalty}
             return losses.mpo_loss(duals, policy._replace(mean=mean), policy, actions, q_values, **epsilons)[0]
 
-        return float(jax.grad(loss)(policy.mean)[0, 0])
+        return float(jax.jit(jax.grad(loss))(policy.mean)[0, 0])
 
     assert slope(None) == pytest.approx(0, abs=1e-6)
     # Weights softmax(0, -2 / log 2): the pull is -sum_n w_n (a_n - mu).

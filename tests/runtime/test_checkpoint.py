@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from acme_agents.runtime import checkpoint
+from tests.launch.running import ROUNDS
 
 META = {"learner": {"delivered": {"12345678901234567": 1763671387123456789}}, "walltime": 0.1 + 0.2}
 
@@ -195,6 +196,8 @@ def test_the_first_checkpoint_after_each_multiple_is_kept_for_good(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.soak
+@pytest.mark.timeout(300 * ROUNDS)
 def test_a_kill_at_any_moment_leaves_a_checkpoint_to_load(tmp_path):
     code = """
         import pathlib, sys
@@ -210,7 +213,7 @@ def test_a_kill_at_any_moment_leaves_a_checkpoint_to_load(tmp_path):
     template = {"x": np.zeros(500_000, int)}
     rng = np.random.default_rng(0)
     newest, num_inside, num_kills = 0, 0, 0
-    while num_kills < 6 or (not num_inside and num_kills < 40):
+    while num_kills < 6 * ROUNDS or (not num_inside and num_kills < 40):
         num_kills += 1
         process = _run(code, tmp_path, newest)
         for _ in range(3):

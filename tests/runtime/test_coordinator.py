@@ -23,8 +23,10 @@ class Run:
         self.coordinator = Coordinator(budget, self.publisher, self.logger, replay_capacity=100)
         self.publisher.publish(0, {})
 
-    def sync(self, steps, *, name="actor/0", life="a", num_episodes=0, episodes=(), closed=False, version=None):
-        report = ActorReport(name, life, steps, num_episodes, list(episodes), closed, version)
+    def sync(
+        self, steps, *, name="actor/0", life="a", num_episodes=0, episodes=(), closed=False, version=None, writer=None
+    ):
+        report = ActorReport(name, life, steps, num_episodes, list(episodes), closed, version, writer)
         return self.coordinator.actor_sync(report)
 
     def table(self, name):
@@ -75,6 +77,53 @@ def test_what_a_dead_life_did_stays_counted(make_run):
     assert run.coordinator.status().episodes == 2
 
 
+def test_steps_that_came_through_replay_count_though_their_actor_died(make_run):
+    run = make_run(num_actors=2)
+    report = ActorReport("actor/0", "a", 0, 0, [], False, None, 77)
+    run.coordinator.actor_sync(report)
+    run.coordinator.written(77, 32)
+    assert run.coordinator.actor_steps == 32
+    run.coordinator.actor_sync(report._replace(steps=50))
+    run.coordinator.written(77, 10)  # 42 in all, and 50 were reported.
+    assert run.coordinator.actor_steps == 50
+    run.coordinator.written(78, 1000)  # Of this writer nothing is known.
+    run.coordinator.actor_sync(ActorReport("actor/0", "b", 0, 0, [], False, None, 79))
+    run.coordinator.written(77, 18)  # 60; the actor died before it reported 10 of them.
+    assert run.coordinator.actor_steps == 60
+    run.coordinator.written(79, 5)
+    run.coordinator.actor_sync(ActorReport("actor/0", "b", 7, 0, [], False, None, 79))
+    assert run.coordinator.actor_steps == 67
+
+    counts = json.loads(json.dumps(run.coordinator.save()))
+    after = make_run(num_actors=2)
+    after.coordinator.restore(counts)
+    assert after.coordinator.actor_steps == 67
+    after.coordinator.written(79, 4)  # 9 in all.
+    assert after.coordinator.actor_steps == 69
+    after.coordinator.written(77, 1)
+    assert after.coordinator.actor_steps == 70
+
+
+def test_a_life_is_told_how_many_there_were_before_it(make_run):
+    run = make_run(num_actors=2)
+    assert [run.sync(0, life=life).num_lives for life in "aabbc"] == [0, 0, 1, 1, 2]
+    assert run.sync(0, name="actor/1", life="x").num_lives == 0
+    after = make_run(num_actors=2)
+    after.coordinator.restore(json.loads(json.dumps(run.coordinator.save())))
+    assert after.sync(0, life="d").num_lives == 3
+
+
+@pytest.mark.parametrize("max_steps, used_up", [(20, True), (30, False)])
+def test_a_learner_that_dies_after_the_actors_have_ended_does_not_wait_for_them(make_run, max_steps, used_up):
+    before = make_run(max_steps=20)
+    before.sync(0)
+    before.sync(20, closed=True)
+    assert before.coordinator.steps_used_up()
+    after = make_run(max_steps=max_steps)  # more where it goes on with another budget
+    after.coordinator.restore(json.loads(json.dumps(before.coordinator.save())))
+    assert after.coordinator.steps_used_up() is used_up
+
+
 class CountingDict(dict):
     """A dictionary that counts how many of its entries are gone through."""
 
@@ -121,8 +170,8 @@ def test_no_call_goes_through_the_actors(make_run, num_actors):
 
 def _die_often(run, num_lives):
     for i in range(num_lives):
-        run.sync(0, life=f"life {i}")
-        run.sync(10, life=f"life {i}", num_episodes=1, episodes=[Episode(1.0, 5)])
+        run.sync(0, life=f"life {i}", writer=i)
+        run.sync(10, life=f"life {i}", num_episodes=1, episodes=[Episode(1.0, 5)], writer=i)
 
 
 def test_what_is_kept_of_dead_lives_does_not_grow(make_run):
@@ -133,8 +182,8 @@ def test_what_is_kept_of_dead_lives_does_not_grow(make_run):
         saved = run.coordinator.save()
         assert sum(steps for steps, _ in saved["lives"].values()) == run.coordinator.actor_steps == 10 * num_lives
         assert run.coordinator.status().episodes == num_lives
-        sizes.append(len(saved["lives"]))
-    assert sizes == [3, 3]  # those forgotten, the one replaced last, and the one that acts
+        sizes.append((len(saved["lives"]), len(saved["written"])))
+    assert sizes == [(3, 2), (3, 2)]  # those forgotten, the one replaced last, and the one that acts
 
 
 def test_a_late_report_of_a_replaced_life_is_never_counted_twice(make_run):

@@ -1,6 +1,12 @@
 """The display: rates and time left worked by hand, plain lines, and the panel at 80 columns."""
 
+import contextlib
 import io
+import os
+import pty
+import re
+import termios
+import threading
 
 import pytest
 import rich.console
@@ -197,3 +203,57 @@ def test_a_run_in_which_nobody_acts_speaks_of_its_dataset():
     console.print(display.panel("crr", status, rates))
     text = console.file.getvalue()
     assert "env steps" not in text and "43,000" in text and "12.5" in text
+
+
+def _screen(written: str) -> list[str]:
+    """The lines of a terminal 80 columns wide after it was written to; it knows what our panel uses."""
+    lines, row, column = [[" "] * 80 for _ in range(200)], 0, 0
+    for code, letter, text in re.findall(r"\x1b\[([\d;?]*)([A-Za-z])|(.)", written, flags=re.DOTALL):
+        if letter == "A":
+            row -= int(code or 1)
+        elif letter == "K":
+            lines[row] = [" "] * 80
+        elif text == "\n":
+            row += 1
+        elif text == "\r":
+            column = 0
+        elif text:
+            if column == 80:  # The last column was written before: only now the line ends.
+                row, column = row + 1, 0
+            lines[row][column] = text
+            column += 1
+    return [line for line in ("".join(line).rstrip() for line in lines) if line]
+
+
+def test_an_interrupt_leaves_no_borders_behind(monkeypatch):
+    """The terminal echoes ^C where the cursor is."""
+    monkeypatch.setenv("TERM", "xterm")
+    terminal, ours = pty.openpty()
+    attributes = termios.tcgetattr(ours)
+    attributes[3] &= ~termios.ISIG  # The key is echoed, and nobody is interrupted.
+    termios.tcsetattr(ours, termios.TCSANOW, attributes)
+    read: list[bytes] = []
+
+    def keep_reading():
+        with contextlib.suppress(OSError):  # The other side is closed.
+            while data := os.read(terminal, 4096):
+                read.append(data)
+
+    reader = threading.Thread(target=keep_reading)
+    reader.start()
+    with os.fdopen(ours, "w") as file:
+        console = rich.console.Console(file=file, width=80, height=50, force_terminal=True)
+        with display.make_display(title="mpo", console=console) as shown:
+            for _ in range(3):
+                shown.update(FULL)
+                shown._live.refresh()
+                os.write(terminal, b"\x03")
+            shown.update(FULL)
+            shown.message("stopping: writing a checkpoint")
+    reader.join()
+    os.close(terminal)
+    written = b"".join(read).decode()
+    assert written.count("^C") == 3
+    lines = _screen(written)
+    assert sum("╭" in line for line in lines) == sum("╰" in line for line in lines) == 1, "\n".join(lines)
+    assert lines[0] == "stopping: writing a checkpoint" and lines[-1].startswith("╰")

@@ -38,7 +38,7 @@ def _core(priorities_of):
 def test_what_was_drawn_gets_the_priority_that_the_agent_gave_it_and_nothing_else_does(held, in_python):
     update = gathering.make_update(_core(lambda times: 4.0 + times), REPLAY, in_python=in_python)
     trees = {DATASET: store.equal_priorities(held, REPLAY.priority_exponent)}
-    seen, trees, _ = update(
+    seen, trees, *_ = update(
         jnp.zeros(LENGTH, bool), trees, {DATASET: held}, jax.random.PRNGKey(0), np.int32(0), np.int32(6)
     )
     assert 6 <= np.sum(seen) <= 24  # six batches of four

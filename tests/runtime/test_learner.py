@@ -238,7 +238,7 @@ def test_a_loop_in_python_does_the_same_updates(replay):
         learner.step(max_updates=0)
         update = gathering.make_update(toys.LINEAR.learner(toys.SPEC), toys.REPLAY, in_python=in_python)
         key, held = jax.random.PRNGKey(1), {"replay": learner.intake.store.state}
-        state, _, found = update(learner.save().training, {}, held, key, np.int32(3), np.int32(5))
+        state, _, found, _ = update(learner.save().training, {}, held, key, np.int32(3), np.int32(5))
         states.append(state)
         metrics.append(found)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *states)

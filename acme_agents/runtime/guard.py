@@ -1,0 +1,150 @@
+"""What passes between a policy and an environment is checked at every step, and whose a failure is, is said."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import dm_env
+import numpy as np
+
+from acme_agents.core import errors
+
+
+class _Leaf(NamedTuple):
+    """One array of an observation."""
+
+    path: tuple[Any, ...]  # keys that lead to it
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    is_float: bool
+
+
+class Guard:
+    """An environment, between whose steps nothing passes that is NaN, infinite or of another spec.
+
+    What it costs is a few microseconds a step: `np.vdot` of an array with itself is finite if its numbers are.
+    """
+
+    def __init__(self, environment: dm_env.Environment, name: str = "the environment"):
+        """Guards an environment; `name` is what messages call it."""
+        self._environment = environment
+        self._name = name
+        self._leaves = list(_leaves(environment.observation_spec()))
+        self._reward_shape = environment.reward_spec().shape
+        self._num_episodes = 0  # begun
+        self._num_steps = 0  # of this episode, begun
+
+    def reset(self) -> dm_env.TimeStep:
+        """Begins an episode.
+
+        Raises:
+          EnvironmentFault: the environment raised, which is the cause, or the observation is NaN, infinite or not of
+            the spec.
+        """
+        self._num_episodes += 1
+        self._num_steps = 0
+        try:
+            timestep = self._environment.reset()
+        except Exception as error:
+            raise self._fault(error) from (error.__cause__ or error)
+        self._check_observation(timestep.observation)
+        return timestep
+
+    def step(self, action: Any) -> dm_env.TimeStep:
+        """Takes a step.
+
+        Raises:
+          NotFinite: the action is NaN or infinite; the environment was not given it.
+          EnvironmentFault: the environment raised, which is the cause, or what it returned is NaN, infinite or not of
+            the spec.
+        """
+        self._num_steps += 1
+        if action.dtype.kind == "f" and not _is_finite(action):
+            raise errors.NotFinite(
+                f"The policy chose an action{_first_odd(action)}, in {self._where()}: learning has diverged, or the "
+                "policy cannot take what it observed."
+            )
+        try:
+            timestep = self._environment.step(action)
+        except errors.UserError:  # The action is none of the environment's, which is no fault of it.
+            raise
+        except Exception as error:
+            raise self._fault(error) from (error.__cause__ or error)
+        self._check_reward(timestep.reward)
+        self._check_observation(timestep.observation)
+        if not math.isfinite(timestep.discount):
+            raise self._returned(f"a discount that is {timestep.discount}")
+        return timestep
+
+    def _check_reward(self, reward: Any) -> None:
+        if self._reward_shape:
+            reward = np.asarray(reward)
+            if reward.shape != self._reward_shape:
+                what = f"a reward of shape {list(reward.shape)}, and its spec says {list(self._reward_shape)}"
+                raise self._returned(what, permanent=True)
+            if not _is_finite(reward):
+                raise self._returned(f"a reward{_first_odd(reward)}")
+            return
+        try:
+            is_finite = math.isfinite(reward)
+        except TypeError as error:
+            raise self._returned(f"{reward!r:.60} for a reward, which is one number", permanent=True) from error
+        if not is_finite:
+            raise self._returned(f"a reward that is {reward}")
+
+    def _check_observation(self, observation: Any) -> None:
+        for path, shape, dtype, is_float in self._leaves:
+            leaf = observation
+            try:
+                for key in path:
+                    leaf = leaf[key]
+            except (TypeError, LookupError) as error:
+                raise self._returned(f"an observation without {path}, which its spec has", permanent=True) from error
+            leaf = np.asarray(leaf)
+            if leaf.shape != shape or leaf.dtype != dtype:
+                what = f"an {_name(path)} of {leaf.dtype} {list(leaf.shape)}, and its spec says {dtype} {list(shape)}"
+                raise self._returned(what, permanent=True)
+            if is_float and not _is_finite(leaf):
+                raise self._returned(f"an {_name(path)}{_first_odd(leaf)}")
+
+    def _where(self) -> str:
+        if self._num_steps:
+            return f"step {self._num_steps:,} of its episode {self._num_episodes:,}"
+        return f"the reset of its episode {self._num_episodes:,}"
+
+    def _returned(self, what: str, *, permanent: bool = False) -> errors.EnvironmentFault:
+        return errors.EnvironmentFault(f"{self._name} returned {what}, in {self._where()}.", permanent=permanent)
+
+    def _fault(self, error: Exception) -> errors.EnvironmentFault:
+        if isinstance(error, errors.EnvironmentFault):  # It says what, and here is where.
+            return errors.EnvironmentFault(f"{self._name} {error}, in {self._where()}.", permanent=error.permanent)
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        return errors.EnvironmentFault(f"{self._name} raised {what}, in {self._where()}.")
+
+
+def _leaves(spec: Any, path: tuple[Any, ...] = ()) -> Iterator[_Leaf]:
+    if isinstance(spec, (list, tuple)):
+        spec = dict(enumerate(spec))
+    if isinstance(spec, Mapping):
+        for key, part in spec.items():
+            yield from _leaves(part, (*path, key))
+    else:
+        dtype = np.dtype(spec.dtype)
+        yield _Leaf(path, tuple(spec.shape), dtype, dtype.kind == "f")
+
+
+def _is_finite(array: Any) -> bool:
+    # The sum of squares overflows where numbers are large: then each is looked at.
+    return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
+
+
+def _first_odd(array: np.ndarray) -> str:
+    """`[1] that is nan`: the first number that is not finite, and where."""
+    place = np.argwhere(~np.isfinite(array))[0].tolist()
+    return f"{place or ''} that is {array[tuple(place)]}"
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    return "observation" + "".join(f"[{key!r}]" for key in path)

@@ -1,0 +1,117 @@
+"""What every agent must do: checks to be run by any test, each an AssertionError of one sentence where it fails.
+
+    SUBJECT = conformance.Subject(my_agent.make(my_agent.Config(layers=(32,), batch_size=64)), SPEC)
+
+    @pytest.mark.parametrize("check", conformance.checks(SUBJECT), ids=conformance.name)
+    def test_my_agent_conforms(check):
+        check(SUBJECT)
+
+All checks of one subject share its compiled functions, so make it once. The ones that learn do some hundred updates:
+configure small networks, large learning rates and target networks that follow within some ten updates.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+
+from acme_agents.core.interfaces import Agent, Sequences
+from acme_agents.core.types import EnvironmentSpec
+from acme_agents.testing import forms, learnt
+from acme_agents.testing.subjects import Subject
+
+Check = Callable[[Subject], None]
+
+FORM: tuple[Check, ...] = (
+    forms.replay_is_well_formed,
+    forms.state_keeps_its_form,
+    forms.priorities_belong_to_their_items,
+    forms.equal_keys_give_equal_bits,
+    forms.every_weight_learns,
+    forms.no_two_leaves_share_a_buffer,
+    forms.state_can_be_donated,
+    forms.state_survives_a_checkpoint,
+    forms.parameters_suffice_to_act,
+    forms.acting_is_pure,
+    forms.chance_is_not_used_twice,
+    forms.actions_are_in_the_spec,
+    forms.extras_are_what_replay_stores,
+    forms.padding_does_not_matter,
+)
+LEARNS: tuple[Check, ...] = (
+    learnt.learns_a_bandit_with_a_blank_end,
+    learnt.learns_every_state_of_an_episode,
+    learnt.time_limits_are_not_ends,
+    learnt.learns_the_value_of_a_salary,
+)
+CHECKS = (*FORM, *LEARNS)
+
+
+def name(check: Check) -> str:
+    """The check's name, for a test's id."""
+    return check.__name__
+
+
+def checks(subject: Subject, of: Iterable[Check] = CHECKS) -> list[Check]:
+    """Those of the checks that say something of this subject."""
+    inapplicable = set()
+    if not isinstance(subject.replay.experience, Sequences):
+        inapplicable.add(forms.padding_does_not_matter)
+    if subject.imitates:
+        inapplicable.add(learnt.time_limits_are_not_ends)
+    if subject.value is None:
+        inapplicable.add(learnt.learns_the_value_of_a_salary)
+    return [check for check in of if check not in inapplicable]
+
+
+def check(agent: Agent, spec: EnvironmentSpec, **expectations: Any) -> None:
+    """All checks of one agent.
+
+    Args:
+      agent: see `Subject`.
+      spec: see `Subject`.
+      **expectations: the other attributes of `Subject`.
+
+    Raises:
+      AssertionError: one of them fails; its sentence names the agent's function at fault.
+    """
+    subject = Subject(agent, spec, **expectations)
+    for each in checks(subject):
+        each(subject)
+
+
+def unread_fields(make: Callable[[Any], Agent], configs: Iterable[Any], spec: EnvironmentSpec) -> set[str]:
+    """The fields of a configuration that no agent made from any of the configurations reads.
+
+    Args:
+      make: the agent module's.
+      configs: several, of one dataclass, so that all of the agent's parts are used.
+      spec: of an environment that the agent takes.
+    """
+    unread: set[str] | None = None
+    for config in configs:
+        read: set[str] = set()
+
+        class Watched(type(config)):  # type: ignore[misc]
+            def __getattribute__(self, attribute: str, read: set[str] = read) -> Any:
+                read.add(attribute)
+                return super().__getattribute__(attribute)
+
+        watched = object.__new__(Watched)
+        watched.__dict__.update(vars(config))
+        read.clear()
+        _trace(Subject(make(watched), spec))
+        fields = {field.name for field in dataclasses.fields(config)} - read
+        unread = fields if unread is None else unread & fields
+    return unread or set()
+
+
+def _trace(subject: Subject) -> None:
+    """Calls each of the agent's functions without computing anything."""
+    key = jax.random.PRNGKey(0)
+    state = jax.eval_shape(subject.learner.init, key)
+    jax.eval_shape(subject.learner.update, state, subject.batch)
+    params, observation = subject.learner.params(state), jax.tree.map(lambda x: x[0], subject.observation)
+    for actor in subject.actors.values():
+        jax.eval_shape(actor.select_action, params, observation, jax.eval_shape(actor.init, key))

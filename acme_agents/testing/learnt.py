@@ -1,0 +1,133 @@
+"""Checks of what an agent learns, of episodes whose best actions and values are known."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from acme_agents.core.interfaces import NStep
+from acme_agents.core.types import Params
+from acme_agents.testing import expect, streams, subjects
+
+_UPDATES_BETWEEN_LOOKS = 50
+_NUM_BATCHES = 16  # that training goes round
+
+
+def learns_a_bandit_with_a_blank_end(subject: subjects.Subject) -> None:
+    """Episodes of one step, whose final observation tells nothing: both states' best actions, 0.95 of the best return.
+
+    From uniform behaviour, `1 - (a - o / 2)^2` of a continuous action and 1 or 0 of a discrete one.
+    """
+    _learn_choices(subject, 1, "an episode of one step, whose state is never bootstrapped from")
+
+
+def learns_every_state_of_an_episode(subject: subjects.Subject) -> None:
+    """Episodes longer than one item reaches, each state with a best action of its own: it is learnt at all of them."""
+    experience = subject.replay.experience
+    length = experience.n + 1 if isinstance(experience, NStep) else experience.length
+    _learn_choices(subject, length, "some states of an episode")
+
+
+def time_limits_are_not_ends(subject: subjects.Subject) -> None:
+    """Prefers a time limit in a good state to a little more reward at an end for good."""
+    rng = np.random.default_rng(2)
+    states = np.arange(subjects.NUM_ACTORS)[:, None] % 2
+
+    def share(params: Params) -> float:
+        action, best = _greedy(subject, params, states, 4)[:, 0], streams.best_actions(subject.spec, states[:, 0])
+        if subject.spec.action.num_values is not None:
+            return float(np.mean(action == best))
+        return float(np.mean(np.mean((action * best).reshape(subjects.NUM_ACTORS, -1), axis=-1) > 0.05))
+
+    found = _train(subject, streams.ends(subject.spec, rng, 256), 4, share, 1.0)
+    expect.that(
+        found == 1.0,
+        "learner.update takes time limits for ends, or ends for time limits: gamma times the next state's value after "
+        f"the one is better than 0.4 and nothing more after the other, and it is chosen in {found:.0%} of the states.",
+    )
+
+
+def learns_the_value_of_a_salary(subject: subjects.Subject) -> None:
+    """A reward of one at each step, only ever cut short, is worth 1 / (1 - gamma), to 5%."""
+    assert subject.value is not None
+    experience = subject.replay.experience
+    gamma = experience.discount if isinstance(experience, NStep) else subject.discount
+    assert gamma is not None, "an agent of sequences needs the subject's `discount`"
+    length = 2 * experience.n if isinstance(experience, NStep) else experience.length
+    expected = 1.0 / (1.0 - gamma)
+    episodes = [streams.salary(subject.spec, np.random.default_rng(3), length, 64)]
+    state, values = subject.init(), []
+    batches = _batches(subject, episodes, 2)
+    for i in range(subject.max_updates):
+        state, output = subject.update_and_donate(state, batches[i % _NUM_BATCHES])
+        values.append(float(subject.value(output.metrics)))
+        recent = values[-_UPDATES_BETWEEN_LOOKS:]
+        if len(values) > len(recent) and max(abs(value / expected - 1.0) for value in recent) < 0.05:
+            break
+    start = np.mean(values[:5])
+    expect.that(
+        abs(start / expected - 1.0) > 0.1,
+        f"learner.update's value is {start:.3g} before anything was learnt, and {expected:.3g} would be no sign of it.",
+    )
+    end = np.mean(recent)
+    expect.that(
+        abs(end / expected - 1.0) < 0.05,
+        f"learner.update values a reward of one at each step at {end:.3g} after {len(values)} updates, not at "
+        f"{expected:.3g}.",
+    )
+
+
+def _learn_choices(subject: subjects.Subject, length: int, what: str) -> None:
+    rng = np.random.default_rng(1)
+    num_states = max(2, length)
+    states = streams.states_on_the_way(length, subjects.NUM_ACTORS)
+
+    def worst(params: Params) -> float:
+        paid = streams.payoffs(subject.spec, states, _greedy(subject, params, states, num_states))
+        return float(np.min(np.mean(paid, axis=0) if length > 1 else paid))
+
+    episodes = [streams.choices(subject.spec, rng, length, 512, expert=subject.imitates)]
+    found = _train(subject, episodes, num_states, worst, 0.95)
+    expect.that(
+        found >= 0.95,
+        f"learner.update does not learn the best action at {what}: after {subject.max_updates} updates the "
+        f"evaluation's actions earn {found:.3f} of 1 at the worst state.",
+    )
+
+
+def _train(
+    subject: subjects.Subject,
+    episodes: list[streams.Episodes],
+    num_states: int,
+    look: Callable[[Params], float],
+    enough: float,
+) -> float:
+    """Trains until two looks in a row are at least `enough`, or the updates are used up; returns the last look."""
+    state, batches, good, found = subject.init(), _batches(subject, episodes, num_states), 0, -np.inf
+    for i in range(1, subject.max_updates + 1):
+        state, _ = subject.update_and_donate(state, batches[i % _NUM_BATCHES])
+        if i % _UPDATES_BETWEEN_LOOKS == 0:
+            found = look(subject.params(state))
+            good = good + 1 if found >= enough else 0
+            if good == 2:
+                break
+    return found
+
+
+def _batches(subject: subjects.Subject, episodes: list[streams.Episodes], num_states: int) -> list[Any]:
+    """Batches on the device, to be gone round."""
+    all_items = streams.items(subject.spec, subject.replay, episodes, num_states)
+    drawn = streams.batches(all_items, subject.replay, np.random.default_rng(4))
+    return [subject.with_extras(next(drawn)) for _ in range(_NUM_BATCHES)]
+
+
+def _greedy(subject: subjects.Subject, params: Params, states: np.ndarray, num_states: int) -> np.ndarray:
+    """The evaluation's actions along eight episodes through the states [8, L]: [8, L, *A]."""
+    actor_state = subject.begin(evaluation=True)
+    actions = []
+    for step in range(states.shape[1]):
+        observation = streams.observations(subject.spec, states[:, step], num_states)
+        action, actor_state, _ = subject.act(params, observation, actor_state, evaluation=True)
+        actions.append(np.asarray(action))
+        actor_state = subject.observe(actor_state, 0.0, evaluation=True)
+    return np.stack(actions, axis=1)

@@ -1,0 +1,245 @@
+"""Episodes whose best actions and values are known, and the batches that replay would make of them; NumPy alone."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from acme_agents.core.interfaces import NStep, ReplaySpec, Sequences
+from acme_agents.core.types import ArraySpec, Draw, EnvironmentSpec, Sequence, Step, Transition
+
+BLANK = -1  # the state whose observation is all zeros, and so tells nothing
+
+
+class Episodes(NamedTuple):
+    """E episodes of L steps each."""
+
+    state: Any  # [E, L + 1] int: numbers of states, the final one included
+    action: Any  # [E, L, *A]
+    reward: Any  # [E, L] float32; an environment with K objectives pays it in each
+    discount: Any  # [E, L] float32, the environment's: its last is 0 after a termination, 1 after a time limit
+
+
+def observations(spec: EnvironmentSpec, states: np.ndarray, num_states: int) -> Any:
+    """What an agent sees of states 0 .. num_states - 1 or `BLANK`: [...] int to [..., *O].
+
+    The first number of every leaf rises evenly from -1 (of state 0) to 1, the others are -1 or 1 at random, so that
+    neither neighbours nor far ones are alike; pixels have 55 and 255 for -1 and 1.
+    """
+    rng = np.random.default_rng(0)
+
+    def leaf(spec: ArraySpec) -> np.ndarray:
+        table = rng.choice([-1.0, 1.0], (num_states, int(np.prod(spec.shape, dtype=int))))
+        table[:, 0] = np.linspace(-1.0, 1.0, num_states)
+        if spec.num_values is not None:
+            table = rng.integers(1, spec.num_values, table.shape)
+        elif not np.issubdtype(spec.dtype, np.floating):
+            table = 155.0 + 100.0 * table
+        table = np.concatenate([table, np.zeros((1, table.shape[1]))]).astype(spec.dtype)
+        return table[states].reshape(*states.shape, *spec.shape)
+
+    return jax.tree.map(leaf, spec.observation)
+
+
+def actions(spec: EnvironmentSpec, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Uniformly random actions: [*shape, *A]."""
+    if spec.action.num_values is not None:
+        return rng.integers(0, spec.action.num_values, (*shape, *spec.action.shape)).astype(spec.action.dtype)
+    return rng.uniform(-1.0, 1.0, (*shape, *spec.action.shape)).astype(spec.action.dtype)
+
+
+def best_actions(spec: EnvironmentSpec, states: np.ndarray) -> np.ndarray:
+    """-1/2 in every dimension for even states and 1/2 for odd ones; the first and the last action where discrete."""
+    odd = states % 2
+    if spec.action.num_values is not None:
+        return (odd * (spec.action.num_values - 1)).astype(spec.action.dtype)
+    each = (odd - 0.5).reshape(*states.shape, *(1,) * len(spec.action.shape))
+    return np.broadcast_to(each, (*states.shape, *spec.action.shape)).astype(spec.action.dtype)
+
+
+def payoffs(spec: EnvironmentSpec, states: np.ndarray, action: np.ndarray) -> np.ndarray:
+    """`1 - mean_d (a_d - a*_d)^2`, or where actions are discrete 1 for the best and 0 for the others: [...] float32."""
+    best = best_actions(spec, states)
+    if spec.action.num_values is not None:
+        return (action == best).astype(np.float32)
+    error = np.square(action - best).reshape(*states.shape, -1)
+    return (1.0 - np.mean(error, axis=-1)).astype(np.float32)
+
+
+def states_on_the_way(length: int, size: int) -> np.ndarray:
+    """States 0 .. L - 1 of each of E episodes, [E, L]; of episodes of one step, 0 or 1."""
+    return np.tile(np.arange(length), (size, 1)) if length > 1 else np.arange(size)[:, None] % 2
+
+
+def choices(spec: EnvironmentSpec, rng: np.random.Generator, length: int, size: int, *, expert: bool) -> Episodes:
+    """Episodes of `length` states, each of which has its own best action; the end shows nothing.
+
+    Episodes of one step have one of two states, 0 and 1; those of L > 1 steps pass through states 0 .. L - 1. An action
+    earns its `payoffs`, and changes nothing else.
+
+    Args:
+      spec: the environment's.
+      rng: chance.
+      length: L.
+      size: E.
+      expert: whether actions are the best ones, and a little noise where they are continuous; otherwise uniform.
+    """
+    state = states_on_the_way(length, size)
+    if not expert:
+        action = actions(spec, rng, state.shape)
+    else:
+        action = best_actions(spec, state)
+        if spec.action.num_values is None:
+            action = (action + 0.1 * rng.normal(size=action.shape)).astype(spec.action.dtype)
+    discount = np.ones(state.shape, np.float32)
+    discount[:, -1] = 0.0
+    final = np.full((size, 1), BLANK)
+    return Episodes(np.concatenate([state, final], axis=1), action, payoffs(spec, state, action), discount)
+
+
+def ends(spec: EnvironmentSpec, rng: np.random.Generator, size: int) -> list[Episodes]:
+    """Episodes of one step that end in state 2, which is worth 1: by a time limit or for good, as the action has it.
+
+    From state 0 or 1, an action on the best action's side earns nothing and is cut short: it is worth gamma. The others
+    earn 0.4 and end for good. Who takes a time limit for an end finds the others better, and so does who bootstraps
+    from every end.
+    """
+    state = np.arange(size)[:, None] % 2
+    action, best = actions(spec, rng, state.shape), best_actions(spec, state)
+    if spec.action.num_values is not None:
+        right = action == best
+    else:
+        right = np.mean((action * best).reshape(*state.shape, -1), axis=-1) > 0.0
+    first = Episodes(
+        state=np.concatenate([state, np.full((size, 1), 2)], axis=1),
+        action=action,
+        reward=np.where(right, 0.0, 0.4).astype(np.float32),
+        discount=right.astype(np.float32),
+    )
+    one = np.ones((size, 1), np.float32)
+    paid = Episodes(np.tile([2, BLANK], (size, 1)), actions(spec, rng, (size, 1)), one, 0.0 * one)
+    return [first, paid]
+
+
+def salary(spec: EnvironmentSpec, rng: np.random.Generator, length: int, size: int) -> Episodes:
+    """A reward of one at every step, in a state that never changes, cut short: worth 1 / (1 - gamma) everywhere."""
+    one = np.ones((size, length), np.float32)
+    return Episodes(np.zeros((size, length + 1), int), actions(spec, rng, one.shape), one, one)
+
+
+def anything(spec: EnvironmentSpec, rng: np.random.Generator, length: int, size: int, num_states: int) -> Episodes:
+    """Random states, actions and rewards; every other episode ends for good."""
+    discount = np.ones((size, length), np.float32)
+    discount[::2, -1] = 0.0
+    return Episodes(
+        state=rng.integers(0, num_states, (size, length + 1)),
+        action=actions(spec, rng, (size, length)),
+        reward=rng.normal(size=(size, length)).astype(np.float32),
+        discount=discount,
+    )
+
+
+def items(spec: EnvironmentSpec, replay: ReplaySpec, episodes: list[Episodes], num_states: int) -> Any:
+    """Every item that replay would hold of the episodes, as one large batch without extras and draws.
+
+    Returns:
+      a `Transition` or a `Sequence`, as `replay` says, of all items.
+    """
+    experience, parts = replay.experience, []
+    for each in episodes:
+        if isinstance(experience, NStep):
+            parts.append(_transitions(spec, experience, each, num_states))
+        else:
+            parts.append(_sequences(spec, experience, each, num_states))
+    return jax.tree.map(lambda *x: np.concatenate(x), *parts)
+
+
+def batches(all_items: Any, replay: ReplaySpec, rng: np.random.Generator, *, uniform: bool = True) -> Iterator[Any]:
+    """Batches of the replay's size for ever, drawn from all items with replacement.
+
+    Args:
+      all_items: of `items`.
+      replay: the agent's.
+      rng: chance.
+      uniform: says that each item was as probable as any other; otherwise that they were of random probabilities and
+        sources.
+    """
+    size, number = replay.batch_size, jax.tree.leaves(all_items)[0].shape[0]
+    while True:
+        drawn = rng.integers(0, number, size)
+        probability: Any = np.full(size, 1.0 / number) if uniform else rng.uniform(1e-3, 1.0, size)
+        source: Any = np.zeros(size) if uniform else rng.integers(0, len(replay.sources), size)
+        draw = Draw(probability.astype(np.float32), source.astype(np.int32))
+        yield jax.tree.map(lambda x, drawn=drawn: x[drawn], all_items)._replace(draw=draw)
+
+
+def _rewards(spec: EnvironmentSpec, reward: np.ndarray) -> Any:
+    """[...] to [..., *R]: the same in every objective."""
+    expanded = reward.reshape(*reward.shape, *(1,) * len(spec.reward.shape))
+    return np.broadcast_to(expanded, (*reward.shape, *spec.reward.shape)).astype(np.float32)
+
+
+def _transitions(spec: EnvironmentSpec, experience: NStep, episodes: Episodes, num_states: int) -> Transition:
+    size, length = episodes.reward.shape
+    parts = []
+    for start in range(length):
+        end = min(start + experience.n, length)
+        reward: Any = np.zeros(size)
+        discount: Any = np.ones(size)
+        for step in range(start, end):
+            reward += discount * episodes.reward[:, step]
+            discount *= experience.discount * episodes.discount[:, step]
+        is_last = end == length
+        next_last: Any = np.full(size, is_last)
+        next_action = np.zeros_like(episodes.action[:, 0]) if is_last else episodes.action[:, end]
+        parts.append(
+            Transition(
+                observation=observations(spec, episodes.state[:, start], num_states),
+                action=episodes.action[:, start],
+                reward=_rewards(spec, reward),
+                discount=discount.astype(np.float32),
+                next_observation=observations(spec, episodes.state[:, end], num_states),
+                next_action=next_action,
+                next_last=next_last,
+            )
+        )
+    return jax.tree.map(lambda *x: np.concatenate(x), *parts)
+
+
+def _sequences(spec: EnvironmentSpec, experience: Sequences, episodes: Episodes, num_states: int) -> Sequence:
+    size, length = episodes.reward.shape
+    last = np.zeros((size, length + 1), bool)
+    last[:, -1] = True
+
+    def with_final_row(x: np.ndarray) -> np.ndarray:
+        return np.concatenate([x, np.zeros_like(x[:, :1])], axis=1)
+
+    steps = Step(
+        observation=observations(spec, episodes.state, num_states),
+        action=with_final_row(episodes.action),
+        reward=with_final_row(_rewards(spec, episodes.reward)),
+        discount=with_final_row(episodes.discount),
+        last=last,
+    )
+    parts, start = [], 0
+    while start == 0 or start - experience.period + experience.length <= length:  # the one before did not reach the end
+        num_steps = min(experience.length, length + 1 - start)
+        counts: Any = np.full((2, size), [[num_steps], [start]], np.int32)
+
+        def stretch(x: np.ndarray, start: int = start, num_steps: int = num_steps) -> np.ndarray:
+            padding = [(0, 0), (0, experience.length - num_steps)] + [(0, 0)] * (x.ndim - 2)
+            return np.pad(x[:, start : start + num_steps], padding)
+
+        before = jax.tree.map(lambda x, s=start: x[:, s - 1] if s else np.zeros_like(x[:, 0]), steps)
+        parts.append(
+            Sequence(
+                steps=jax.tree.map(stretch, steps),
+                num_steps=counts[0],
+                episode_step=counts[1],
+                previous_action=before.action,
+                previous_reward=before.reward,
+            )
+        )
+        start += experience.period
+    return jax.tree.map(lambda *x: np.concatenate(x), *parts)

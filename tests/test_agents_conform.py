@@ -1,0 +1,172 @@
+"""Every agent passes the checks that any agent must pass, in some representative configurations."""
+
+import dataclasses
+import importlib
+from pathlib import Path
+
+import pytest
+
+from acme_agents import bc, crr, dime, dqn, mpo, r2d2, r2d3
+from acme_agents.core import returns
+from acme_agents.core.types import ArraySpec, EnvironmentSpec
+from acme_agents.testing import conformance, learnt
+
+CONTINUOUS = EnvironmentSpec(ArraySpec((6,)), ArraySpec((2,)))
+DISCRETE = EnvironmentSpec(ArraySpec((6,)), ArraySpec((), "int32", 3))
+OBJECTIVES = dataclasses.replace(CONTINUOUS, reward=ArraySpec((2,)))
+DICT = {"position": ArraySpec((2, 3)), "speed": ArraySpec(())}
+PIXELS = {"camera": ArraySpec((8, 8, 3), "uint8"), "grid": ArraySpec((3, 3, 2)), "speed": ArraySpec(())}
+
+
+def _seeing(observation, spec):
+    return dataclasses.replace(spec, observation=observation)
+
+
+MPO = {
+    "policy_layers": (32,),
+    "critic_layers": (32,),
+    "num_actions": 10,
+    "init_scale": 0.1,
+    "discount": 0.9,
+    "n_step": 2,
+    "batch_size": 64,
+    "learning_rate": 5e-3,
+    "target_update_period": 20,
+    "init_log_temperature": -1.0,
+    "init_log_alpha_mean": 0.0,
+}
+ATOMS = {"vmin": -1.0, "vmax": 12.0, "num_atoms": 66}  # of 0.2, to tell rewards of 0.75 and 1 apart
+CRR = {
+    "policy_layers": (32,),
+    "critic_layers": (32,),
+    "vmin": -1.0,
+    "vmax": 15.0,
+    "num_atoms": 41,
+    "init_scale": 0.1,
+    "beta": 0.05,
+    "discount": 0.9,
+    "batch_size": 64,
+    "policy_learning_rate": 3e-3,
+    "critic_learning_rate": 3e-3,
+    "target_update_period": 20,
+}
+BC = {"policy_layers": (32,), "batch_size": 64, "learning_rate": 3e-3}
+DQN = {
+    "torso_layers": (32,),
+    "head_layers": (32,),
+    "discount": 0.9,
+    "n_step": 3,
+    "batch_size": 64,
+    "learning_rate": 3e-3,
+    "target_update_period": 20,
+}
+R2D2 = {
+    "torso_layers": (32,),
+    "lstm_size": 16,
+    "head_layers": (32,),
+    "burn_in_length": 2,
+    "trace_length": 4,
+    "sequence_period": 3,
+    "n_step": 2,
+    "discount": 0.9,
+    "batch_size": 32,
+    "learning_rate": 5e-3,
+    "target_update_period": 20,
+}
+
+
+def _q_value(metrics):
+    return metrics["q_value"]
+
+
+def _rescaled(metrics):
+    return returns.unrescale(metrics["q_value"])
+
+
+def _q_values(metrics):
+    return (metrics["q_value_0"] + metrics["q_value_1"]) / 2
+
+
+def _subject(module, options, spec, **expectations):
+    return conformance.Subject(module.make(module.Config(**options)), spec, **expectations)
+
+
+# Each of these learns.
+SUBJECTS = {
+    "bc-mixture": _subject(bc, BC, CONTINUOUS, imitates=True),
+    "bc-tanh": _subject(bc, BC | {"policy": "tanh-gaussian"}, _seeing(DICT, OBJECTIVES), imitates=True),
+    "crr-exp": _subject(crr, CRR, CONTINUOUS, value=_q_value),
+    "crr-binary": _subject(
+        crr,
+        CRR | {"weight": "binary", "policy": "gaussian", "critic": "scalar", "evaluation": "cwp"},
+        _seeing(DICT, CONTINUOUS),
+        value=_q_value,
+    ),
+    "dime": _subject(dime, MPO, OBJECTIVES, value=_q_values),
+    "dime-bc": _subject(
+        dime,
+        MPO | {"behaviour": "bc", "critic": "scalar", "preference": (1.0, 1.0, 0.1)},
+        _seeing(DICT, OBJECTIVES),
+        value=_q_values,
+    ),
+    "dqn": _subject(dqn, DQN, DISCRETE, value=_q_value),
+    "mpo-mixture": _subject(mpo, MPO, CONTINUOUS, value=_q_value),
+    "mpo-categorical": _subject(mpo, MPO | {"critic": "categorical"} | ATOMS, CONTINUOUS, value=_q_value),
+    "mpo-scalar": _subject(mpo, MPO | {"critic": "scalar"}, _seeing(DICT, CONTINUOUS), value=_q_value),
+    "r2d2": _subject(r2d2, R2D2, DISCRETE, value=_rescaled, discount=0.9),
+    "r2d3": _subject(r2d3, R2D2, _seeing(DICT, DISCRETE), value=_rescaled, discount=0.9),
+}
+# These are looked at only.
+PICTURES = {
+    "bc-pixels": _subject(bc, BC, _seeing(PIXELS, CONTINUOUS)),
+    "dqn-pixels": _subject(dqn, DQN, _seeing(PIXELS, DISCRETE)),
+    "mpo-pixels": _subject(mpo, MPO | {"critic": "scalar"}, _seeing(PIXELS, CONTINUOUS)),
+    "r2d2-pixels": _subject(r2d2, R2D2, _seeing(PIXELS, DISCRETE)),
+}
+# The policy is improved at bootstrap states alone, and so never at an episode's first.
+UNMENDED = {
+    (name, check)
+    for name in ("dime", "mpo-mixture", "mpo-categorical", "mpo-scalar")
+    for check in (
+        learnt.learns_a_bandit_with_a_blank_end,
+        learnt.learns_every_state_of_an_episode,
+        learnt.time_limits_are_not_ends,
+    )
+}
+
+
+def _cases():
+    for subjects, checks in ((SUBJECTS, conformance.CHECKS), (PICTURES, conformance.FORM)):
+        for name, subject in subjects.items():
+            for check in conformance.checks(subject, checks):
+                marks = [pytest.mark.xfail(raises=AssertionError, strict=True)] if (name, check) in UNMENDED else []
+                yield pytest.param(subject, check, id=f"{name}-{check.__name__}", marks=marks)
+
+
+@pytest.mark.parametrize(("subject", "check"), _cases())
+def test_conforms(subject, check):
+    check(subject)
+
+
+FOLDERS = sorted(file.parent.name for file in Path(__file__).parents[1].glob("acme_agents/*/config.py"))
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_every_agent_is_among_the_subjects(name):
+    assert any(subject.split("-")[0] == name for subject in SUBJECTS)
+
+
+# What the configurations above leave out; a part of an agent that is switched off reads no numbers.
+OTHERS = {
+    "crr": [{"critic": "mixture", "evaluation": "cwp"}],
+    "dime": [{"behaviour": "awbc"}, {"critic": "categorical"}],
+    "mpo": [{"critic": "categorical"}],
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_every_field_of_a_configuration_is_read(name):
+    module = importlib.import_module(f"acme_agents.{name}")
+    spec = DISCRETE if name in ("dqn", "r2d2", "r2d3") else OBJECTIVES if name == "dime" else CONTINUOUS
+    configs = [module.Config(batch_size=4, **changes) for changes in ({}, *OTHERS.get(name, ()))]
+    assert conformance.unread_fields(module.make, configs, spec) == set()
