@@ -48,9 +48,10 @@ setup(
     description="Distributed reinforcement learning in JAX, in the tradition of Acme.",
     license="Apache-2.0",
     python_requires=">=3.10",
-    package_dir={"": "."},
-    packages=find_packages(include=["acme_agents*", "environments*", "launch*"]),
+    # Named, so that an editable install puts this package on the path and not the folder that it lies in.
+    package_dir={"acme_agents": "acme_agents"},
+    packages=find_packages(include=["acme_agents*"]),
     install_requires=CORE,
     extras_require={"runtime": RUNTIME, "cluster": CLUSTER, "dev": DEV, "wandb": ["wandb"]},
-    entry_points={"console_scripts": ["acme-agents = launch.main:main"]},
+    entry_points={"console_scripts": ["acme-agents = acme_agents.launch.main:main"]},
 )

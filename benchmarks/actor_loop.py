@@ -33,7 +33,7 @@ import numpy as np  # noqa: E402
 import reverb  # noqa: E402
 from acme.utils import loggers  # noqa: E402
 
-import environments  # noqa: E402
+from acme_agents import environments  # noqa: E402
 from acme_agents.core.interfaces import ActorCore  # noqa: E402
 from acme_agents.experiments import Experiment, program  # noqa: E402
 from acme_agents.replay import chunks, writer  # noqa: E402

@@ -197,7 +197,7 @@ def _serve(connection: Any, make_tables: Callable[..., Any], args: tuple[Any, ..
 
 def record_of(run_dir: pathlib.Path) -> Any:
     """The record of a program that runs with --launcher processes; FileNotFoundError while it is starting."""
-    from launch import node
+    from acme_agents.launch import node
 
     record = node.read_record(run_dir)
     if record is None:
@@ -223,8 +223,8 @@ def train(experiment: Any, run_dir: pathlib.Path) -> dict[str, Any]:
     Raises:
       SystemExit: it was asked to stop.
     """
+    from acme_agents.launch.run import run
     from acme_agents.runtime import checkpoint, loggers
-    from launch.run import run
 
     finished = run_dir / "finished"
     if not finished.exists():
@@ -240,7 +240,7 @@ def train(experiment: Any, run_dir: pathlib.Path) -> dict[str, Any]:
 
 def demonstrations(environment: str, path: pathlib.Path, *, episodes: int, random_actions: float = 0.0) -> pathlib.Path:
     """A dataset of the environment's scripted expert, made unless it is there; equal arguments give equal ones."""
-    from launch.demonstrate import demonstrate
+    from acme_agents.launch.demonstrate import demonstrate
 
     try:
         if not path.exists():

@@ -37,8 +37,7 @@ import jax.numpy as jnp
 import numpy as np
 from learner import filled_store, make_bare_update, measure_updates
 
-import environments
-from acme_agents import mpo
+from acme_agents import environments, mpo
 from acme_agents.core import distributions
 from acme_agents.core.interfaces import REPLAY, Agent
 from acme_agents.core.types import ArraySpec, EnvironmentSpec, Trajectory

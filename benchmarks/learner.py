@@ -34,7 +34,7 @@ import likelihood
 import numpy as np
 import reverb
 
-import environments
+from acme_agents import environments
 from acme_agents.core.interfaces import REPLAY, Agent, LearnerCore, ReplaySpec
 from acme_agents.core.types import EnvironmentSpec, Transition
 from acme_agents.experiments import Experiment, program

@@ -20,7 +20,7 @@ import courier
 import numpy as np
 import reverb
 
-from launch import links
+from acme_agents.launch import links
 
 _TOKEN = b"a benchmark's token"
 _REPLY_BYTES = 10_000_000

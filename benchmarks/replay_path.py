@@ -32,7 +32,7 @@ import numpy as np
 import reverb
 from learner import filled_store
 
-import environments
+from acme_agents import environments
 from acme_agents.core.interfaces import REPLAY
 from acme_agents.experiments import Experiment, program
 from acme_agents.replay import chunks, store, writer

@@ -412,7 +412,7 @@ def _ask(connection: Any, index: int, address: str, num_clients: int) -> None:
 def _forked(function: Callable[..., None], number: int, *args: Any) -> Iterator[list[tuple[Any, Any]]]:
     """Processes that share what they import, as those of a run do; yields their connections and processes."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["launch.preload"])
+    context.set_forkserver_preload(["acme_agents.launch.preload"])
     children = []
     for index in range(number):
         ours, theirs = context.Pipe()

@@ -69,7 +69,7 @@ def make(name: str, seed: int, *, render: bool = False, max_episode_steps: int |
     environment = _module(source).make(rest, seed, render=render)
     if max_episode_steps is None:
         return environment
-    from environments import limited  # Which imports this.
+    from acme_agents.environments import limited  # Which imports this.
 
     return limited.Limited(environment, max_episode_steps)
 
@@ -156,7 +156,7 @@ def frames_per_second(env: dm_env.Environment) -> float | None:
 
 
 def _module(source: str) -> Any:
-    return importlib.import_module("environments." + _MODULES.get(source, source))
+    return importlib.import_module("acme_agents.environments." + _MODULES.get(source, source))
 
 
 def _unknown_source(name: str) -> str:

@@ -21,7 +21,7 @@ import ale_py
 import gymnasium
 from gymnasium import wrappers
 
-from environments import gym, rendering
+from acme_agents.environments import gym, rendering
 
 _FRAMES_PER_ACTION = 4
 _FRAMES_PER_SECOND = 60  # Of the console.

@@ -17,7 +17,7 @@ import numpy as np
 from absl import logging
 
 from acme_agents.core import errors
-from environments import naming, rendering
+from acme_agents.environments import naming, rendering
 
 _TIME_LIMITS = {"lqr": 30.0}  # Seconds; 1000 steps of 0.03 s.
 _UNLIMITED = 1e10  # MuJoCo's mjMAXVAL, which dm_control gives as the bound of an actuator without limits.

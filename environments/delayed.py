@@ -12,8 +12,8 @@ from typing import Any
 
 import dm_env
 
-import environments
-from environments import wrapping
+from acme_agents import environments
+from acme_agents.environments import wrapping
 
 
 def problem(name: str) -> str | None:

@@ -11,9 +11,9 @@ from typing import Any
 import dm_env
 import numpy as np
 
-import environments
+from acme_agents import environments
 from acme_agents.core import errors
-from environments import wrapping
+from acme_agents.environments import wrapping
 
 problem = wrapping.problem
 

@@ -23,7 +23,7 @@ import numpy as np
 from gymnasium import spaces
 
 from acme_agents.core import errors, pictures
-from environments import rendering
+from acme_agents.environments import rendering
 
 # What registers the ids that begin so, which need no MODULE before them.
 _MODULES = {"MiniGrid-": "minigrid", "BabyAI-": "minigrid", "ALE/": "ale_py"}
@@ -89,7 +89,7 @@ def make(name: str, seed: int, *, render: bool = False) -> Gym:
         raise fault from (error.__cause__ or error)  # Gymnasium wraps a TypeError in another.
     try:
         if "minigrid" in sys.modules:
-            environment = importlib.import_module("environments.minigrid").with_planes(environment)
+            environment = importlib.import_module("acme_agents.environments.minigrid").with_planes(environment)
         needs_gl = "mujoco" in type(environment.unwrapped).__module__
         no_gl = rendering.NO_GL if needs_gl and not backend else None
         return Gym(environment, seed, unrenderable=no_gl if render else rendering.NOT_ASKED)

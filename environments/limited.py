@@ -7,7 +7,7 @@ from typing import Any
 
 import dm_env
 
-from environments import wrapping
+from acme_agents.environments import wrapping
 
 
 class Limited(wrapping.Wrapper):

@@ -13,7 +13,7 @@ import dm_env
 import numpy as np
 
 from acme_agents.core import errors
-from environments import naming
+from acme_agents.environments import naming
 
 
 class Probe(dm_env.Environment):

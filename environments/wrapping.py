@@ -6,7 +6,7 @@ from typing import Any
 
 import dm_env
 
-import environments
+from acme_agents import environments
 
 
 def problem(name: str) -> str | None:

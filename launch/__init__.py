@@ -1,5 +1,5 @@
 """Where a program runs (this process, processes of this machine) and the command line."""
 
-from launch.run import Result, run
+from acme_agents.launch.run import Result, run
 
 __all__ = ["Result", "run"]

@@ -11,8 +11,8 @@ import numpy as np
 from acme_agents import datasets
 from acme_agents.core import errors
 from acme_agents.experiments import policies, seeding
+from acme_agents.launch.recorder import Recorder
 from acme_agents.runtime.loop import EnvironmentLoop, Episode
-from launch.recorder import Recorder
 
 
 def collect(

@@ -7,12 +7,11 @@ from typing import Any
 import dm_env
 import numpy as np
 
-import environments
-from acme_agents import datasets
+from acme_agents import datasets, environments
 from acme_agents.core import errors
 from acme_agents.experiments import seeding
+from acme_agents.launch.recorder import Recorder
 from acme_agents.runtime.loop import EnvironmentLoop
-from launch.recorder import Recorder
 
 
 def demonstrate(

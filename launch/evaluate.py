@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-import environments
+from acme_agents import environments
 from acme_agents.core import errors
 from acme_agents.experiments import policies
 

@@ -8,7 +8,7 @@ import tempfile
 import traceback
 
 import acme_agents
-import environments
+from acme_agents import environments
 from acme_agents.core import errors
 
 _FRAMES = 5  # of the user's code that are shown, the innermost

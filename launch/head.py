@@ -15,7 +15,7 @@ import ray
 import ray._private.worker
 
 from acme_agents.core import errors
-from launch.node import STOP_SIGNALS, Options
+from acme_agents.launch.node import STOP_SIGNALS, Options
 
 NAMESPACE = "acme_agents"  # of Ray's names
 

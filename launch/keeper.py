@@ -17,9 +17,9 @@ import ray
 import ray.util
 
 from acme_agents.core import errors
+from acme_agents.launch import links, processes
+from acme_agents.launch.node import LEARNER, REPLAY, SERVERS, Node, Options
 from acme_agents.runtime import compilation
-from launch import links, processes
-from launch.node import LEARNER, REPLAY, SERVERS, Node, Options
 
 WAITING = "waiting"  # the concurrency group of who waits for a worker's end
 
@@ -68,7 +68,14 @@ class Keeper:
         paths = [self._directory, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         self._process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "launch.work", str(self._run_dir), self._node.role, str(self._node.index)),
+                *(
+                    sys.executable,
+                    "-m",
+                    "acme_agents.launch.work",
+                    str(self._run_dir),
+                    self._node.role,
+                    str(self._node.index),
+                ),
                 *("--replay-port", str(self._ports[REPLAY]), "--learner-port", str(self._ports[LEARNER])),
                 *(("--wandb",) if self._options.wandb else ()),
             ],

@@ -15,9 +15,9 @@ import tyro
 
 import acme_agents
 from acme_agents.core import errors
+from acme_agents.launch import faults, surroundings
+from acme_agents.launch.node import Launcher, Options
 from acme_agents.runtime import background
-from launch import faults, surroundings
-from launch.node import Launcher, Options
 
 _NAME = "acme-agents"
 _DESCRIPTION = """usage: acme-agents COMMAND [OPTIONS]
@@ -268,7 +268,7 @@ def _resume(arguments: list[str]) -> None:
 def _as_it_was(run_dir: pathlib.Path) -> tuple[str, dict[str, Any]]:
     """The agent of a run, and the flags that would begin and launch it anew."""
     from acme_agents.experiments import Experiment
-    from launch import run_dir as run_dir_lib
+    from acme_agents.launch import run_dir as run_dir_lib
 
     experiment = Experiment.from_run_dir(run_dir)
     launcher, options = run_dir_lib.read_launch(run_dir)
@@ -278,7 +278,7 @@ def _as_it_was(run_dir: pathlib.Path) -> tuple[str, dict[str, Any]]:
 
 def _run(agent: str, train: Any) -> None:
     """Runs what the flags describe, or says where it would run."""
-    from launch.run import run
+    from acme_agents.launch.run import run
 
     if train.dry_run and (train.launcher != "ray" or train.address is None):
         raise errors.UserError(
@@ -288,7 +288,7 @@ def _run(agent: str, train: Any) -> None:
     experiment = _experiment(agent, train)
     options = Options(**{field.name: getattr(train, field.name) for field in dataclasses.fields(Options)})
     if train.dry_run:
-        from launch import cluster
+        from acme_agents.launch import cluster
 
         print(cluster.dry_run(experiment, options))
         return
@@ -296,7 +296,7 @@ def _run(agent: str, train: Any) -> None:
 
 
 def _attach(arguments: list[str]) -> None:
-    from launch.run import attach
+    from acme_agents.launch.run import attach
 
     _say(attach(tyro.cli(Attach, prog="acme-agents attach", args=arguments).run_dir))
 
@@ -327,7 +327,7 @@ def _program() -> str:
 
 
 def _version() -> str:
-    from launch import versions
+    from acme_agents.launch import versions
 
     commit = versions.commit()
     return f"{_NAME} {acme_agents.__version__}" + (f" ({commit})" if commit else "")
@@ -380,8 +380,8 @@ def _of_run(options: Any, arguments: list[str]) -> Any:
 
 
 def _evaluate(arguments: list[str]) -> None:
+    from acme_agents.launch.evaluate import evaluate
     from acme_agents.runtime import compilation
-    from launch.evaluate import evaluate
 
     compilation.use_cache(None)
     options = _of_run(Evaluate, arguments)
@@ -395,8 +395,8 @@ def _evaluate(arguments: list[str]) -> None:
 
 
 def _collect(arguments: list[str]) -> None:
+    from acme_agents.launch.collect import collect
     from acme_agents.runtime import compilation
-    from launch.collect import collect
 
     compilation.use_cache(None)
     options = _of_run(Collect, arguments)
@@ -412,7 +412,7 @@ def _collect(arguments: list[str]) -> None:
 
 
 def _demonstrate(arguments: list[str]) -> None:
-    from launch.demonstrate import demonstrate
+    from acme_agents.launch.demonstrate import demonstrate
 
     options = tyro.cli(Demonstrate, prog="acme-agents demonstrate", args=arguments)
     returns = demonstrate(
@@ -426,7 +426,7 @@ def _demonstrate(arguments: list[str]) -> None:
 
 
 def _plot(arguments: list[str]) -> None:
-    from launch.plot import plot
+    from acme_agents.launch.plot import plot
 
     options = tyro.cli(Plot, prog="acme-agents plot", args=arguments)
     notes = plot(list(options.run_dirs), options.output, metric=options.metric, table=options.table, x=options.x)
@@ -436,7 +436,7 @@ def _plot(arguments: list[str]) -> None:
 
 
 def _list(arguments: list[str]) -> None:
-    import environments
+    from acme_agents import environments
     from acme_agents.experiments import agents
 
     if arguments:

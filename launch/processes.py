@@ -23,10 +23,10 @@ import psutil
 
 from acme_agents.core import errors
 from acme_agents.experiments import Experiment
-from launch import node as node_lib
-from launch.node import LEARNER, REPLAY, Launcher, Node, Roles
-from launch.supervisor import LOST
-from launch.work import work
+from acme_agents.launch import node as node_lib
+from acme_agents.launch.node import LEARNER, REPLAY, Launcher, Node, Roles
+from acme_agents.launch.supervisor import LOST
+from acme_agents.launch.work import work
 
 _UNGUARDED = 64  # exit code of a worker that was about to run the experiment again
 _MAX_SOCKET_PATH = 107  # bytes, of a Unix socket's path
@@ -55,7 +55,7 @@ class Processes:
         _check_script()
         _keep_sockets_short()
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["launch.preload"])
+        self._context.set_forkserver_preload(["acme_agents.launch.preload"])
         self._args = (experiment, run_dir, ports, wandb)
         self._run_dir = run_dir
         self._ports = ports

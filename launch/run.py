@@ -11,20 +11,19 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, get_args
 
-import environments
-from acme_agents import datasets
+from acme_agents import datasets, environments
 from acme_agents.core import errors
 from acme_agents.core.interfaces import Sequences
 from acme_agents.experiments import Experiment
+from acme_agents.launch import faults, processes, surroundings
+from acme_agents.launch import node as node_lib
+from acme_agents.launch import run_dir as run_dir_lib
+from acme_agents.launch.node import Launcher, Options
+from acme_agents.launch.supervisor import Place, PlaceLost, Supervisor
 from acme_agents.replay import chunks, sizes
 from acme_agents.runtime import compilation, loggers
 from acme_agents.runtime import display as display_lib
 from acme_agents.runtime.status import Status
-from launch import faults, processes, surroundings
-from launch import node as node_lib
-from launch import run_dir as run_dir_lib
-from launch.node import Launcher, Options
-from launch.supervisor import Place, PlaceLost, Supervisor
 
 
 class Result(NamedTuple):
@@ -148,7 +147,7 @@ def _make_place(
     """Where the workers of a new program run."""
     if launcher == "processes":
         return processes.Processes(experiment, run_dir, processes.free_ports(options.ports), wandb=options.wandb)
-    from launch import cluster
+    from acme_agents.launch import cluster
 
     return cluster.Cluster.begin(node_lib.of(experiment), run_dir, options, display)
 
@@ -159,7 +158,7 @@ def _find_place(
     """Where the workers of a program that runs are."""
     if record.launcher == "processes":
         return processes.Processes(experiment, run_dir, record.place["ports"], wandb=record.options.wandb)
-    from launch import cluster
+    from acme_agents.launch import cluster
 
     return cluster.Cluster.find(node_lib.of(experiment), run_dir, record, display)
 

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from acme_agents.core import errors
 from acme_agents.experiments import Experiment
 from acme_agents.experiments.experiment import from_dict
+from acme_agents.launch import node, processes, versions
 from acme_agents.runtime import checkpoint
-from launch import node, processes, versions
 
 
 def make_default(experiment: Experiment) -> pathlib.Path:
@@ -186,7 +186,7 @@ def _work_goes_on(record: node.Record) -> bool:
     """Whether a program has workers still."""
     if record.launcher == "processes":
         return processes.alive(record.nodes)
-    from launch import cluster
+    from acme_agents.launch import cluster
 
     return cluster.runs(record)
 

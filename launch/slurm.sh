@@ -34,8 +34,8 @@ for ((i = 1; i < $#; i++)); do
 done
 [ -n "$run_dir" ] || fail "a job that may be queued again needs a run directory to find: give --run-dir."
 python=$(type -P python3 || true)
-if ! "$python" -c 'import launch, ray' 2>/dev/null; then python=$PWD/.venv/bin/python; fi
-"$python" -c 'import launch, ray' 2>/dev/null || fail "activate the project's environment, or submit from its directory."
+if ! "$python" -c 'import acme_agents.launch, ray' 2>/dev/null; then python=$PWD/.venv/bin/python; fi
+"$python" -c 'import acme_agents.launch, ray' 2>/dev/null || fail "activate the project's environment, or submit from its directory."
 
 # A job that was queued again continues its run; one that was stopped before there was a checkpoint begins again.
 resume=()
@@ -97,7 +97,7 @@ until [ -S "$directory/session_latest/sockets/raylet" ]; do
   sleep 0.5
 done
 
-"$python" -m launch.main "$@" ${resume[@]+"${resume[@]}"} --launcher ray --address "$head:$port" &
+"$python" -m acme_agents.launch.main "$@" ${resume[@]+"${resume[@]}"} --launcher ray --address "$head:$port" &
 driver=$!
 [ -z "$stopping" ] || forward "$stopping"
 code=0

@@ -8,11 +8,11 @@ import time
 from typing import Any, NoReturn, Protocol
 
 from acme_agents.core import errors
+from acme_agents.launch import node as node_lib
+from acme_agents.launch.node import LEARNER, Ending, Launcher, Node, Options, Record
+from acme_agents.launch.work import CERTAIN, EARLY, USER_ERROR
 from acme_agents.runtime.display import Display
 from acme_agents.runtime.status import Status
-from launch import node as node_lib
-from launch.node import LEARNER, Ending, Launcher, Node, Options, Record
-from launch.work import CERTAIN, EARLY, USER_ERROR
 
 _POLL_SECONDS = 0.25
 _EXIT_SECONDS = 1.0  # that the other workers have to end after the learner

@@ -18,10 +18,10 @@ from collections.abc import Callable, Mapping
 
 from acme_agents.core import errors
 from acme_agents.experiments import Experiment
+from acme_agents.launch import faults
+from acme_agents.launch import node as node_lib
+from acme_agents.launch.node import LEARNER, REPLAY, SERVERS, Ending, Node
 from acme_agents.runtime import loopback, memory
-from launch import faults
-from launch import node as node_lib
-from launch.node import LEARNER, REPLAY, SERVERS, Ending, Node
 
 # Exit codes of a worker that an exception has ended.
 FAULT = 1  # A restart may help.

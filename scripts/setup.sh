@@ -25,7 +25,8 @@ if ! .venv/bin/python -c '' 2>/dev/null || ! cat "${locks[@]}" | cmp -s - .venv/
 fi
 
 if ! cmp -s setup.py .venv/.installed; then
-  "${pip[@]}" --no-deps --no-build-isolation --editable .
+  # setuptools warns of what an editable install is.
+  PYTHONWARNINGS=ignore "${pip[@]}" --no-deps --no-build-isolation --editable .
   cp setup.py .venv/.installed.part
   mv .venv/.installed.part .venv/.installed
   echo "Installed acme-agents: .venv/bin/acme-agents"

@@ -12,9 +12,9 @@ import pytest
 import tyro
 
 from acme_agents.experiments import Experiment, agents
+from acme_agents.launch import main, run_dir
+from acme_agents.launch.node import Options
 from acme_agents.runtime import checkpoint
-from launch import main, run_dir
-from launch.node import Options
 
 AGENT_READMES = [f"acme_agents/{name}/README.md" for name in agents.AGENTS]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *AGENT_READMES)

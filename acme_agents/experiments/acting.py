@@ -10,7 +10,7 @@ import dm_env
 import jax
 import reverb
 
-import environments
+from acme_agents import environments
 from acme_agents.core.interfaces import ActorCore, Agent, Seat
 from acme_agents.core.types import EnvironmentSpec
 from acme_agents.experiments import seeding

@@ -13,13 +13,13 @@ from typing import Any
 import dm_env
 import numpy as np
 
-import environments
+from acme_agents import environments
 from acme_agents.core import errors
 from acme_agents.core.interfaces import DATASET, REPLAY, Agent, ReplaySpec, Sequences
 from acme_agents.core.types import EnvironmentSpec
+from acme_agents.environments import limited
 from acme_agents.experiments import agents
 from acme_agents.runtime.coordinator import Budget
-from environments import limited
 
 ROLES = ("actor", "evaluator", "learner")  # in the order that gives their seeds
 _LONGEST_EVALUATION = 10_000  # steps of an episode of the evaluator's where the environment declares no time limit

@@ -10,7 +10,7 @@ import time
 
 import courier
 
-from launch import links
+from acme_agents.launch import links
 
 _TOKEN = b"the run's token"
 

@@ -18,8 +18,8 @@ import numpy as np
 import psutil
 import pytest
 
+from acme_agents.launch.evaluate import evaluate
 from acme_agents.runtime import checkpoint
-from launch.evaluate import evaluate
 from tests.cluster import network
 from tests.launch.running import ROUNDS, max_restarts, nodes, rows, wait
 
@@ -109,7 +109,11 @@ class RayCluster:
     def popen(self, out, *command: str) -> subprocess.Popen:
         """The command line on the head's host."""
         return self.hosts[0].popen(
-            [sys.executable, "-m", "launch.main", *command], env=_ENVIRONMENT, stdout=out, stderr=out, text=True
+            [sys.executable, "-m", "acme_agents.launch.main", *command],
+            env=_ENVIRONMENT,
+            stdout=out,
+            stderr=out,
+            text=True,
         )
 
     @contextlib.contextmanager
@@ -123,7 +127,7 @@ class RayCluster:
 
     def workers(self) -> list[str]:
         """Command lines of the workers' processes that run on its hosts."""
-        return [line for _, line in self._processes() if "launch.work" in line]
+        return [line for _, line in self._processes() if "acme_agents.launch.work" in line]
 
     def _processes(self) -> Iterator[tuple[psutil.Process, str]]:
         """Those of its hosts, with their command lines."""
@@ -296,7 +300,7 @@ def test_chaos(cluster: RayCluster, tmp_path: pathlib.Path) -> None:
     steps, saved = rows(run_dir, "actor", "actor_steps")[-1], checkpoint.steps(checkpoints)[-1]
     budget = str(int(steps) + 2000)
     resumed = [*_COMMAND, "--launcher", "processes", "--steps", budget, "--run-dir", str(run_dir), "--resume"]
-    subprocess.run([sys.executable, "-m", "launch.main", *resumed], check=True, timeout=300)
+    subprocess.run([sys.executable, "-m", "acme_agents.launch.main", *resumed], check=True, timeout=300)
     assert checkpoint.steps(checkpoints)[-1] > saved
     assert evaluate(run_dir, episodes=50).mean() > _UNDISTURBED_RETURN - 2.5 * _STANDARD_ERROR
 

@@ -64,7 +64,7 @@ def _left_of(job: str, directory: pathlib.Path) -> list[str]:
     """Command lines of what is left of a job that was given from `directory`."""
     processes = psutil.process_iter(["cmdline", "status"])
     lines = [" ".join(p.info["cmdline"] or []) for p in processes if p.info["status"] != psutil.STATUS_ZOMBIE]
-    return [line for line in lines if f"/acme-agents-{job}/" in line or f"launch.work {directory}" in line]
+    return [line for line in lines if f"/acme-agents-{job}/" in line or f"acme_agents.launch.work {directory}" in line]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from minari.dataset import minari_storage
 
 from acme_agents import datasets
 from acme_agents.core.types import ArraySpec, EnvironmentSpec
-from environments import gym
+from acme_agents.environments import gym
 from tests.datasets import toys
 
 BOX = spaces.Box(-np.inf, np.inf, (2,), np.float64)

@@ -158,7 +158,7 @@ TASKS = [
 @pytest.mark.parametrize(("domain", "task", "sizes"), TASKS, ids=[f"{domain}_{task}" for domain, task, _ in TASKS])
 def test_observations_are_those_of_our_environment(tmp_path, domain, task, sizes):
     """dm_control's own observations, written as RL Unplugged has them, come back as `environments` gives them."""
-    import environments
+    from acme_agents import environments
 
     env = environments.make(f"control:{domain}:{task}", 0)
     flat, raw = [], []

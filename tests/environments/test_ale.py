@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-import environments
+from acme_agents import environments
 from acme_agents.core import errors
-from environments import ale
+from acme_agents.environments import ale
 
 
 def _emulator(env):
@@ -110,6 +110,6 @@ def test_the_picture_is_in_colour():
 
 
 def test_no_banner():
-    code = "import environments; environments.make('ale:Pong', 0).reset()"
+    code = "from acme_agents import environments; environments.make('ale:Pong', 0).reset()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

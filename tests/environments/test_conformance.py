@@ -6,7 +6,7 @@ import pytest
 from absl.testing import absltest
 from dm_env import test_utils
 
-import environments
+from acme_agents import environments
 from tests.environments import toys
 
 CONTROL = ["control:cheetah:run", "control:cartpole:swingup", "control:quadruped:escape", "control:lqr:lqr_2_1"]

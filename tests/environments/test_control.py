@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-import environments
+from acme_agents import environments
 from acme_agents.core import errors
-from environments import control
+from acme_agents.environments import control
 
 
 def test_every_task_of_the_suite_steps():
@@ -104,7 +104,7 @@ def test_importing_environments_imports_no_simulator():
 
 
 RENDER = """
-import environments
+from acme_agents import environments
 for name in ("control:quadruped:escape", "gym:HalfCheetah-v5"):
     env = environments.make(name, 0, render=True)
     env.reset()
@@ -123,7 +123,9 @@ def test_without_a_gl_library_rendering_says_what_to_install():
 
 
 def test_rendering_works_after_an_environment_that_does_not_render():
-    printed = _python("import environments; environments.make('control:cartpole:swingup', 0)\n" + RENDER)
+    printed = _python(
+        "from acme_agents import environments; environments.make('control:cartpole:swingup', 0)\n" + RENDER
+    )
     if printed[0].startswith("No GL library"):
         pytest.skip("no GL library on this machine")
     assert printed == ["3 uint8 True"] * 2

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-import environments
+from acme_agents import environments
 
 
 def _play(env, act):

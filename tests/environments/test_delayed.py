@@ -6,8 +6,8 @@ import types
 import numpy as np
 import pytest
 
-import environments
-from environments import delayed
+from acme_agents import environments
+from acme_agents.environments import delayed
 
 
 @pytest.fixture

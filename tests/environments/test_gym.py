@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-import environments
+from acme_agents import environments
 from acme_agents.core import errors
 from tests.environments import toys
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-import environments
-from environments import key_door
-from environments.key_door import (
+from acme_agents import environments
+from acme_agents.environments import key_door
+from acme_agents.environments.key_door import (
     CLOSED,
     FLOOR,
     FORWARD,

@@ -9,8 +9,8 @@ import pytest
 from minigrid import envs, wrappers
 from minigrid.core import constants
 
-import environments
-from environments import minigrid
+from acme_agents import environments
+from acme_agents.environments import minigrid
 
 DOOR_KEY = "gym:MiniGrid-DoorKey-8x8-v0"
 
@@ -58,7 +58,7 @@ def test_observations_are_planes_that_decode_to_the_image_and_the_direction(name
 
 @pytest.mark.parametrize("name", [DOOR_KEY, "gym:BabyAI-GoToLocal-v0", "gym:ALE/Pong-v5"])
 def test_no_module_need_be_named(name):
-    code = f"import environments; print(environments.make({name!r}, 0).action_spec().num_values)"
+    code = f"from acme_agents import environments; print(environments.make({name!r}, 0).action_spec().num_values)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, "6\n" if "Pong" in name else "7\n"), done.stderr
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-import environments
+from acme_agents import environments
 from acme_agents.core import errors
-from environments import gym
+from acme_agents.environments import gym
 from tests.environments import odd, toys
 
 
@@ -215,7 +215,7 @@ def test_a_limit_truncates_and_what_ends_before_it_ends_as_it_did():
 
 
 def test_advice_is_given_once(caplog):
-    from environments import limited
+    from acme_agents.environments import limited
 
     env = limited.Limited(environments.make(odd.name("Endless"), 0), 2, advice="give a limit")
     with caplog.at_level(logging.WARNING):

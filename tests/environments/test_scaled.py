@@ -4,7 +4,7 @@ import dm_env
 import numpy as np
 import pytest
 
-import environments
+from acme_agents import environments
 from acme_agents.core import errors
 
 

@@ -9,8 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-import environments
-from acme_agents import mpo, r2d2
+from acme_agents import environments, mpo, r2d2
 from acme_agents.core import errors
 from acme_agents.experiments import Experiment, acting
 from acme_agents.replay import chunks

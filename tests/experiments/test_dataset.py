@@ -8,8 +8,8 @@ import pytest
 
 from acme_agents import datasets
 from acme_agents.experiments import Experiment, learner_run
+from acme_agents.launch import main
 from acme_agents.replay import chunks
-from launch import main
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def attached(run_dir: pathlib.Path) -> contextlib.AbstractContextManager[subproc
 def _started(run_dir: pathlib.Path, command: Sequence[str]) -> Iterator[subprocess.Popen]:
     with (run_dir.parent / f"{run_dir.name}.out").open("a") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "launch.main", *command], stdout=out, stderr=subprocess.STDOUT
+            [sys.executable, "-m", "acme_agents.launch.main", *command], stdout=out, stderr=subprocess.STDOUT
         )
         try:
             yield process

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from acme_agents.launch import cluster, head, links
+from acme_agents.launch.node import Node, Options
+from acme_agents.launch.supervisor import LOST, PlaceLost
 from acme_agents.runtime.display import make_display
-from launch import cluster, head, links
-from launch.node import Node, Options
-from launch.supervisor import LOST, PlaceLost
 from tests.launch.running import wait
 
 

@@ -6,10 +6,9 @@ import pathlib
 import numpy as np
 import pytest
 
-import environments
-from acme_agents import datasets
+from acme_agents import datasets, environments
 from acme_agents.core.types import Trajectory
-from launch import main as cli
+from acme_agents.launch import main as cli
 
 
 def _demonstrate(environment: str, path: pathlib.Path, *options: str) -> list[Trajectory]:

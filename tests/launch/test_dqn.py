@@ -8,9 +8,9 @@ import pytest
 
 from acme_agents import dqn
 from acme_agents.experiments import Experiment
+from acme_agents.launch import run
+from acme_agents.launch.node import Launcher
 from acme_agents.runtime import checkpoint, loggers
-from launch import run
-from launch.node import Launcher
 
 pytestmark = pytest.mark.slow
 

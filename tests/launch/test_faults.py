@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-import environments
+from acme_agents import environments
 from acme_agents.core import errors
-from launch import faults
+from acme_agents.launch import faults
 
 _USERS = """\
 import pathlib

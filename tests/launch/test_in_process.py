@@ -12,8 +12,8 @@ import pytest
 
 from acme_agents import dqn, mpo
 from acme_agents.experiments import Experiment
+from acme_agents.launch import run
 from acme_agents.runtime import checkpoint, loggers
-from launch import run
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,7 @@ import portpicker
 import pytest
 import reverb
 
-from launch import links
+from acme_agents.launch import links
 
 _TOKEN = b"the run's token"
 _SECONDS = 30.0  # that anything may take here

@@ -8,8 +8,8 @@ import psutil
 import pytest
 
 from acme_agents.experiments import Experiment
-from launch import node, processes
-from launch.node import Node, Options, Record, Role, Roles
+from acme_agents.launch import node, processes
+from acme_agents.launch.node import Node, Options, Record, Role, Roles
 
 
 def test_the_workers_of_an_experiment() -> None:

@@ -11,8 +11,8 @@ import pytest
 from acme_agents import datasets, mpo
 from acme_agents.core import errors
 from acme_agents.experiments import Experiment, in_process, policies
+from acme_agents.launch import run
 from acme_agents.runtime import checkpoint, loggers
-from launch import run
 from tests.environments import odd
 
 _EXPERIMENT = Experiment(

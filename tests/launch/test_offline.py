@@ -9,11 +9,11 @@ import pytest
 from acme_agents import bc, crr, datasets, dime, mpo
 from acme_agents.core.types import Trajectory
 from acme_agents.experiments import Experiment
+from acme_agents.launch import main as cli
+from acme_agents.launch import run
+from acme_agents.launch.collect import collect
+from acme_agents.launch.evaluate import evaluate
 from acme_agents.runtime import checkpoint, loggers
-from launch import main as cli
-from launch import run
-from launch.collect import collect
-from launch.evaluate import evaluate
 
 pytestmark = pytest.mark.slow
 

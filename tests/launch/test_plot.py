@@ -8,8 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 from rliable import metrics
 
+from acme_agents.launch import plot
 from acme_agents.runtime import loggers
-from launch import plot
 
 
 def _run_dir(path, *, returns=(0.0, 50.0, 100.0), steps=None, agent="mpo", environment="probe", seed=0, config=None):

@@ -16,9 +16,9 @@ import pytest
 
 from acme_agents import datasets, mpo
 from acme_agents.experiments import Experiment
+from acme_agents.launch import main as cli
+from acme_agents.launch import processes, run, supervisor
 from acme_agents.runtime import checkpoint, loggers
-from launch import main as cli
-from launch import processes, run, supervisor
 from tests.launch.running import ROUNDS, attached, max_restarts, nodes, record, rows, started, wait
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # Generous, as are the waits: other programs may be running.
@@ -208,7 +208,7 @@ def test_a_worker_that_keeps_dying_ends_the_run(tmp_path: pathlib.Path) -> None:
         "        return core._replace(select_action=select_action)\n"
         "make = Agent\n"
     )
-    command = [sys.executable, "-m", "launch.main", *_COMMAND, "--run-dir", str(tmp_path / "run")]
+    command = [sys.executable, "-m", "acme_agents.launch.main", *_COMMAND, "--run-dir", str(tmp_path / "run")]
     command = [*command, "--roles.actor.max-restarts", "1"]
     command[command.index("mpo")] = "dying_agent"
     root = str(pathlib.Path(__file__).parents[2])

@@ -15,10 +15,10 @@ import pytest
 import acme_agents
 from acme_agents import mpo
 from acme_agents.experiments import Experiment
-from launch import main as cli
-from launch import run_dir as run_dir_lib
-from launch import versions
-from launch.node import Options, Role, Roles
+from acme_agents.launch import main as cli
+from acme_agents.launch import run_dir as run_dir_lib
+from acme_agents.launch import versions
+from acme_agents.launch.node import Options, Role, Roles
 from tests.launch.running import rows, started, wait
 
 _OPTIONS = Options(
@@ -46,7 +46,7 @@ def resumed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict]:
         asked.append({"experiment": experiment, **arguments})
         raise SystemExit(0)
 
-    monkeypatch.setattr(sys.modules["launch.run"], "run", run)
+    monkeypatch.setattr(sys.modules["acme_agents.launch.run"], "run", run)
 
     def call(*arguments: str) -> dict:
         with pytest.raises(SystemExit) as ended:

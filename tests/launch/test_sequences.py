@@ -9,13 +9,12 @@ import jax
 import numpy as np
 import pytest
 
-import environments
-from acme_agents import datasets, r2d2, r2d3
+from acme_agents import datasets, environments, r2d2, r2d3
 from acme_agents.core.types import Sequence, Trajectory
 from acme_agents.experiments import Experiment
+from acme_agents.launch import collect, run
 from acme_agents.r2d2 import learning, networks
 from acme_agents.runtime import checkpoint, loggers
-from launch import collect, run
 from tests.launch.running import ROUNDS, max_restarts, nodes, rows, started, wait
 
 pytestmark = pytest.mark.slow

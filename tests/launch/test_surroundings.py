@@ -18,12 +18,12 @@ import pytest
 
 from acme_agents.core import errors
 from acme_agents.experiments import Experiment
+from acme_agents.launch import main as cli
+from acme_agents.launch import node as node_lib
+from acme_agents.launch import processes, run, surroundings
+from acme_agents.launch import run_dir as run_dir_lib
+from acme_agents.launch.node import Node, Options
 from acme_agents.runtime import loggers, loopback
-from launch import main as cli
-from launch import node as node_lib
-from launch import processes, run, surroundings
-from launch import run_dir as run_dir_lib
-from launch.node import Node, Options
 
 _TRAIN = ("train", "mpo", "--env", "probe:sign", "--config.policy-layers", "4", "--config.critic-layers", "4")
 
@@ -64,7 +64,8 @@ def test_what_is_local_goes_through_no_proxy(monkeypatch: pytest.MonkeyPatch) ->
 def test_closed_streams_lead_nowhere(tmp_path: pathlib.Path, repository: pathlib.Path) -> None:
     """Rather than into the next file that is opened."""
     script = (
-        "import os, sys; from launch import surroundings; surroundings.prepare(); file = open('file', 'w'); "
+        "import os, sys; from acme_agents.launch import surroundings; surroundings.prepare(); "
+        "file = open('file', 'w'); "
         "print('out'); print('error', file=sys.stderr); os.write(1, b'native'); os.write(2, b'native'); "
         "file.write(f'{file.fileno()}'); sys.stdin.read()"
     )
@@ -233,7 +234,7 @@ class TestWorkers:
         script = tmp_path / "script.py"
         script.write_text(
             "from acme_agents.experiments import Experiment\n"
-            "from launch import run\n"
+            "from acme_agents.launch import run\n"
             "run(Experiment('mpo', 'probe:sign'), launcher='processes', run_dir='run')\n"
         )
         ended = subprocess.run(

@@ -83,7 +83,7 @@ def test_a_bug_in_an_update_is_shown_at_once(
     users: pathlib.Path, monkeypatch: pytest.MonkeyPatch, launcher: str
 ) -> None:
     monkeypatch.setenv("HOW", "wrong")
-    command = [sys.executable, "-m", "launch.main", *_ARGUMENTS, "--launcher", launcher, "--run-dir", "run"]
+    command = [sys.executable, "-m", "acme_agents.launch.main", *_ARGUMENTS, "--launcher", launcher, "--run-dir", "run"]
     ended = subprocess.run(command, cwd=users, capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 1, ended.stderr
     lines = ended.stderr.splitlines()
@@ -95,7 +95,16 @@ def test_a_bug_in_an_update_is_shown_at_once(
 
 
 def test_learning_that_diverges_ends_the_program_at_once(users: pathlib.Path) -> None:
-    command = [sys.executable, "-m", "launch.main", *_ARGUMENTS, "--launcher", "processes", "--run-dir", "run"]
+    command = [
+        sys.executable,
+        "-m",
+        "acme_agents.launch.main",
+        *_ARGUMENTS,
+        "--launcher",
+        "processes",
+        "--run-dir",
+        "run",
+    ]
     command[command.index("users_agent")] = "mpo"
     command += ["--config.learning-rate", "1e30", "--checkpoint-seconds", "0"]
     ended = subprocess.run(command, cwd=users, capture_output=True, text=True, timeout=300, check=False)

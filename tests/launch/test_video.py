@@ -8,9 +8,9 @@ import imageio.v3
 import numpy as np
 import pytest
 
-import environments
+from acme_agents import environments
 from acme_agents.core import errors
-from launch import evaluate
+from acme_agents.launch import evaluate
 
 
 @pytest.mark.parametrize(

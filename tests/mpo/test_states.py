@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import environments
-from acme_agents import dime, mpo
+from acme_agents import dime, environments, mpo
 from acme_agents.core.types import ArraySpec, EnvironmentSpec, Trajectory, Transition
 from acme_agents.dime import learning as dime_learning
 from acme_agents.dime import networks as dime_networks

@@ -4,7 +4,7 @@ import acme
 import numpy as np
 import pytest
 
-import environments
+from acme_agents import environments
 from acme_agents.runtime.loop import EnvironmentLoop, Episode
 
 

@@ -4,8 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-import environments
-from acme_agents import r2d2
+from acme_agents import environments, r2d2
 from acme_agents.r2d2 import networks
 from acme_agents.replay import chunks
 from acme_agents.replay.sampler import SequenceSampler

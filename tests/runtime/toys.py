@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import environments
-from acme_agents import mpo
+from acme_agents import environments, mpo
 from acme_agents.core.interfaces import ActorCore, LearnerCore, NStep, ReplaySpec, UpdateOutput
 from acme_agents.core.types import EnvironmentSpec
 from acme_agents.replay import chunks
