@@ -16,11 +16,14 @@ demo: setup ## train MPO on cartpole with two actor processes, then plot its lea
 	.venv/bin/acme-agents train mpo --run-dir $(DEMO_DIR) $(DEMO_FLAGS)
 	.venv/bin/acme-agents plot $(DEMO_DIR) --output $(DEMO_DIR)/learning_curve.png
 
+# Two files of tests at a time: a test of processes waits for half of its time.
+BESIDE := -n 2 --dist loadfile
+
 test: lint ## lint, then every test, the slow ones included: what CI runs
-	$(PYTHON) -m pytest $(PYTEST_FLAGS)
+	$(PYTHON) -m pytest $(BESIDE) $(PYTEST_FLAGS)
 
 test-fast: setup ## every test not marked slow
-	$(PYTHON) -m pytest -m "not slow" $(PYTEST_FLAGS)
+	$(PYTHON) -m pytest -m "not slow" $(BESIDE) $(PYTEST_FLAGS)
 
 test-cluster: setup ## the tests on several hosts, made of network namespaces
 	$(PYTHON) -m pytest -m cluster $(PYTEST_FLAGS)
