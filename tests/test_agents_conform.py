@@ -35,7 +35,8 @@ MPO = {
     "init_log_temperature": -1.0,
     "init_log_alpha_mean": 0.0,
 }
-ATOMS = {"vmin": -1.0, "vmax": 12.0, "num_atoms": 66}  # of 0.2, to tell rewards of 0.75 and 1 apart
+# Atoms of 0.2, and a second layer, to tell rewards of 0.75 and 1 apart.
+ATOMS = {"vmin": -1.0, "vmax": 12.0, "num_atoms": 66, "policy_layers": (32, 32), "critic_layers": (32, 32)}
 CRR = {
     "policy_layers": (32,),
     "critic_layers": (32,),
