@@ -83,7 +83,7 @@ class Config:
     dual_learning_rate: float = 1e-2
     """Adam's, of the dual variables, per update [P]."""
     max_gradient_norm: float = 40.0
-    """Global norm to which policy's and critic's gradients are clipped, each by itself; [P] has it and clips nothing."""
+    """Global norm to which policy's and critic's gradients are clipped, each by itself; [P] has it and clips none."""
     target_update_period: int = 100
     """Updates between copies of the online networks to the target networks [P]."""
 
