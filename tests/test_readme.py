@@ -1,4 +1,4 @@
-"""What the READMEs say is true: links, commands, trees, tables, and the agent that they write."""
+"""What the READMEs and docs/ say is true: links, commands, trees, tables, and the agent that they write."""
 
 import dataclasses
 import os
@@ -17,7 +17,8 @@ from acme_agents.launch.node import Options
 from acme_agents.runtime import checkpoint
 
 AGENT_READMES = [f"acme_agents/{name}/README.md" for name in agents.AGENTS]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *AGENT_READMES)
+DOCS = sorted(f"docs/{path.name}" for path in (pathlib.Path(__file__).parents[1] / "docs").glob("*.md"))
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md", *DOCS, *AGENT_READMES)
 RANDOM_RETURN, OPTIMAL_RETURN = 12.6, 47.1  # of probe:reach, from its docstring
 # The update is that of tests/launch/test_processes.py, which is compiled once.
 SMALL = "--config.policy-layers 32 --config.critic-layers 32 --config.num-actions 4 --config.batch-size 16"
@@ -63,8 +64,9 @@ def test_commands_that_are_shown_parse(repository, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     reach = Experiment("mpo", "probe:reach")
-    with run_dir.opened(tmp_path / "runs" / "reach", reach, "in-process", Options(), resume=False):
-        pass  # the run that they continue
+    for name in ("reach", "cheetah"):  # the runs that they continue
+        with run_dir.opened(tmp_path / "runs" / name, reach, "in-process", Options(), resume=False):
+            pass
     shown = commands(repository)
     assert len(shown) >= 10
     parsed = []
@@ -142,8 +144,8 @@ def test_agent_of_the_readme_learns_with_the_critic_that_it_names(repository, tm
 
 
 @pytest.mark.slow
-def test_script_of_the_readme_runs(repository, tmp_path):
-    (tmp_path / "script.py").write_text(marked_block(text(repository, "README.md"), "script"))
+def test_script_of_the_docs_runs(repository, tmp_path):
+    (tmp_path / "script.py").write_text(marked_block(text(repository, "docs/usage.md"), "script"))
     environment = os.environ | {"PYTHONPATH": str(repository)}
     done = subprocess.run(
         [sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240
@@ -154,8 +156,8 @@ def test_script_of_the_readme_runs(repository, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["in-process", "processes"])
-def test_run_directory_is_as_the_readme_draws_it(repository, tmp_path, launcher, train):
-    tree = marked_block(text(repository, "README.md"), "run directory").splitlines()
+def test_run_directory_is_as_the_docs_draw_it(repository, tmp_path, launcher, train):
+    tree = marked_block(text(repository, "docs/usage.md"), "run directory").splitlines()
     assert tree[0].startswith("runs/mpo-probe-reach-")
     drawn = {line.split()[1] for line in tree[1:]}
     options = f"--launcher {launcher} {SMALL} --config.min-replay-size 100 --record data"
