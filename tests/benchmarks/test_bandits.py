@@ -1,8 +1,6 @@
 """DiME's reference figures on the concave bandit: it covers the front where scalarisation cannot, in any unit."""
 
-import importlib
 import math
-import sys
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,11 +10,8 @@ ALPHAS = jnp.array([0.1, 0.3, 0.5, 0.7, 0.9])  # of r_1
 
 
 @pytest.fixture(scope="module")
-def bandits(repository):
-    """`bandits`, found where a script of that folder finds it: beside itself."""
-    sys.path.insert(0, str(repository / "benchmarks"))
-    yield importlib.import_module("bandits")
-    sys.path.remove(str(repository / "benchmarks"))
+def bandits(script):
+    return script("bandits")
 
 
 def test_dime_covers_the_front_and_scalarisation_its_ends(bandits):

@@ -1,18 +1,12 @@
 """When a run counts as solved, by hand."""
 
-import importlib
-import sys
-
 import numpy as np
 import pytest
 
 
 @pytest.fixture(scope="module")
-def deep_sea(repository):
-    """`deep_sea`, found where a script of that folder finds it: beside itself."""
-    sys.path.insert(0, str(repository / "benchmarks"))
-    yield importlib.import_module("deep_sea")
-    sys.path.remove(str(repository / "benchmarks"))
+def deep_sea(script):
+    return script("deep_sea")
 
 
 @pytest.mark.parametrize(

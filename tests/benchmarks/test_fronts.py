@@ -1,8 +1,5 @@
 """The area that a front dominates, by hand."""
 
-import importlib
-import sys
-
 import numpy as np
 import pytest
 
@@ -10,11 +7,8 @@ from acme_agents.experiments import Experiment
 
 
 @pytest.fixture(scope="module")
-def fronts(repository):
-    """`fronts`, found where a script of that folder finds it: beside itself."""
-    sys.path.insert(0, str(repository / "benchmarks"))
-    yield importlib.import_module("fronts")
-    sys.path.remove(str(repository / "benchmarks"))
+def fronts(script):
+    return script("fronts")
 
 
 @pytest.mark.parametrize(

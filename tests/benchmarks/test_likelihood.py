@@ -1,8 +1,5 @@
 """The loss that the mixture critic's own is measured against."""
 
-import importlib
-import sys
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,11 +11,8 @@ from acme_agents.core import values
 
 
 @pytest.fixture(scope="module")
-def likelihood(repository):
-    """`likelihood`, found where a script of that folder finds it: beside itself."""
-    sys.path.insert(0, str(repository / "benchmarks"))
-    yield importlib.import_module("likelihood")
-    sys.path.remove(str(repository / "benchmarks"))
+def likelihood(script):
+    return script("likelihood")
 
 
 def test_log_prob_agrees_with_scipy(likelihood):

@@ -1,8 +1,5 @@
 """What is compared with R2D2 is R2D2 in all but memory."""
 
-import importlib
-import sys
-
 import jax
 import numpy as np
 import pytest
@@ -16,11 +13,8 @@ KEY = jax.random.PRNGKey(0)
 
 
 @pytest.fixture(scope="module")
-def memoryless(repository):
-    """`memoryless`, found where a script of that folder finds it: beside itself."""
-    sys.path.insert(0, str(repository / "benchmarks"))
-    yield importlib.import_module("memoryless")
-    sys.path.remove(str(repository / "benchmarks"))
+def memoryless(script):
+    return script("memoryless")
 
 
 def test_a_steps_values_depend_on_nothing_before_its_inputs(memoryless):

@@ -1,19 +1,14 @@
 """The bootstrap's interval, by hand, and what is compared with what."""
 
 import argparse
-import importlib
-import sys
 
 import numpy as np
 import pytest
 
 
 @pytest.fixture(scope="module")
-def offline(repository):
-    """`offline`, found where a script of that folder finds it: beside itself."""
-    sys.path.insert(0, str(repository / "benchmarks"))
-    yield importlib.import_module("offline")
-    sys.path.remove(str(repository / "benchmarks"))
+def offline(script):
+    return script("offline")
 
 
 def test_the_interval_of_a_mean(offline):

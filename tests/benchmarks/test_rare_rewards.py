@@ -1,19 +1,13 @@
 """A reward that one input in 200 earns is found by mpo's critic, and is not by the likelihood that it used to fit."""
 
-import importlib
-import sys
-
 import pytest
 
 from acme_agents.core import values
 
 
 @pytest.fixture(scope="module")
-def rare_rewards(repository):
-    """`rare_rewards`, found where a script of that folder finds it: beside itself."""
-    sys.path.insert(0, str(repository / "benchmarks"))
-    yield importlib.import_module("rare_rewards")
-    sys.path.remove(str(repository / "benchmarks"))
+def rare_rewards(script):
+    return script("rare_rewards")
 
 
 def test_the_mixture_learns_a_rare_reward_in_1500_updates(rare_rewards):
