@@ -56,6 +56,7 @@ class Job:
     steps: int
     policy_init_stddev: float
     epsilon_stddev: float
+    fit_temperature: bool
 
     def run_dir(self, runs: pathlib.Path) -> pathlib.Path:
         """Where it lives: every field is in the name."""
@@ -67,6 +68,7 @@ class Job:
             critic=self.critic,  # type: ignore[arg-type]
             policy_init_stddev=self.policy_init_stddev,
             epsilon_stddev=self.epsilon_stddev,
+            fit_temperature=self.fit_temperature,
         )
         return Experiment(
             agent="mpo",
@@ -92,6 +94,7 @@ def main() -> None:
     parser.add_argument("--sweep-steps", default=50_000, type=int, help="environment steps of each run of the sweep")
     parser.add_argument("--sweep-init-stddev", default=[0.3, 0.5, 0.7, 1.0], nargs="+", type=float)
     parser.add_argument("--sweep-epsilon-stddev", default=[1e-6, 1e-5, 1e-4], nargs="+", type=float)
+    parser.add_argument("--fit-temperature", action="store_true", help="in both parts, with that option of mpo's")
     parser.add_argument("--runs", default=pathlib.Path("runs/critics"), type=pathlib.Path, help="run directories")
     parser.add_argument("--table", action="store_true", help="train nothing: the table of what there is")
     options = parser.parse_args()
@@ -106,12 +109,13 @@ def main() -> None:
     for task in options.tasks:
         cells = []
         for critic in options.critics:
-            jobs = [Job(task, critic, seed, options.steps, *swept) for seed in options.seeds]
+            jobs = [Job(task, critic, seed, options.steps, *swept, options.fit_temperature) for seed in options.seeds]
             cells.append(_cell([_score(job, options) for job in jobs]))
         report.row(task, *cells, *_PUBLISHED.get(task, ("-", "-")))
     report.note(
         f"Mean (lowest .. highest) of the seeds {', '.join(map(str, options.seeds))}, of which as many are finished as "
-        f"the cell says; policy_init_stddev {swept[0]:g}, epsilon_stddev {swept[1]:g}, else mpo's defaults."
+        f"the cell says; policy_init_stddev {swept[0]:g}, epsilon_stddev {swept[1]:g}, "
+        f"fit_temperature {options.fit_temperature}, else mpo's defaults."
     )
     if notes:
         report.note(notes)
@@ -124,7 +128,9 @@ def _sweep(options: argparse.Namespace) -> tuple[tuple[float, float], str]:
     for stddev in options.sweep_init_stddev:
         for epsilon in options.sweep_epsilon_stddev:
             scores = [
-                _score(Job(task, "mixture", seed, options.sweep_steps, stddev, epsilon), options)
+                _score(
+                    Job(task, "mixture", seed, options.sweep_steps, stddev, epsilon, options.fit_temperature), options
+                )
                 for task in options.sweep_tasks
                 for seed in options.seeds
             ]
