@@ -16,8 +16,9 @@ demo: setup ## train MPO on cartpole with two actor processes, then plot its lea
 	.venv/bin/acme-agents train mpo --run-dir $(DEMO_DIR) $(DEMO_FLAGS)
 	.venv/bin/acme-agents plot $(DEMO_DIR) --output $(DEMO_DIR)/learning_curve.png
 
-# Two files of tests at a time: a test of processes waits for half of its time.
-BESIDE := -n 2 --dist loadfile
+# Two files of tests at a time, in the order in which tests/conftest.py puts them: a test of processes waits for half of
+# its time.
+BESIDE := -n 2 --dist loadfile --no-loadscope-reorder
 
 test: lint ## lint, then every test, the slow ones included: what CI runs
 	$(PYTHON) -m pytest $(BESIDE) $(PYTEST_FLAGS)

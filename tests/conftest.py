@@ -29,6 +29,7 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _FRESH_CACHE or str(REPOSITOR
 
 _MOST_CPU_SECONDS = 10.0  # of CPU that a test may take which is not marked slow
 _SHOWN = 20  # tests that took most
+_MOST_MEMORY = 3 * 2**30  # bytes of a process of tests, before what JAX has compiled is given up
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +37,34 @@ def compile_quickly(request: pytest.FixtureRequest) -> None:
     """XLA compiles a test's programs in a fifth of the time where it optimises little; slow tests run theirs long."""
     if "jax" in sys.modules:
         sys.modules["jax"].config.update("jax_disable_most_optimizations", "slow" not in request.node.keywords)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def give_up_compiled_programs() -> Iterator[None]:
+    """JAX keeps every program that was compiled, in memory: gigabytes, by the end of all tests."""
+    yield
+    if "jax" in sys.modules and _memory() > _MOST_MEMORY:
+        sys.modules["jax"].clear_caches()
+
+
+def _memory() -> int:
+    """Bytes of this process that are in memory; 0 where the system does not say so."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files first that take longest, those with hosts and then those with slow tests.
+
+    With two files at a time the last ones then end together.
+    """
+    rank: dict[Path, int] = {}
+    for item in items:
+        own = 0 if "cluster" in item.keywords else 1 if "slow" in item.keywords else 2
+        rank[item.path] = min(own, rank.get(item.path, 2))
+    items.sort(key=lambda item: rank[item.path])
 
 
 @pytest.fixture(scope="session")
