@@ -32,11 +32,14 @@ _SHOWN = 20  # tests that took most
 _MOST_MEMORY = 3 * 2**30  # bytes of a process of tests, before what JAX has compiled is given up
 
 
-@pytest.fixture(autouse=True)
-def compile_quickly(request: pytest.FixtureRequest) -> None:
-    """XLA compiles a test's programs in a fifth of the time where it optimises little; slow tests run theirs long."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """XLA compiles a test's programs in a fifth of the time where it optimises little; slow tests run theirs long.
+
+    This is a hook so that it comes before the fixtures of modules, whose numbers tests compare with their own.
+    """
     if "jax" in sys.modules:
-        sys.modules["jax"].config.update("jax_disable_most_optimizations", "slow" not in request.node.keywords)
+        sys.modules["jax"].config.update("jax_disable_most_optimizations", "slow" not in item.keywords)
 
 
 @pytest.fixture(scope="module", autouse=True)

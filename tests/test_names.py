@@ -1,5 +1,6 @@
 """What an installation puts on Python's path: `acme_agents` alone, whatever lies beside a user's script."""
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -23,6 +24,8 @@ def test_a_users_own_folders_may_be_called_environments_and_launch(tmp_path: pat
 
 
 def test_a_folder_that_is_no_package_of_the_project_is_not_found_from_elsewhere(tmp_path: pathlib.Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     code = "import importlib.util; print([importlib.util.find_spec(name) for name in ('environments', 'launch')])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "[None, None]\n"

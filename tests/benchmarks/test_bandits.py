@@ -14,6 +14,7 @@ def bandits(script):
     return script("bandits")
 
 
+@pytest.mark.slow
 def test_dime_covers_the_front_and_scalarisation_its_ends(bandits):
     dime = bandits.solve("dime", bandits.FIXED, ALPHAS)
     np.testing.assert_allclose(dime.mean, [-0.93, -0.69, 0.00, 0.69, 0.93], atol=0.011)
@@ -24,6 +25,7 @@ def test_dime_covers_the_front_and_scalarisation_its_ends(bandits):
     np.testing.assert_allclose(from_below.mean, [-1.00, -0.98, -0.95, 0.98, 1.00], atol=0.011)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["dime", "mo-mpo"])
 def test_the_unit_of_a_reward_changes_nothing(bandits, method):
     plain, scaled = (
@@ -34,6 +36,7 @@ def test_the_unit_of_a_reward_changes_nothing(bandits, method):
     assert (plain[:2] < -0.9).all()
 
 
+@pytest.mark.slow
 def test_scalarisation_follows_the_larger_reward(bandits):
     means = np.asarray(bandits.solve("scalarisation", bandits.FREE._replace(scale=20.0), ALPHAS).mean)
     np.testing.assert_allclose(means, [0.98, 1.00, 1.00, 1.00, 1.00], atol=0.011)

@@ -105,6 +105,7 @@ def test_importing_environments_imports_no_simulator():
 
 RENDER = """
 from acme_agents import environments
+from acme_agents.core import errors
 for name in ("control:quadruped:escape", "gym:HalfCheetah-v5"):
     env = environments.make(name, 0, render=True)
     env.reset()

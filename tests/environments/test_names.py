@@ -80,10 +80,14 @@ def test_an_unknown_name_is_told_in_one_sentence(name, sentence):
 
 def test_spec():
     assert environments.spec(environments.make("control:cheetah:run", seed=0)) == types.EnvironmentSpec(
-        observation=types.ArraySpec((17,), "float32"), action=types.ArraySpec((6,), "float32")
+        observation=types.ArraySpec((17,), "float32"),
+        action=types.ArraySpec((6,), "float32"),
+        action_bounds=((-1.0,) * 6, (1.0,) * 6),
     )
     assert environments.spec(environments.make("gym:CartPole-v1", seed=0)) == types.EnvironmentSpec(
-        observation=types.ArraySpec((4,), "float32"), action=types.ArraySpec((), "int32", num_values=2)
+        observation=types.ArraySpec((4,), "float32"),
+        action=types.ArraySpec((), "int32", num_values=2),
+        action_bounds=((0,), (1,)),
     )
     assert environments.spec(environments.make("probe:pixels", seed=0)).observation == types.ArraySpec(
         (16, 16, 3), "uint8"

@@ -96,7 +96,7 @@ def test_a_run_that_fails_leaves_its_recording(chunks, tmp_path, monkeypatch):
         turns._learner_run._recorder.add(chunks)
         raise ConnectionError("the simulator is gone")
 
-    monkeypatch.setattr(in_process._ActingTurns, "run", fail)
+    monkeypatch.setattr(in_process._ActingTurns, "_run", fail)
     (tmp_path / "run").mkdir()
     with pytest.raises(ConnectionError, match="the simulator is gone"):
         in_process.run(experiment, tmp_path / "run", stop=threading.Event(), on_status=lambda status: None)

@@ -1,7 +1,5 @@
 """DQN, for real: it finds a task's known value on both launchers."""
 
-import dataclasses
-import json
 import pathlib
 
 import pytest
@@ -40,5 +38,5 @@ def test_it_learns_the_choice_whose_value_is_1_on_both_launchers(tmp_path: pathl
         learner = loggers.read_csv(run_dir / "learner.csv")
         assert learner["samples_per_insert"][-1] == pytest.approx(8, rel=0.1)
         assert 0.5 < learner["q_value"][-1] < 1.05  # of what it chose while it explored; rewards are at most 1
-    configs = [json.loads((tmp_path / launcher / "config.json").read_text()) for launcher in launchers]
-    assert configs[0] == configs[1] == json.loads(json.dumps(dataclasses.asdict(experiment)))
+    for launcher in launchers:
+        assert Experiment.from_run_dir(tmp_path / launcher) == experiment

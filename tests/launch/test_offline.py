@@ -218,11 +218,11 @@ def test_a_policy_is_collected_and_teaches(recorded: pathlib.Path, tmp_path: pat
     np.testing.assert_allclose([t.reward.sum() for t in _load(tmp_path / "data")], returns, rtol=1e-5)
 
     config = dime.Config(
-        **_NETWORKS, critic_layers=(32,), num_actions=4, behaviour="teacher", preference=(0, 1), learning_rate=1e-2,
+        **_NETWORKS, critic_layers=(32,), num_actions=4, behaviour="teacher", preference=(0, 1), learning_rate=3e-3,
         policy_init_stddev=0.1, epsilon_mean=1.0,
     )  # fmt: skip
     experiment = Experiment(
-        "dime", _ENVIRONMENT, config=config, dataset=str(recorded / "data"), max_steps=0, max_updates=400, eval_every=0
+        "dime", _ENVIRONMENT, config=config, dataset=str(recorded / "data"), max_steps=0, max_updates=1500, eval_every=0
     )
     with pytest.raises(ValueError, match="--teacher"):
         run(experiment, run_dir=tmp_path / "untaught")
@@ -237,7 +237,14 @@ def test_a_policy_is_collected_and_teaches(recorded: pathlib.Path, tmp_path: pat
 def test_one_network_for_all_trade_offs(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_dir = str(tmp_path / "run")
     flags = (
-        *("--config.conditioned", "--config.policy-layers", "32", "--config.critic-layers", "32"),
+        *(
+            "--config.conditioned",
+            "--config.fit-temperature",
+            "--config.policy-layers",
+            "32",
+            "--config.critic-layers",
+            "32",
+        ),
         *("--config.num-actions", "8", "--config.min-replay-size", "100", "--config.samples-per-insert", "16"),
         *("--config.batch-size", "32", "--config.learning-rate", "3e-3", "--steps", "2000", "--eval-every", "0"),
     )

@@ -74,7 +74,7 @@ def test_a_stop_while_it_compiles_is_like_any_other(
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 0
         assert time.monotonic() - began < 15
-    assert f"stopped; continue with --run-dir {run_dir} --resume" in out.read_text()
+    assert f"resume {run_dir}\n" in out.read_text()
     assert checkpoint.steps(run_dir / "checkpoints") == [0]
 
 

@@ -59,7 +59,7 @@ def test_learns_the_best_action_at_every_state_from_uniformly_random_ones(name):
     learner, actor = agent.learner(spec), agent.actor(spec, evaluation=True)
     held = store.from_trajectories(chunks.step_spec(agent, spec), episodes)
     update = gathering.make_update(learner, agent.replay(spec))
-    state, _, _ = update(
+    state, *_ = update(
         learner.init(jax.random.PRNGKey(0)), {}, {"replay": held}, jax.random.PRNGKey(1), np.int32(0), np.int32(1000)
     )
     observations = jnp.concatenate([jnp.eye(size), -jnp.eye(size)])  # every state but the last

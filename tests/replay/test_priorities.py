@@ -29,6 +29,7 @@ def test_nothing_can_be_drawn_of_a_new_tree():
     assert _counts(tree, 3, 100).tolist() == [0, 100, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_items", [5, 128, 129, 20_000])  # one row; full; two rows; two of the uppermost sums
 def test_items_are_drawn_by_their_priority_to_the_power_of_the_exponent(num_items):
     rng = np.random.default_rng(num_items)

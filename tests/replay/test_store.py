@@ -234,6 +234,7 @@ def test_transitions_are_drawn_by_their_priority_and_know_with_which_probability
     np.testing.assert_allclose(np.concatenate([b.draw.probability for b in drawn]), expected[found], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_new_transitions_are_drawn_like_the_best_so_far_and_evicted_ones_never(replay):
     """Room for 100, episodes of 40 in chunks of 32 and 8: what is left of the fourth on is always what is newest."""
     spec = _prioritised(max_size=100)
