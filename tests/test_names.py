@@ -2,8 +2,11 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
+
+import pytest
 
 _SCRIPT = """
 import environments, launch
@@ -29,3 +32,26 @@ def test_a_folder_that_is_no_package_of_the_project_is_not_found_from_elsewhere(
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "[None, None]\n"
+
+
+@pytest.mark.slow
+def test_a_wheel_has_all_packages_and_no_other_name(repository: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    for name in ("acme_agents", "environments", "launch"):
+        shutil.copytree(repository / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.py", "pyproject.toml"):
+        shutil.copy(repository / name, source)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), str(source)], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    subprocess.run([*pip, "install", "--no-deps", "--no-index", "--target", str(target), str(wheel)], check=True)
+    assert {path.name.partition("-")[0] for path in target.iterdir()} <= {"acme_agents", "bin"}
+
+    def run(*arguments: str) -> str:
+        command, environment = [sys.executable, *arguments], {**os.environ, "PYTHONPATH": str(target)}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
+
+    listed = run("-m", "acme_agents.launch.main", "list")
+    assert "  mpo " in listed and "  control:cheetah:run\n" in listed
+    place = run("-c", "from acme_agents import environments; print(environments.__file__)")
+    assert pathlib.Path(place.strip()) == target / "acme_agents" / "environments" / "__init__.py"
