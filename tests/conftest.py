@@ -38,8 +38,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
     This is a hook so that it comes before the fixtures of modules, whose numbers tests compare with their own.
     """
-    if "jax" in sys.modules:
-        sys.modules["jax"].config.update("jax_disable_most_optimizations", "slow" not in item.keywords)
+    import jax  # Its settings are those above.
+
+    jax.config.update("jax_disable_most_optimizations", "slow" not in item.keywords)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -12,7 +12,10 @@ from acme_agents.experiments import Experiment
 from acme_agents.launch import main as cli
 from acme_agents.runtime import checkpoint
 
-_TRAIN = ("train", "mpo", "--env", "probe:sign", "--config.policy-layers", "4", "--config.critic-layers", "4")
+_TRAIN = (
+    *("train", "mpo", "--env", "probe:sign", "--config.policy-layers", "4", "--config.critic-layers", "4"),
+    *("--config.critic", "scalar", "--config.num-actions", "2", "--config.batch-size", "8"),
+)
 
 
 @pytest.fixture
