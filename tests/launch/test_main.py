@@ -36,7 +36,8 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 @pytest.fixture(scope="module")
 def template_run(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     run_dir = tmp_path_factory.mktemp("template") / "run"
-    cli.main((*_TRAIN, "--updates", "3", "--eval-every", "0", "--run-dir", str(run_dir)))
+    budget = ("--config.min-replay-size", "50", "--updates", "3", "--eval-every", "0")
+    cli.main((*_TRAIN, *budget, "--run-dir", str(run_dir)))
     return run_dir
 
 
