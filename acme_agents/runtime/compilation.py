@@ -19,6 +19,7 @@ _SETTINGS = {
     "jax_persistent_cache_min_compile_time_secs": 0.2,
     "jax_persistent_cache_min_entry_size_bytes": -1,
 }
+_CHOSEN = os.environ.get("JAX_COMPILATION_CACHE_DIR")  # by the user, or by the process that started this one
 _MAX_BYTES = 2**30
 _MAX_AGE_SECONDS = 60 * 24 * 3600.0
 
@@ -27,8 +28,9 @@ def use_cache(directory: str | None) -> pathlib.Path | None:
     """Has this process, and those that it starts, keep what they compile and take what was kept.
 
     Args:
-      directory: where; `OFF` for nowhere; None for where JAX_COMPILATION_CACHE_DIR says, else for a directory of this
-        kind of machine and version of JAX under the user's cache directory, if that can be written.
+      directory: where; `OFF` for nowhere; None for where JAX_COMPILATION_CACHE_DIR said when this process began, else
+        for a directory of this kind of machine and version of JAX under the user's cache directory, if that can be
+        written.
 
     Returns:
       The directory in use; None without one.
@@ -38,8 +40,8 @@ def use_cache(directory: str | None) -> pathlib.Path | None:
     """
     if directory == OFF:
         return _set(None)
-    if directory is None and (chosen := os.environ.get("JAX_COMPILATION_CACHE_DIR")):
-        return _set(pathlib.Path(chosen))
+    if directory is None and _CHOSEN:
+        return _set(pathlib.Path(_CHOSEN))
     try:
         path = pathlib.Path(directory) if directory is not None else _default_directory()
         path.mkdir(parents=True, exist_ok=True)

@@ -50,13 +50,25 @@ def test_off_keeps_nothing(tmp_path: pathlib.Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_what_one_run_is_given_is_not_the_next_ones(tmp_path: pathlib.Path) -> None:
+    script = "from acme_agents.runtime import compilation\n" + "".join(
+        f"print(compilation.use_cache({directory!r}))\n" for directory in (str(tmp_path / "one"), None, "off", None)
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_COMP")}
+    environment |= {"XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    given, default, off, again = done.stdout.splitlines()
+    assert (given, off) == (str(tmp_path / "one"), "None")
+    assert pathlib.Path(default).parent == tmp_path / "acme_agents" and again == default
+
+
 def test_a_cache_that_cannot_be_written_is_refused_if_it_was_given_and_else_left_out(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(errors.UserError, match=r"file cannot be written \(File exists\): give another --compilation"):
         compilation.use_cache(str(tmp_path / "file"))
-    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    monkeypatch.setattr(compilation, "_CHOSEN", None)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr(compilation, "_set", lambda path: path)
     assert compilation.use_cache(None) is None
