@@ -371,9 +371,11 @@ def _with_config(options: Any, config: Any) -> Any:
 
 
 def _of_run(options: Any, arguments: list[str]) -> Any:
-    """Parses the options of a command whose first argument is a run directory, whose configuration they may change."""
+    """Parses the options of a command that runs the policy of a run directory, whose configuration they may change."""
     from acme_agents.experiments import Experiment
+    from acme_agents.runtime import compilation
 
+    compilation.use_cache(None)
     if arguments and (pathlib.Path(arguments[0]) / "config.json").is_file():
         options = _with_config(options, Experiment.from_run_dir(pathlib.Path(arguments[0])).config)
     return tyro.cli(options, prog=f"acme-agents {options.__name__.lower()}", args=arguments)
@@ -381,9 +383,7 @@ def _of_run(options: Any, arguments: list[str]) -> Any:
 
 def _evaluate(arguments: list[str]) -> None:
     from acme_agents.launch.evaluate import evaluate
-    from acme_agents.runtime import compilation
 
-    compilation.use_cache(None)
     options = _of_run(Evaluate, arguments)
     returns = evaluate(
         options.run_dir, episodes=options.episodes, seed=options.seed, video=options.video, config=options.config
@@ -396,9 +396,7 @@ def _evaluate(arguments: list[str]) -> None:
 
 def _collect(arguments: list[str]) -> None:
     from acme_agents.launch.collect import collect
-    from acme_agents.runtime import compilation
 
-    compilation.use_cache(None)
     options = _of_run(Collect, arguments)
     returns = collect(
         options.run_dir,

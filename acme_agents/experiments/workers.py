@@ -73,7 +73,7 @@ class LearnerWorker:
             with _early_faults(lambda: run.learner.steps - before):
                 self._learn(run)
         except errors.NotFinite:  # What was recorded is.
-            run.close()
+            run.close_after_failure()
             raise
         run.close()
 
