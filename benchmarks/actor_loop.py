@@ -34,11 +34,12 @@ import reverb  # noqa: E402
 from acme.utils import loggers  # noqa: E402
 
 from acme_agents import environments  # noqa: E402
-from acme_agents.core.interfaces import ActorCore  # noqa: E402
-from acme_agents.experiments import Experiment, program  # noqa: E402
+from acme_agents.core.interfaces import ActorContext, ActorCore  # noqa: E402
+from acme_agents.experiments import Experiment, making  # noqa: E402
 from acme_agents.replay import chunks, writer  # noqa: E402
 from acme_agents.replay.stream import ChunkStream  # noqa: E402
 from acme_agents.runtime import actor as actor_lib  # noqa: E402
+from acme_agents.runtime import program  # noqa: E402
 from acme_agents.runtime.loop import EnvironmentLoop  # noqa: E402
 
 _ENVIRONMENTS = ["control:cartpole:swingup", "control:cheetah:run", "control:walker:walk"]
@@ -79,7 +80,7 @@ def main() -> None:
 def _contestants(name: str, num_episodes: int) -> Iterator[dict[str, Callable[[], float]]]:
     """The three loops, each a function that runs episodes and returns their steps per second."""
     experiment = Experiment(agent="mpo", environment=name)
-    agent, spec = experiment.make_agent(), environments.spec(experiment.make_environment("actor"))
+    agent, spec = making.make_agent(experiment), environments.spec(experiment.make_environment("actor"))
     params = untrained_params(experiment)
     with contextlib.ExitStack() as stack:
         address, _ = stack.enter_context(common.reverb_server(program.make_tables, experiment))
@@ -87,7 +88,7 @@ def _contestants(name: str, num_episodes: int) -> Iterator[dict[str, Callable[[]
         reader = stack.enter_context(common.Child(drain, address, experiment))
         reader.receive()
 
-        core, key = agent.actor(spec, evaluation=False), jax.random.PRNGKey(0)
+        core, key = agent.actor(spec, ActorContext(evaluation=False)), jax.random.PRNGKey(0)
         chunk_writer = writer.ChunkWriter(reverb.Client(address), chunks.step_spec(agent, spec), agent.replay(spec))
         actor = actor_lib.Actor(core, key, chunk_writer)
         actor.params = params
@@ -156,7 +157,7 @@ class _AcmeActor(acme.core.Actor):
 def untrained_params(experiment: Experiment) -> Any:
     """Untrained parameters, as NumPy arrays: what an actor gets from the learner."""
     spec = environments.spec(experiment.make_environment("actor"))
-    learner = experiment.make_agent().learner(spec)
+    learner = making.make_agent(experiment).learner(spec)
     return learner.params(jax.jit(learner.init)(jax.random.PRNGKey(0)))
 
 
@@ -179,7 +180,7 @@ def _acme_tables(experiment: Experiment) -> list[reverb.Table]:
 def drain(connection: Any, address: str, experiment: Experiment) -> None:
     """A process that takes whatever comes through the stream, as a learner does between updates."""
     spec = environments.spec(experiment.make_environment("actor"))
-    structure = chunks.empty(chunks.step_spec(experiment.make_agent(), spec))
+    structure = chunks.empty(chunks.step_spec(making.make_agent(experiment), spec))
     stream = ChunkStream(reverb.Client(address), structure)
     connection.send("ready")
     while True:

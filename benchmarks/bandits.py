@@ -1,7 +1,7 @@
 """DiME, MO-MPO and linear scalarisation on a one-dimensional bandit with a concave Pareto front, without noise.
 
 Two objectives, r_1 = exp(-(a - 1)^2) and r_2 = exp(-(a + 1)^2), and a Gaussian policy. The losses are the agents' own
-(acme_agents.dime.losses, acme_agents.mpo.losses); what an agent does by samples and gradient steps is done exactly
+(`losses` of dime and mpo); what an agent does by samples and gradient steps is done exactly
 here: actions lie at the quantiles of the policy, each temperature minimises its dual, and each M-step is the best one
 inside the trust region. So every figure is a property of the method, in seconds, and not of a learner.
 
@@ -23,9 +23,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from acme_agents.agents.dime import losses
+from acme_agents.agents.mpo import losses as mpo
 from acme_agents.core.types import Array
-from acme_agents.dime import losses
-from acme_agents.mpo import losses as mpo
 
 ALPHAS = (0.1, 0.3, 0.5, 0.7, 0.9)  # of r_1; r_2 has the rest
 METHODS: tuple[losses.Method, ...] = ("dime", "mo-mpo", "scalarisation")

@@ -223,8 +223,9 @@ def train(experiment: Any, run_dir: pathlib.Path) -> dict[str, Any]:
     Raises:
       SystemExit: it was asked to stop.
     """
+    from acme_agents.core import checkpoint
     from acme_agents.launch.run import run
-    from acme_agents.runtime import checkpoint, loggers
+    from acme_agents.runtime import loggers
 
     finished = run_dir / "finished"
     if not finished.exists():

@@ -31,8 +31,8 @@ from typing import Any
 import common
 import numpy as np
 
+from acme_agents.agents.mpo import config as mpo_config
 from acme_agents.experiments import Experiment
-from acme_agents.mpo import config as mpo_config
 from acme_agents.runtime import loggers
 
 _PUBLISHED = {  # at 100,000 steps: DMPO, MPO

@@ -6,7 +6,7 @@ actions). They take turns; d3rlpy is a process of its own, which waits while it 
 
   bare            jitted `core.update`, 16 times in a `fori_loop`, on one batch that lies on the device
   gather          `runtime.gathering.make_update`: the same, each batch drawn from the dataset's store
-  end2end         `LearnerRun.step()` of an offline run: updating, reporting, logging and publishing parameters
+  end2end         `TrainingSession.step()` of an offline run: updating, reporting, logging and publishing parameters
   bare, LayerNorm `bare` with the layers that our agent has by default: LayerNorm and tanh after the first, then ELU
   d3rlpy update   `CRR.update` on one batch
   d3rlpy fit      `CRR.fit` as a run has it, but for its progress bar and files: sampling, updating, keeping the metrics
@@ -37,13 +37,13 @@ import jax
 import learner
 import numpy as np
 
+from acme_agents.agents.crr import config as crr_config
 from acme_agents.core import torsos
 from acme_agents.core.interfaces import DATASET
 from acme_agents.core.types import EnvironmentSpec, Trajectory
-from acme_agents.crr import config as crr_config
-from acme_agents.experiments import Experiment
-from acme_agents.experiments.learner_run import LearnerRun
+from acme_agents.experiments import Experiment, making
 from acme_agents.replay import chunks, store
+from acme_agents.runtime.training_session import TrainingSession
 
 _ENVIRONMENT = "control:cheetah:run"  # has HalfCheetah's sizes: 17 observations, 6 actions
 _LAYERS = (256, 256)
@@ -101,15 +101,15 @@ def _contestants(
             eval_every=0,
             checkpoint_seconds=1e9,
         )
-        agent, spec = experiment.make_agent(), experiment.environment_spec()
-        core, replay = agent.learner(spec), experiment.replay_spec(spec)
+        agent, spec = making.make_agent(experiment), experiment.environment_spec()
+        core, replay = agent.learner(spec), making.replay_spec(experiment, spec)
         trajectories = _random_trajectories(spec, num_transitions)
         _write_d4rl(path, trajectories)
         held = store.from_trajectories(chunks.step_spec(agent, spec), trajectories)
         batch, _ = store.sample({DATASET: held}, {}, jax.random.PRNGKey(0), replay)
         plain = learner.measure_updates(core, learner.make_bare_update(core), batch, seconds)
         stack.enter_context(mock.patch.object(torsos, "layer_norm_mlp", _relu_mlp))  # What is compiled from here on.
-        run = LearnerRun(experiment, directory, None)
+        run = TrainingSession(experiment, directory, None)
         stack.callback(run.close)
         theirs = stack.enter_context(_D3rlpy(path, threads))
         contestants = {

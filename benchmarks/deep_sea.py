@@ -25,7 +25,7 @@ import pathlib
 import common
 import numpy as np
 
-from acme_agents import r2d2, r2d3
+from acme_agents.agents import r2d2, r2d3
 from acme_agents.experiments import Experiment
 from acme_agents.runtime import loggers
 

@@ -21,7 +21,7 @@ import re
 import common
 import numpy as np
 
-from acme_agents import dime
+from acme_agents.agents import dime
 from acme_agents.experiments import Experiment
 
 _METHODS = {"dime": "DiME", "mo-mpo": "MO-MPO", "scalarisation": "linear scalarisation"}

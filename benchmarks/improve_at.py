@@ -1,11 +1,11 @@
-"""MPO whose policy improves at other states of a transition than `acme_agents.mpo`'s: references to measure by.
+"""MPO whose policy improves at other states of a transition than `acme_agents.agents.mpo`'s: references to measure by.
 
 `improve_at` says which, of a transition from o_t to its bootstrap state o_{t+m}:
 
   bootstrap  o_{t+m}, whose actions and values the critic's target needs too, as Acme's TF learner has it
   half       o_{t+m} in one half of the batch and o_t in the other
   both       o_t and o_{t+m}, as Acme's JAX learner has it
-  taken      o_t alone, what `acme_agents.mpo` does; here the target has `num_actions` actions of its own
+  taken      o_t alone, what `acme_agents.agents.mpo` does; here the target has `num_actions` actions of its own
 
 As a module it offers what an agent does, so that `Experiment(agent="improve_at")` trains it.
 """
@@ -17,12 +17,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from acme_agents.agents import mpo
+from acme_agents.agents.mpo import config as mpo_config
+from acme_agents.agents.mpo import learning, losses, networks
+from acme_agents.agents.mpo.networks import Networks
 from acme_agents.core import distributions
 from acme_agents.core.interfaces import LearnerCore, UpdateOutput
 from acme_agents.core.types import Array, EnvironmentSpec, Observation, Params, Transition
-from acme_agents.mpo import agent, learning, losses, networks
-from acme_agents.mpo import config as mpo_config
-from acme_agents.mpo.networks import Networks
 
 __all__ = ["Config", "make"]
 
@@ -36,7 +37,7 @@ class Config(mpo_config.Config):
 
 
 @dataclasses.dataclass(frozen=True)
-class ImproveAt(agent.MPO):
+class ImproveAt(mpo.MPO):
     """MPO with that choice."""
 
     config: Config

@@ -37,12 +37,13 @@ import jax.numpy as jnp
 import numpy as np
 from learner import filled_store, make_bare_update, measure_updates
 
-from acme_agents import environments, mpo
+from acme_agents import environments
+from acme_agents.agents import mpo
+from acme_agents.agents.mpo import networks
 from acme_agents.core import distributions
-from acme_agents.core.interfaces import REPLAY, Agent
+from acme_agents.core.interfaces import REPLAY, ActorContext, Agent
 from acme_agents.core.types import ArraySpec, EnvironmentSpec, Trajectory
 from acme_agents.experiments import Experiment
-from acme_agents.mpo import networks
 from acme_agents.replay import chunks, store
 from acme_agents.runtime import gathering, loggers
 
@@ -185,7 +186,7 @@ def _bandit(name: str, length: int) -> float:
     agent = module.make(module.Config(**_SMALL, **changes))
     held, spec = _random_experience(agent, probe, 8_000)
     state = _train(agent, held, spec, 1_500)
-    actor, params = agent.actor(spec, evaluation=True), agent.learner(spec).params(state)
+    actor, params = agent.actor(spec, ActorContext(evaluation=True)), agent.learner(spec).params(state)
     act = jax.jit(lambda observation: actor.select_action(params, observation, jax.random.PRNGKey(0))[0])
     env, rewards = environments.make(probe, seed=1), []
     for _ in range(500):

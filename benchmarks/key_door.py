@@ -30,7 +30,7 @@ import common
 import jax.numpy as jnp
 import numpy as np
 
-from acme_agents import r2d3
+from acme_agents.agents import r2d3
 from acme_agents.core import priorities
 from acme_agents.experiments import Experiment
 

@@ -5,8 +5,8 @@ take turns in one process, one after the other:
 
   bare      jitted `core.update`, 16 times in a `fori_loop`, on one batch that lies on the device
   gather    `runtime.gathering.make_update`: the same, each batch drawn from a filled store of the replay
-  end2end   `LearnerRun.step()` as a run has it: reading chunks from a Reverb server in another process, where a third
-            process writes as fast as it is let, inserting, updating, reporting, logging and publishing parameters
+  end2end   `TrainingSession.step()` as a run has it: reading chunks from a Reverb server in another process, where a
+            third process writes as fast as it is let, inserting, updating, reporting, logging and publishing parameters
    acme      mixture only: `bare` with the critic's loss as Acme has it, the likelihood of 128 samples for each of 20
              actions at the bootstrap state
 
@@ -35,14 +35,14 @@ import numpy as np
 import reverb
 
 from acme_agents import environments
+from acme_agents.agents.mpo import config as mpo_config
 from acme_agents.core.interfaces import REPLAY, Agent, LearnerCore, ReplaySpec
 from acme_agents.core.types import EnvironmentSpec, Transition
-from acme_agents.experiments import Experiment, program
-from acme_agents.experiments.learner_run import LearnerRun
-from acme_agents.mpo import config as mpo_config
+from acme_agents.experiments import Experiment, making
 from acme_agents.replay import chunks, store, writer
-from acme_agents.runtime import gathering
+from acme_agents.runtime import gathering, program
 from acme_agents.runtime import learner as learner_lib
+from acme_agents.runtime.training_session import TrainingSession
 
 _ENVIRONMENT = "control:cheetah:run"  # has HalfCheetah's sizes: 17 observations, 6 actions
 
@@ -85,7 +85,7 @@ def _contestants(critic: str, replay_size: int, seconds: float) -> Iterator[dict
     experiment = Experiment(
         "mpo", _ENVIRONMENT, config=config, max_steps=None, max_updates=10**9, checkpoint_seconds=1e9
     )
-    agent, spec = experiment.make_agent(), environments.spec(experiment.make_environment("actor"))
+    agent, spec = making.make_agent(experiment), environments.spec(experiment.make_environment("actor"))
     held = filled_store(agent, spec, replay_size)
     batch, _ = store.sample({REPLAY: held.state}, {}, jax.random.PRNGKey(0), agent.replay(spec))
     contestants = {
@@ -99,7 +99,7 @@ def _contestants(critic: str, replay_size: int, seconds: float) -> Iterator[dict
         address, _ = stack.enter_context(common.reverb_server(program.make_tables, experiment))
         stack.enter_context(common.Child(_write, address, experiment))
         run_dir = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        run = LearnerRun(experiment, run_dir, reverb.Client(address))
+        run = TrainingSession(experiment, run_dir, reverb.Client(address))
         while run.learner.steps < 10 * learner_lib.MAX_UPDATES:  # Fills replay, compiles, and settles.
             run.step()
         contestants["end2end"] = functools.partial(end_to_end, run, seconds)
@@ -176,7 +176,7 @@ def measure_gathering(
     return lambda: _milliseconds(step, seconds)
 
 
-def end_to_end(run: LearnerRun, seconds: float) -> float:
+def end_to_end(run: TrainingSession, seconds: float) -> float:
     """Lets a run step for about `seconds`; returns milliseconds per update."""
 
     def step() -> int:
@@ -198,7 +198,7 @@ def _milliseconds(step: Callable[[], int], seconds: float) -> float:
 
 def _write(connection: Any, address: str, experiment: Experiment) -> None:
     """A process that writes steps, the same ones over and over, until it is ended; the server holds it back."""
-    environment, agent = experiment.make_environment("actor"), experiment.make_agent()
+    environment, agent = experiment.make_environment("actor"), making.make_agent(experiment)
     spec = environments.spec(environment)
     chunk_writer = writer.ChunkWriter(reverb.Client(address), chunks.step_spec(agent, spec), agent.replay(spec))
     action = np.zeros(spec.action.shape, np.float32)

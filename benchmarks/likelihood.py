@@ -10,13 +10,14 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from acme_agents.agents import mpo
+from acme_agents.agents.mpo import learning, networks
+from acme_agents.agents.mpo.config import Config
 from acme_agents.core import distributions, values
 from acme_agents.core.distributions import Gaussian
 from acme_agents.core.interfaces import LearnerCore
 from acme_agents.core.types import Array, EnvironmentSpec, Key
 from acme_agents.core.values import Mixture, ValueHead
-from acme_agents.mpo import agent, learning, networks
-from acme_agents.mpo.config import Config
 
 __all__ = ["Config", "make"]
 
@@ -67,7 +68,7 @@ def value_head(num_components: int, init_scale: float, num_samples: int = NUM_SA
 
 
 @dataclasses.dataclass(frozen=True)
-class LikelihoodMPO(agent.MPO):
+class LikelihoodMPO(mpo.MPO):
     """MPO with that critic."""
 
     def learner(self, spec: EnvironmentSpec) -> LearnerCore:

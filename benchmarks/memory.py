@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import common
 import numpy as np
 
-from acme_agents import dqn, r2d2
+from acme_agents.agents import dqn, r2d2
 from acme_agents.experiments import Experiment
 
 _AGENTS = ("r2d2", "memoryless", "dqn")

@@ -8,14 +8,15 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from acme_agents.agents import r2d2
+from acme_agents.agents.r2d2 import networks
+from acme_agents.agents.r2d2.config import Config
 from acme_agents.core import recurrent
 from acme_agents.core.types import Array, EnvironmentSpec, Params
-from acme_agents.r2d2 import agent, networks
-from acme_agents.r2d2.config import Config
 
 
 @dataclasses.dataclass(frozen=True)
-class Memoryless(agent.R2D2):
+class Memoryless(r2d2.R2D2):
     """R2D2 whose network sees one step at a time: the observation, and the previous action and reward."""
 
     def _networks(self, spec: EnvironmentSpec) -> networks.Networks:

@@ -32,7 +32,8 @@ from typing import NamedTuple
 import common
 import numpy as np
 
-from acme_agents import bc, crr, datasets, dime, mpo
+from acme_agents import datasets
+from acme_agents.agents import bc, crr, dime, mpo
 from acme_agents.experiments import Experiment
 
 

@@ -36,11 +36,11 @@ import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import reverb  # noqa: E402
 
-from acme_agents.experiments import Experiment, program  # noqa: E402
-from acme_agents.experiments import agents as agents_lib  # noqa: E402
+from acme_agents.core.interfaces import ActorContext  # noqa: E402
+from acme_agents.experiments import Experiment, making, registry  # noqa: E402
 from acme_agents.replay import chunks, writer  # noqa: E402
 from acme_agents.runtime import actor as actor_lib  # noqa: E402
-from acme_agents.runtime import loggers  # noqa: E402
+from acme_agents.runtime import loggers, program  # noqa: E402
 from acme_agents.runtime.loop import EnvironmentLoop  # noqa: E402
 
 _ENVIRONMENT = "ale:Pong"
@@ -76,7 +76,7 @@ def main() -> None:
     )
     for agent in options.agents:
         flags = {**_CONFIGS[agent], "samples_per_insert": options.samples_per_insert}
-        config = agents_lib.load(agent).Config(**flags)
+        config = registry.load(agent).Config(**flags)
         updates: list[float] = []
 
         def run(agent: str = agent, flags: dict[str, Any] = flags, updates: list[float] = updates) -> float:
@@ -105,13 +105,13 @@ def main() -> None:
 @contextlib.contextmanager
 def _loops(experiment: Experiment, num_episodes: int) -> Iterator[dict[str, Callable[[], float]]]:
     """The bare loop and the actor's, each a function that runs episodes and returns their steps per second."""
-    agent, spec = experiment.make_agent(), experiment.environment_spec()
+    agent, spec = making.make_agent(experiment), experiment.environment_spec()
     with contextlib.ExitStack() as stack:
         address, _ = stack.enter_context(common.reverb_server(program.make_tables, experiment))
         reader = stack.enter_context(common.Child(actor_loop.drain, address, experiment))
         reader.receive()
         chunk_writer = writer.ChunkWriter(reverb.Client(address), chunks.step_spec(agent, spec), agent.replay(spec))
-        core, params = agent.actor(spec, evaluation=False), actor_loop.untrained_params(experiment)
+        core, params = agent.actor(spec, ActorContext(evaluation=False)), actor_loop.untrained_params(experiment)
 
         def acting(to: writer.ChunkWriter | None) -> Callable[[], int]:
             actor = actor_lib.Actor(core, jax.random.PRNGKey(0), to)

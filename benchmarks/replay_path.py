@@ -34,9 +34,10 @@ from learner import filled_store
 
 from acme_agents import environments
 from acme_agents.core.interfaces import REPLAY
-from acme_agents.experiments import Experiment, program
+from acme_agents.experiments import Experiment, making
 from acme_agents.replay import chunks, store, writer
 from acme_agents.replay.stream import ChunkStream
+from acme_agents.runtime import program
 
 _EPISODE = 1000
 _BATCH = 256
@@ -92,7 +93,7 @@ class _OurReader:
 
     def __init__(self, address: str):
         spec = environments.spec(_EXPERIMENT.make_environment("actor"))
-        agent = _EXPERIMENT.make_agent()
+        agent = making.make_agent(_EXPERIMENT)
         steps = chunks.step_spec(agent, spec)
         self._stream = ChunkStream(reverb.Client(address), chunks.empty(steps))
         self._store = store.Store(steps, agent.replay(spec))
@@ -173,7 +174,7 @@ def _timesteps() -> tuple[dm_env.TimeStep, np.ndarray, dm_env.TimeStep, dm_env.T
 
 def _write_ours(connection: Any, address: str) -> None:
     """A writer's process: writes as many episodes as it is told to, and says when it has."""
-    agent, spec = _EXPERIMENT.make_agent(), environments.spec(_EXPERIMENT.make_environment("actor"))
+    agent, spec = making.make_agent(_EXPERIMENT), environments.spec(_EXPERIMENT.make_environment("actor"))
     ours = writer.ChunkWriter(reverb.Client(address), chunks.step_spec(agent, spec), agent.replay(spec))
 
     def episode(first: dm_env.TimeStep, action: np.ndarray, middle: dm_env.TimeStep, last: dm_env.TimeStep) -> None:
@@ -236,7 +237,7 @@ def _uniform_table(experiment: Experiment) -> list[reverb.Table]:
 def _batch_times(repeats: int) -> tuple[float, float]:
     """Milliseconds to draw a batch, ours and Acme's, from replays of 10,000 transitions."""
     num_transitions, num_batches = 10_000, 100
-    agent, spec = _EXPERIMENT.make_agent(), environments.spec(_EXPERIMENT.make_environment("actor"))
+    agent, spec = making.make_agent(_EXPERIMENT), environments.spec(_EXPERIMENT.make_environment("actor"))
     held = filled_store(agent, spec, num_transitions)
     replay = dataclasses.replace(agent.replay(spec), batch_size=_BATCH)
     sample = jax.jit(lambda state, key: store.sample({REPLAY: state}, {}, key, replay)[0])

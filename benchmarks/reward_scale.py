@@ -23,8 +23,8 @@ import re
 import common
 import numpy as np
 
+from acme_agents.agents.mpo import config as mpo_config
 from acme_agents.experiments import Experiment
-from acme_agents.mpo import config as mpo_config
 from acme_agents.runtime import loggers
 
 
@@ -80,7 +80,7 @@ def main() -> None:
         report.row(critic, *cells)
     report.note(
         f"Mean (lowest .. highest) of {options.seeds} seeds; the last evaluation of each, of {options.eval_episodes} "
-        "episodes of the deterministic policy. Hyper-parameters are the defaults of acme_agents.mpo.Config throughout"
+        "episodes of the deterministic policy. Hyper-parameters are MPO's defaults throughout"
         + (", but for fit_temperature." if options.fit_temperature else ".")
     )
     report.note(

@@ -42,8 +42,10 @@ import courier
 import numpy as np
 import psutil
 
-from acme_agents import mpo
-from acme_agents.experiments import Experiment, program
+from acme_agents.agents import mpo
+from acme_agents.core.interfaces import ActorContext
+from acme_agents.experiments import Experiment, making
+from acme_agents.runtime import program
 
 _GIVE_UP_SECONDS = 300.0
 _SETTLE_SECONDS = 2.0  # in which clients that have not asked for a while get what they have missed
@@ -132,7 +134,7 @@ def _bare_loop(connection: Any, env: str) -> None:
 
     experiment = Experiment("mpo", env, config=mpo.Config(policy_layers=(64, 64), critic_layers=(64, 64)))
     environment = experiment.make_environment("actor")
-    core = experiment.make_agent().actor(experiment.environment_spec(), evaluation=False)
+    core = making.make_agent(experiment).actor(experiment.environment_spec(), ActorContext(evaluation=False))
     params, select_action = untrained_params(experiment), jax.jit(core.select_action)
     state, timestep, num_steps, began = core.init(jax.random.PRNGKey(0)), environment.reset(), 0, 0.0
     while num_steps < 1_000:
@@ -332,12 +334,12 @@ def _learn(connection: Any, experiment: Experiment, directory: pathlib.Path, rep
     """A learner's process, as `workers.LearnerWorker` has it, that has data for ever and learns when it is told to."""
     import reverb
 
-    from acme_agents.experiments.learner_run import LearnerRun
     from acme_agents.runtime import variables
+    from acme_agents.runtime.training_session import TrainingSession
 
     client = reverb.Client(replay)
     threading.Thread(target=_fill, args=(experiment, client), daemon=True).start()
-    run = LearnerRun(experiment, directory, client, bytes_per_second=variables.BYTES_PER_SECOND)
+    run = TrainingSession(experiment, directory, client, bytes_per_second=variables.BYTES_PER_SECOND)
     run.learner.compile()
     while not run.step():
         time.sleep(0.01)
@@ -370,7 +372,9 @@ def _fill(experiment: Experiment, client: Any) -> None:
     from acme_agents.replay import chunks, writer
 
     spec = experiment.environment_spec()
-    ours = writer.ChunkWriter(client, chunks.step_spec(experiment.make_agent(), spec), experiment.replay_spec(spec))
+    ours = writer.ChunkWriter(
+        client, chunks.step_spec(making.make_agent(experiment), spec), making.replay_spec(experiment, spec)
+    )
     environment = experiment.make_environment("actor")
     timestep = None
     for _ in range(2_000):
@@ -385,9 +389,9 @@ def _fill(experiment: Experiment, client: Any) -> None:
 
 def _ask(connection: Any, index: int, address: str, num_clients: int) -> None:
     """An actor's side of the talk: asks as often as actors do while it may, and counts the snapshots that it gets."""
-    from acme_agents.experiments.workers import sync_seconds
     from acme_agents.runtime import memory, variables
     from acme_agents.runtime.coordinator import ActorReport
+    from acme_agents.runtime.workers import sync_seconds
 
     period = sync_seconds(num_clients)
     memory.keep_freed()
@@ -460,8 +464,9 @@ def _report(index: int, steps: int, num_episodes: int = 0) -> Any:
 
 def _sync(connection: Any, directory: str, num_lives: int) -> None:
     """A process with a coordinator that has heard of so many lives; sends its address and what calls take, in us."""
+    from acme_agents.experiments.budget import Budget
     from acme_agents.runtime import loggers, variables
-    from acme_agents.runtime.coordinator import Budget, Coordinator
+    from acme_agents.runtime.coordinator import Coordinator
 
     publisher = variables.Publisher(num_lives, variables.BYTES_PER_SECOND)
     publisher.publish(0, {})

@@ -30,10 +30,11 @@ import common
 import numpy as np
 import reverb
 
-from acme_agents import r2d2
-from acme_agents.experiments import Experiment, program
+from acme_agents.agents import r2d2
+from acme_agents.experiments import Experiment, making
 from acme_agents.replay import chunks, tables, writer
 from acme_agents.replay.sampler import SequenceSampler
+from acme_agents.runtime import program
 
 _READERS = ("ours", "limit", "dataset", "client")
 _BATCH = 32
@@ -86,8 +87,8 @@ def _contestants(
     experiment: Experiment, num_sequences: int, num_batches: int
 ) -> Iterator[tuple[dict[str, Callable[[], float]], int]]:
     """The readers of a filled table, each a function that returns its sequences per second; and a sequence's bytes."""
-    agent, spec = experiment.make_agent(), experiment.environment_spec()
-    steps, replay = chunks.step_spec(agent, spec), experiment.replay_spec(spec)
+    agent, spec = making.make_agent(experiment), experiment.environment_spec()
+    steps, replay = chunks.step_spec(agent, spec), making.replay_spec(experiment, spec)
     with common.reverb_server(program.make_tables, experiment) as (address, _):
         client = reverb.Client(address)
         _fill(experiment, writer.ChunkWriter(client, steps, replay, into=(tables.REPLAY,)), num_sequences)

@@ -22,7 +22,7 @@ import ray.exceptions
 import ray.util
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from acme_agents.core import errors
+from acme_agents.core import checkpoint, errors
 from acme_agents.experiments import Experiment
 from acme_agents.launch import head, links, placement
 from acme_agents.launch import keeper as keeper_lib
@@ -30,7 +30,6 @@ from acme_agents.launch import node as node_lib
 from acme_agents.launch import run_dir as run_dir_lib
 from acme_agents.launch.node import LEARNER, SERVERS, Launcher, Node, Options, Record
 from acme_agents.launch.supervisor import LOST, PlaceLost
-from acme_agents.runtime import checkpoint
 from acme_agents.runtime.display import Display
 
 _KILL_SECONDS = 5.0  # that the keepers have to kill their workers at the end

@@ -10,8 +10,10 @@ import numpy as np
 
 from acme_agents import datasets
 from acme_agents.core import errors
-from acme_agents.experiments import policies, seeding
+from acme_agents.core.interfaces import ActorContext
+from acme_agents.experiments import making
 from acme_agents.launch.recorder import Recorder
+from acme_agents.runtime import seeding
 from acme_agents.runtime.loop import EnvironmentLoop, Episode
 
 
@@ -44,13 +46,13 @@ def collect(
         raise errors.UserError(f"--steps must be at least 1, not {steps}.")
     if dataset.exists():
         raise errors.UserError(f"{dataset} is there already: write the dataset to another path.")
-    experiment, params = policies.load(run_dir, seed=seed, config=config)
+    experiment, params = making.load_run(run_dir, seed=seed, config=config)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("MUJOCO_GL", "disable")
     from acme_agents.runtime.actor import Actor  # Imports TensorFlow.
 
     spec = experiment.environment_spec()
-    core = experiment.make_agent().actor(spec, evaluation=not explore)
+    core = making.make_agent(experiment).actor(spec, ActorContext(evaluation=not explore))
     recorder = Recorder()
     worker_seed = experiment.worker_seed("evaluator")
     actor = Actor(core, jax.random.PRNGKey(worker_seed), recorder)

@@ -9,8 +9,8 @@ import numpy as np
 
 from acme_agents import datasets, environments
 from acme_agents.core import errors
-from acme_agents.experiments import seeding
 from acme_agents.launch.recorder import Recorder
+from acme_agents.runtime import seeding
 from acme_agents.runtime.loop import EnvironmentLoop
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from acme_agents import environments
 from acme_agents.core import errors
-from acme_agents.experiments import policies
+from acme_agents.experiments import making
 
 _VIDEO_SUFFIXES = (".mp4", ".gif")
 _FRAMES_PER_SECOND = 10.0  # of an environment that has no time of its own
@@ -47,9 +47,9 @@ def evaluate(
         raise errors.UserError(
             f"A video is written as {' or '.join(_VIDEO_SUFFIXES)}, not {video.suffix or 'a bare name'}."
         )
-    experiment, params = policies.load(run_dir, seed=seed, config=config)
+    experiment, params = making.load_run(run_dir, seed=seed, config=config)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from acme_agents.experiments.acting import Evaluator  # Imports TensorFlow.
+    from acme_agents.runtime.acting import Evaluator  # Imports TensorFlow.
 
     evaluator = Evaluator(experiment, render=video is not None)
     with contextlib.closing(evaluator):

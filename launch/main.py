@@ -15,6 +15,7 @@ import tyro
 
 import acme_agents
 from acme_agents.core import errors
+from acme_agents.experiments import registry
 from acme_agents.launch import faults, surroundings
 from acme_agents.launch.node import Launcher, Options
 from acme_agents.runtime import background
@@ -224,20 +225,20 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _train(arguments: list[str]) -> None:
-    from acme_agents.experiments import agents
 
     if arguments and arguments[0] in ("-h", "--help"):
         print(
-            f"usage: acme-agents train AGENT --env ENVIRONMENT [OPTIONS]\n\nagents: {', '.join(agents.AGENTS)}, or any"
+            "usage: acme-agents train AGENT --env ENVIRONMENT [OPTIONS]\n\n"
+            f"agents: {', '.join(registry.AGENTS)}, or any module that offers one"
         )
-        print("module that offers one; `acme-agents train mpo --help` lists every option")
+        print("`acme-agents train mpo --help` lists every option")
         return
     if not arguments or arguments[0].startswith("-"):
         raise errors.UserError(
-            f"Name an agent: acme-agents train AGENT --env ENVIRONMENT; there is {', '.join(agents.AGENTS)}."
+            f"Name an agent: acme-agents train AGENT --env ENVIRONMENT; there is {', '.join(registry.AGENTS)}."
         )
     agent, *flags = arguments
-    config_type = agents.load(agent).Config
+    config_type = registry.load(agent).Config
     typed = _with_config(Train, config_type())
     program = f"acme-agents train {agent}"
     train = tyro.cli(typed, prog=program, args=flags)
@@ -303,7 +304,7 @@ def _attach(arguments: list[str]) -> None:
 
 def _say(result: Any) -> None:
     """Says how a run ended."""
-    from acme_agents.runtime import checkpoint
+    from acme_agents.core import checkpoint
 
     if not result.finished and not checkpoint.steps(result.run_dir / checkpoint.DIRECTORY):
         print(f"stopped before there was anything to save in {result.run_dir}; begin again with another --run-dir")
@@ -435,13 +436,12 @@ def _plot(arguments: list[str]) -> None:
 
 def _list(arguments: list[str]) -> None:
     from acme_agents import environments
-    from acme_agents.experiments import agents
 
     if arguments:
         raise errors.UserError(f"list takes no arguments, not {' '.join(arguments)}.")
     print("agents:")
-    for name in agents.AGENTS:
-        print(f"  {name:<12} {(agents.load(name).__doc__ or '').splitlines()[0]}")
+    for name in registry.AGENTS:
+        print(f"  {name:<12} {(registry.load(name).__doc__ or '').splitlines()[0]}")
     print("environments:")
     names = environments.names()
     games = [name.removeprefix("ale:") for name in names if name.startswith("ale:")]

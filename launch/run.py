@@ -13,8 +13,8 @@ from typing import NamedTuple, get_args
 
 from acme_agents import datasets, environments
 from acme_agents.core import errors
-from acme_agents.core.interfaces import Sequences
-from acme_agents.experiments import Experiment
+from acme_agents.core.experience import Sequences
+from acme_agents.experiments import Experiment, making
 from acme_agents.launch import faults, processes, surroundings
 from acme_agents.launch import node as node_lib
 from acme_agents.launch import run_dir as run_dir_lib
@@ -88,7 +88,7 @@ def run(
         display.update(Status("starting", 0, experiment.max_steps, 0, experiment.max_updates))
         if launcher == "in-process":
             with _native_logs_to(directory / "logs" / "in-process.log"):
-                from acme_agents.experiments import in_process  # Imports TensorFlow.
+                from acme_agents.runtime import in_process  # Imports TensorFlow.
 
                 in_process.run(experiment, directory, wandb=options.wandb, stop=stop, on_status=display.update)
         else:
@@ -189,9 +189,9 @@ def check(experiment: Experiment) -> str:
         would not fit into memory.
     """
     environments.check(experiment.environment)
-    agent = experiment.make_agent()
+    agent = making.make_agent(experiment)
     spec = experiment.environment_spec()
-    steps, replay = chunks.step_spec(agent, spec), experiment.replay_spec(spec)
+    steps, replay = chunks.step_spec(agent, spec), making.replay_spec(experiment, spec)
     if experiment.dataset is not None:
         datasets.environment(experiment.dataset)  # Raises where there is no dataset.
     if experiment.is_offline:

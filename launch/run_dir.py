@@ -12,11 +12,10 @@ import shlex
 import time
 from collections.abc import Iterator
 
-from acme_agents.core import errors
+from acme_agents.core import checkpoint, errors
 from acme_agents.experiments import Experiment
 from acme_agents.experiments.experiment import from_dict
 from acme_agents.launch import node, processes, versions
-from acme_agents.runtime import checkpoint
 
 
 def make_default(experiment: Experiment) -> pathlib.Path:

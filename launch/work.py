@@ -62,7 +62,7 @@ def work(node: Node, experiment: Experiment, run_dir: pathlib.Path, ports: Mappi
     from absl import flags
     from launchpad.launch import worker_manager
 
-    from acme_agents.experiments import program as program_lib
+    from acme_agents.runtime import program as program_lib
 
     if node.role != LEARNER:
         jax.config.update("jax_platforms", "cpu")

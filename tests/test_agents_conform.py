@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from acme_agents import bc, crr, dime, dqn, mpo, r2d2, r2d3
+from acme_agents.agents import bc, crr, dime, dqn, mpo, r2d2, r2d3
 from acme_agents.core import returns
 from acme_agents.core.types import ArraySpec, EnvironmentSpec
 from acme_agents.testing import conformance

@@ -11,12 +11,12 @@ import sys
 import pytest
 import tyro
 
-from acme_agents.experiments import Experiment, agents
+from acme_agents.core import checkpoint
+from acme_agents.experiments import Experiment, registry
 from acme_agents.launch import main, run_dir
 from acme_agents.launch.node import Options
-from acme_agents.runtime import checkpoint
 
-AGENT_READMES = [f"acme_agents/{name}/README.md" for name in agents.AGENTS]
+AGENT_READMES = [f"acme_agents/agents/{name}/README.md" for name in registry.AGENTS]
 DOCS = sorted(f"docs/{path.name}" for path in (pathlib.Path(__file__).parents[1] / "docs").glob("*.md"))
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md", *DOCS, *AGENT_READMES)
 RANDOM_RETURN, OPTIMAL_RETURN = 12.6, 47.1  # of probe:reach, from its docstring
@@ -99,14 +99,14 @@ def test_a_wrong_command_does_not_parse(monkeypatch):
         main.main(shlex.split("train mpo --env probe:reach --no-such-flag 1"))
 
 
-@pytest.mark.parametrize("name", agents.AGENTS)
+@pytest.mark.parametrize("name", registry.AGENTS)
 def test_table_of_defaults_is_the_configuration(repository, name):
-    table = text(repository, f"acme_agents/{name}/README.md").partition("<!-- defaults:")[2]
+    table = text(repository, f"acme_agents/agents/{name}/README.md").partition("<!-- defaults:")[2]
     shown = {}
     for fields, defaults in re.findall(r"^\| (`.*?) \| (`.*?) \|", table.partition("\n\n")[0], re.MULTILINE):
         names, values = re.findall(r"`(.*?)`", fields), re.findall(r"`(.*?)`", defaults)
         shown |= dict(zip(names, values, strict=True))
-    config = dataclasses.asdict(agents.load(name).Config())
+    config = dataclasses.asdict(registry.load(name).Config())
     actual = {name: " ".join(map(str, v)) if isinstance(v, tuple) else str(v) for name, v in config.items()}
     assert shown == actual
 

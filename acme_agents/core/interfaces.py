@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from acme_agents.core.experience import Sequences, Transitions
 from acme_agents.core.types import (
     Action,
     ActorState,
@@ -35,9 +36,16 @@ class ActorCore(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Seat:
-    """Which of a run's actors one is; an agent whose `actor` takes a `seat` is told, to explore in another way."""
+class ActorContext:
+    """What an actor may want to know of its place in the run.
 
+    Attributes:
+      evaluation: whether the actor evaluates the policy; otherwise it explores.
+      index: of this actor among those that explore, for exploration of its own.
+      num_actors: how many explore.
+    """
+
+    evaluation: bool
     index: int = 0
     num_actors: int = 1
 
@@ -63,32 +71,6 @@ class LearnerCore(NamedTuple):
     params: Callable[[TrainingState], Params]
 
 
-@dataclasses.dataclass(frozen=True)
-class NStep:
-    """Experience as n-step transitions.
-
-    Attributes:
-      n: steps of reward before the bootstrap.
-      discount: gamma, per environment step.
-    """
-
-    n: int
-    discount: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Sequences:
-    """Experience as stretches of an episode, for recurrent networks: batches are `types.Sequence`.
-
-    Attributes:
-      length: T, rows of a sequence: one more than its transitions.
-      period: steps from one sequence's first row to the next one's; below `length`, so that every transition is in one.
-    """
-
-    length: int
-    period: int
-
-
 REPLAY = "replay"  # what the actors see
 DATASET = "dataset"  # what was recorded before
 
@@ -109,7 +91,7 @@ class ReplaySpec:
         launch says (a dataset or none, actors or none) replaces what the agent says, and a share of 0 is left out.
     """
 
-    experience: NStep | Sequences
+    experience: Transitions | Sequences
     batch_size: int
     min_size: int
     max_size: int
@@ -127,8 +109,8 @@ class Agent(Protocol):
     def learner(self, spec: EnvironmentSpec) -> LearnerCore:
         """Makes the learner's functions."""
 
-    def actor(self, spec: EnvironmentSpec, *, evaluation: bool) -> ActorCore:
-        """Makes the actor's functions: exploring, or deterministic for an evaluation."""
+    def actor(self, spec: EnvironmentSpec, context: ActorContext) -> ActorCore:
+        """Makes the actor's functions: exploring, or the evaluated policy's."""
 
     def replay(self, spec: EnvironmentSpec) -> ReplaySpec:
         """Says what experience the learner wants."""

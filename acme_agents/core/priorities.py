@@ -3,10 +3,10 @@
 import chex
 import jax.numpy as jnp
 
-from acme_agents.core.types import Array, Draw
+from acme_agents.core.types import Array, SampleInfo
 
 
-def importance_weights(draw: Draw, exponent: float) -> Array:
+def importance_weights(info: SampleInfo, exponent: float) -> Array:
     """What each element of a batch counts: `w_i = (1 / p_i)^exponent`, over the largest of its source in the batch.
 
     The N of Schaul et al.'s `(1 / (N p_i))^beta` (section 3.4) cancels. Two sources may hold very different numbers of
@@ -15,17 +15,17 @@ def importance_weights(draw: Draw, exponent: float) -> Array:
     both).
 
     Args:
-      draw: of B elements.
+      info: of B elements.
       exponent: beta; 0 weighs all alike, 1 corrects in full for what the priorities changed.
 
     Returns:
       [B] float32, in (0, 1].
     """
-    chex.assert_rank([draw.probability, draw.source], 1)
-    chex.assert_equal_shape([draw.probability, draw.source])
-    same_source = draw.source[:, None] == draw.source[None, :]  # [B, B]
-    least = jnp.min(jnp.where(same_source, draw.probability[None, :], jnp.inf), axis=1)  # [B]
-    return (least / draw.probability) ** exponent
+    chex.assert_rank([info.probability, info.source], 1)
+    chex.assert_equal_shape([info.probability, info.source])
+    same_source = info.source[:, None] == info.source[None, :]  # [B, B]
+    least = jnp.min(jnp.where(same_source, info.probability[None, :], jnp.inf), axis=1)  # [B]
+    return (least / info.probability) ** exponent
 
 
 def of_sequences(errors: Array, valid: Array, max_share: float) -> Array:

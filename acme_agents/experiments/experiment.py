@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import inspect
 import json
 import math
 import pathlib
@@ -15,11 +14,10 @@ import numpy as np
 
 from acme_agents import environments
 from acme_agents.core import errors
-from acme_agents.core.interfaces import DATASET, REPLAY, Agent, ReplaySpec, Sequences
 from acme_agents.core.types import EnvironmentSpec
 from acme_agents.environments import limited
-from acme_agents.experiments import agents
-from acme_agents.runtime.coordinator import Budget
+from acme_agents.experiments import registry
+from acme_agents.experiments.budget import Budget
 
 ROLES = ("actor", "evaluator", "learner")  # in the order that gives their seeds
 _LONGEST_EVALUATION = 10_000  # steps of an episode of the evaluator's where the environment declares no time limit
@@ -78,7 +76,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         if self.config is None:
-            object.__setattr__(self, "config", agents.load(self.agent).Config())
+            object.__setattr__(self, "config", registry.load(self.agent).Config())
         if self.max_steps is None and self.max_updates is None:
             raise errors.UserError("The run would never end: give --steps or --updates.")
         for name, least, value in (
@@ -109,54 +107,6 @@ class Experiment:
     def is_offline(self) -> bool:
         """Whether nobody acts, and all learning is from the dataset."""
         return self.max_steps == 0
-
-    def make_agent(self) -> Agent:
-        """Makes the agent.
-
-        Raises:
-          ValueError: there is a teacher, and the agent learns from none; or Python leaves out assertions.
-        """
-        if not __debug__:
-            raise errors.UserError(
-                "Haiku, which makes the networks, relies on assertions, which `python -O` leaves out: run without -O "
-                "and PYTHONOPTIMIZE."
-            )
-        make = agents.load(self.agent).make
-        if self.teacher is None:
-            return make(self.config)
-        if "teacher" not in inspect.signature(make).parameters:
-            raise errors.UserError(f"The agent {self.agent} learns from no teacher: leave --teacher out.")
-        from acme_agents.experiments import policies  # It makes the teacher's experiment.
-
-        return make(self.config, teacher=policies.teacher(pathlib.Path(self.teacher)))
-
-    def replay_spec(self, spec: EnvironmentSpec) -> ReplaySpec:
-        """The agent's replay, its sources those that this experiment has.
-
-        Raises:
-          ValueError: the agent learns from a dataset, and there is none.
-        """
-        replay = self.make_agent().replay(spec)
-        said = replay.sources.get(DATASET)
-        if self.dataset is None:
-            if said:
-                raise errors.UserError(
-                    f"The agent {self.agent} learns from demonstrations too: give them with --dataset, or train "
-                    "without (such as r2d2)."
-                )
-            return dataclasses.replace(replay, sources={REPLAY: 1.0})
-        share = 1.0 if self.is_offline else self.dataset_share
-        if share is None:
-            share = 0.5 if said is None else said
-        sources = {name: share for name, share in ((DATASET, share), (REPLAY, 1 - share)) if share}
-        return dataclasses.replace(replay, sources=sources)
-
-    @property
-    def has_server(self) -> bool:
-        """Whether there is a replay server: nobody acts in an offline run, but sequences are drawn from one."""
-        return not self.is_offline or isinstance(
-            self.make_agent().replay(self.environment_spec()).experience, Sequences
-        )
 
     def make_environment(
         self, role: str, index: int = 0, start: int = 0, life: int = 0, *, render: bool = False
@@ -231,7 +181,7 @@ class Experiment:
                 raise TypeError("it names no agent")
             for name in NOT_OF_THE_EXPERIMENT:
                 fields.pop(name, None)
-            config = from_dict(agents.load(fields["agent"]).Config, fields.pop("config"))
+            config = from_dict(registry.load(fields["agent"]).Config, fields.pop("config"))
             return cls(**fields, config=config)
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
             raise errors.UserError(f"{path} cannot be read ({error}): it was written by another version.") from error

@@ -11,7 +11,8 @@ import jax
 import numpy as np
 
 from acme_agents.core import errors
-from acme_agents.core.interfaces import Agent, NStep, Sequences
+from acme_agents.core.experience import Sequences, Transitions
+from acme_agents.core.interfaces import ActorContext, Agent
 from acme_agents.core.types import ArraySpec, EnvironmentSpec, Key, Observation, Step
 
 PERIOD = 32  # steps from one chunk of transitions to the next one
@@ -25,14 +26,14 @@ class Layout(NamedTuple):
     max_starts: int  # rows of an episode's last chunk, its final observation aside
 
 
-def layout(experience: NStep | Sequences) -> Layout:
+def layout(experience: Transitions | Sequences) -> Layout:
     """How episodes are cut for an agent that wants this experience."""
     if isinstance(experience, Sequences):
         return Layout(experience.length, experience.period, experience.length - 1)
     return Layout(PERIOD + experience.n, PERIOD, PERIOD)
 
 
-def max_items(experience: NStep | Sequences) -> int:
+def max_items(experience: Transitions | Sequences) -> int:
     """Items, as `ReplaySpec` counts them, in a full chunk."""
     return 1 if isinstance(experience, Sequences) else PERIOD
 
@@ -64,7 +65,7 @@ def step_spec(agent: Agent, spec: EnvironmentSpec) -> Step:
 
 def _extras_spec(agent: Agent, spec: EnvironmentSpec) -> Any:
     """The `ArraySpec` pytree of what the agent's actor says beside each action, found without computing anything."""
-    learner, actor = agent.learner(spec), agent.actor(spec, evaluation=False)
+    learner, actor = agent.learner(spec), agent.actor(spec, ActorContext(evaluation=False))
 
     def extras(key: Key, observation: Observation) -> Any:
         return actor.select_action(learner.params(learner.init(key)), observation, actor.init(key))[2]
@@ -84,7 +85,7 @@ def empty(steps: Step) -> Chunk:
     return Chunk(zeros(steps), **dict.fromkeys(Chunk._fields[1:], np.int64(0)))
 
 
-def noun(experience: NStep | Sequences) -> str:
+def noun(experience: Transitions | Sequences) -> str:
     """What a message calls many items."""
     return "sequences" if isinstance(experience, Sequences) else "transitions"
 

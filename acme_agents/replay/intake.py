@@ -7,7 +7,8 @@ samples per insert, and what a recording is made of.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from acme_agents.core.interfaces import NStep, ReplaySpec
+from acme_agents.core.experience import Transitions
+from acme_agents.core.interfaces import ReplaySpec
 from acme_agents.core.types import Step
 from acme_agents.replay import chunks
 from acme_agents.replay.chunks import Chunk
@@ -41,7 +42,7 @@ class Intake:
         self._client = client
         self._structure = chunks.empty(steps)
         self._stream = ChunkStream(client, self._structure)
-        self.store = Store(steps, replay) if isinstance(replay.experience, NStep) else None
+        self.store = Store(steps, replay) if isinstance(replay.experience, Transitions) else None
         self._capacity = replay.max_size
         self._items_per_chunk = chunks.max_items(replay.experience)
         self.on_new: Callable[[Sequence[Chunk]], None] = lambda chunks: None  # called with what comes in, once each

@@ -12,7 +12,7 @@ import numpy as np
 import reverb
 
 from acme_agents.core.interfaces import ReplaySpec
-from acme_agents.core.types import Draw, Sequence, Step
+from acme_agents.core.types import SampleInfo, Sequence, Step
 from acme_agents.replay import chunks
 from acme_agents.replay.chunks import Chunk
 
@@ -125,22 +125,24 @@ class SequenceSampler:
         chunk: Chunk = jax.tree.unflatten(self._structure, [np.stack([row[0] for row in rows]) for rows in columns])
         probabilities: Any = np.array(probability, np.float32).reshape(-1)
         sources: Any = source.astype(np.int32)
-        return Drawn(to_sequences(chunk, Draw(probabilities, sources)), np.array(key, np.uint64).reshape(-1))
+        return Drawn(to_sequences(chunk, SampleInfo(probabilities, sources)), np.array(key, np.uint64).reshape(-1))
 
     def _write_back(self) -> None:
         """Sends the priorities that wait."""
         new: list[dict[int, float]] = [{} for _ in self._tables]
         while self._pending:
             drawn, priorities = self._pending.popleft()
-            assert drawn.sequences.draw is not None
-            for source, key, priority in zip(drawn.sequences.draw.source, drawn.keys.tolist(), priorities.tolist()):
+            assert drawn.sequences.sample_info is not None
+            for source, key, priority in zip(
+                drawn.sequences.sample_info.source, drawn.keys.tolist(), priorities.tolist()
+            ):
                 new[source][key] = priority
         for table, updates in zip(self._tables, new):
             if updates:
                 self._client.mutate_priorities(table, updates)
 
 
-def to_sequences(batch: Chunk, draw: Draw) -> Sequence:
+def to_sequences(batch: Chunk, info: SampleInfo) -> Sequence:
     """Chunks, their arrays stacked, as sequences."""
     return Sequence(
         steps=batch.steps,
@@ -148,5 +150,5 @@ def to_sequences(batch: Chunk, draw: Draw) -> Sequence:
         episode_step=batch.episode_step,
         previous_action=batch.previous_action,
         previous_reward=batch.previous_reward,
-        draw=draw,
+        sample_info=info,
     )

@@ -3,7 +3,8 @@
 import psutil
 
 from acme_agents.core import errors
-from acme_agents.core.interfaces import ReplaySpec, Sequences
+from acme_agents.core.experience import Sequences
+from acme_agents.core.interfaces import ReplaySpec
 from acme_agents.core.types import Step
 from acme_agents.replay import chunks, store
 

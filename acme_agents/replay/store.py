@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from acme_agents.core import returns
-from acme_agents.core.interfaces import NStep, ReplaySpec
-from acme_agents.core.types import Array, Draw, Key, Step, Trajectory, Transition
+from acme_agents.core.experience import Transitions
+from acme_agents.core.interfaces import ReplaySpec
+from acme_agents.core.types import Array, Key, SampleInfo, Step, Trajectory, Transition
 from acme_agents.replay import chunks
 from acme_agents.replay import priorities as priorities_lib
 from acme_agents.replay.chunks import Chunk
@@ -160,7 +161,7 @@ def sample(
       its store's ring of starts.
     """
     batch_size, experience = replay.batch_size, replay.experience
-    assert isinstance(experience, NStep)
+    assert isinstance(experience, Transitions)
     (first, _), *others = shares = list(replay.sources.items())
     if not others:
         return _sample_one(held[first], priorities.get(first), 0, key, batch_size, experience)
@@ -175,20 +176,20 @@ def sample(
 
 
 def reprioritise(
-    priorities: Mapping[str, Priorities], draw: Draw, places: Array, new: Array, replay: ReplaySpec
+    priorities: Mapping[str, Priorities], info: SampleInfo, places: Array, new: Array, replay: ReplaySpec
 ) -> dict[str, Priorities]:
     """Gives what was drawn new priorities, each in the source that it is from. Pure; call it under jit.
 
     Args:
       priorities: each source's.
-      draw: of the batch.
+      info: of the batch.
       places: [B] int32, from `sample`.
       new: [B] float32.
       replay: sources and exponent.
     """
     result = {}
     for i, name in enumerate(replay.sources):
-        mine = draw.source == i
+        mine = info.source == i
         items, values = jnp.where(mine, places, _NOWHERE), jnp.where(mine, new, 0.0)
         result[name] = priorities_lib.change(priorities[name], items, values, replay.priority_exponent)
     return result
@@ -200,7 +201,7 @@ def _where(chosen: Array, x: Array, y: Array) -> Array:
 
 
 def _sample_one(
-    state: StoreState, priorities: Priorities | None, source: int, key: Key, batch_size: int, experience: NStep
+    state: StoreState, priorities: Priorities | None, source: int, key: Key, batch_size: int, experience: Transitions
 ) -> tuple[Transition, Array]:
     """What `sample` returns of one source alone."""
     if priorities is None:
@@ -209,11 +210,11 @@ def _sample_one(
         probability = jnp.full(batch_size, 1.0 / state.size)
     else:
         places, probability = priorities_lib.sample(priorities, key, batch_size)
-    draw = Draw(probability, jnp.full(batch_size, source, jnp.int32))
-    return _gather(state, places, experience)._replace(draw=draw), places
+    info = SampleInfo(probability, jnp.full(batch_size, source, jnp.int32))
+    return _gather(state, places, experience)._replace(sample_info=info), places
 
 
-def _gather(state: StoreState, places: Array, experience: NStep) -> Transition:
+def _gather(state: StoreState, places: Array, experience: Transitions) -> Transition:
     """The transitions that begin at `places` [B] of the ring of starts.
 
     A window that meets the episode's end stops there and bootstraps from its final observation, with discount zero

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import reverb
 
 from acme_agents.core import interfaces
-from acme_agents.core.interfaces import ReplaySpec, Sequences
+from acme_agents.core.experience import Sequences
+from acme_agents.core.interfaces import ReplaySpec
 from acme_agents.replay import sizes
 
 REPLAY = interfaces.REPLAY  # durable: what a learner that starts fills its store from, or what sequences are drawn from

@@ -5,7 +5,6 @@ that only grow, so a call repeated after a lost answer changes nothing, and a wo
 """
 
 import collections
-import dataclasses
 import enum
 import threading
 import time
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from acme_agents.experiments.budget import Budget
 from acme_agents.runtime.loggers import RunLogger
 from acme_agents.runtime.loop import Episode
 from acme_agents.runtime.status import Status
@@ -31,26 +31,6 @@ class Phase(str, enum.Enum):
     EVALUATING = "final evaluation"
     FINISHED = "finished"
     STOPPING = "stopping"  # on request; to be resumed
-
-
-@dataclasses.dataclass(frozen=True)
-class Budget:
-    """When a run ends and when it is evaluated.
-
-    Attributes:
-      max_steps: environment steps of all actors together; None for no limit.
-      max_updates: learner updates; None for no limit.
-      eval_every: environment steps between evaluations, each offline update counting as one; 0 for no evaluation, not
-        even a final one.
-      num_actors: actors that must have closed before a run is over.
-      offline_updates: updates before the actors begin; infinite where there are none.
-    """
-
-    max_steps: int | None
-    max_updates: int | None
-    eval_every: int
-    num_actors: int
-    offline_updates: float = 0
 
 
 class ActorReport(NamedTuple):

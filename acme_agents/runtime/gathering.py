@@ -138,8 +138,8 @@ def make_update(core: LearnerCore, replay: ReplaySpec, *, in_python: bool = Fals
         batch, places = store.sample(held, priorities, jax.random.fold_in(key, step), replay)
         state, output = core.update(state, batch)
         if priorities and output.priorities is not None:
-            assert batch.draw is not None
-            priorities = store.reprioritise(priorities, batch.draw, places, output.priorities, replay)
+            assert batch.sample_info is not None
+            priorities = store.reprioritise(priorities, batch.sample_info, places, output.priorities, replay)
         return (state, priorities), output.metrics
 
     @functools.partial(jax.jit, donate_argnums=0)

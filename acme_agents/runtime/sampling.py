@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from acme_agents.core.interfaces import DATASET, LearnerCore, ReplaySpec, TrainingState, UpdateOutput
-from acme_agents.core.types import Array, Draw, Sequence, Step
+from acme_agents.core.types import Array, SampleInfo, Sequence, Step
 from acme_agents.replay import chunks, priorities
 from acme_agents.replay.demonstrations import Demonstrations
 from acme_agents.replay.intake import Intake
@@ -104,7 +104,7 @@ class SampledUpdates:
             writer=counts,
             time_ns=counts,
         )
-        draw = Draw(jnp.ones(self.batch_size), jnp.zeros(self.batch_size, jnp.int32))
+        draw = SampleInfo(jnp.ones(self.batch_size), jnp.zeros(self.batch_size, jnp.int32))
         self._update(state, to_sequences(batch, draw), np.int32(1))
 
     def close(self) -> None:

@@ -16,7 +16,8 @@ from typing import Any
 
 import jax
 
-from acme_agents.core.interfaces import Agent, Sequences
+from acme_agents.core.experience import Sequences
+from acme_agents.core.interfaces import Agent
 from acme_agents.core.types import EnvironmentSpec
 from acme_agents.testing import forms, learnt
 from acme_agents.testing.subjects import Subject

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from acme_agents.core.interfaces import DATASET, REPLAY, NStep
+from acme_agents.core.experience import Transitions
+from acme_agents.core.interfaces import DATASET, REPLAY
 from acme_agents.core.types import Array
 from acme_agents.testing import expect, subjects
 
@@ -19,7 +20,7 @@ from acme_agents.testing import expect, subjects
 def replay_is_well_formed(subject: subjects.Subject) -> None:
     """`replay` asks for experience, sizes and shares that there can be."""
     replay, experience = subject.replay, subject.replay.experience
-    if isinstance(experience, NStep):
+    if isinstance(experience, Transitions):
         expect.that(experience.n >= 1, f"replay asks for transitions of {experience.n} steps, and one is the least.")
         expect.that(
             0.0 <= experience.discount <= 1.0, f"replay has a discount of {experience.discount}, not in [0, 1]."

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from acme_agents.core.interfaces import NStep, ReplaySpec, Sequences
-from acme_agents.core.types import ArraySpec, Draw, EnvironmentSpec, Sequence, Step, Transition
+from acme_agents.core.experience import Sequences, Transitions
+from acme_agents.core.interfaces import ReplaySpec
+from acme_agents.core.types import ArraySpec, EnvironmentSpec, SampleInfo, Sequence, Step, Transition
 
 BLANK = -1  # the state whose observation is all zeros, and so tells nothing
 
@@ -149,7 +150,7 @@ def items(spec: EnvironmentSpec, replay: ReplaySpec, episodes: list[Episodes], n
     experience = replay.experience
     parts: list[Any] = []
     for each in episodes:
-        if isinstance(experience, NStep):
+        if isinstance(experience, Transitions):
             parts.append(_transitions(spec, experience, each, num_states))
         else:
             parts.append(_sequences(spec, experience, each, num_states))
@@ -171,8 +172,8 @@ def batches(all_items: Any, replay: ReplaySpec, rng: np.random.Generator, *, uni
         drawn = rng.integers(0, number, size)
         probability: Any = np.full(size, 1.0 / number) if uniform else rng.uniform(1e-3, 1.0, size)
         source: Any = np.zeros(size) if uniform else rng.integers(0, len(replay.sources), size)
-        draw = Draw(probability.astype(np.float32), source.astype(np.int32))
-        yield jax.tree.map(lambda x, drawn=drawn: x[drawn], all_items)._replace(draw=draw)
+        info = SampleInfo(probability.astype(np.float32), source.astype(np.int32))
+        yield jax.tree.map(lambda x, drawn=drawn: x[drawn], all_items)._replace(sample_info=info)
 
 
 def _rewards(spec: EnvironmentSpec, reward: np.ndarray) -> Any:
@@ -181,7 +182,7 @@ def _rewards(spec: EnvironmentSpec, reward: np.ndarray) -> Any:
     return np.broadcast_to(expanded, (*reward.shape, *spec.reward.shape)).astype(np.float32)
 
 
-def _transitions(spec: EnvironmentSpec, experience: NStep, episodes: Episodes, num_states: int) -> Transition:
+def _transitions(spec: EnvironmentSpec, experience: Transitions, episodes: Episodes, num_states: int) -> Transition:
     size, length = episodes.reward.shape
     parts = []
     for start in range(length):

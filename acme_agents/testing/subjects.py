@@ -10,13 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from acme_agents.core.interfaces import (
+    ActorContext,
     ActorCore,
     Agent,
     LearnerCore,
-    NStep,
     ReplaySpec,
     Sequences,
     TrainingState,
+    Transitions,
     UpdateOutput,
 )
 from acme_agents.core.types import Array, EnvironmentSpec, Params
@@ -70,7 +71,10 @@ class Subject:
     def actors(self) -> dict[bool, ActorCore]:
         """By whether they are for an evaluation."""
         with expect.calls("actor"):
-            return {evaluation: self.agent.actor(self.spec, evaluation=evaluation) for evaluation in (False, True)}
+            return {
+                evaluation: self.agent.actor(self.spec, ActorContext(evaluation=evaluation))
+                for evaluation in (False, True)
+            }
 
     @functools.cached_property
     def _init(self) -> Any:
@@ -135,7 +139,7 @@ class Subject:
     def batch(self) -> Any:
         """A batch of which nothing is to be learnt, with what an actor would have stored."""
         experience = self.replay.experience
-        reach = experience.n if isinstance(experience, NStep) else experience.length
+        reach = experience.n if isinstance(experience, Transitions) else experience.length
         rng = np.random.default_rng(0)
         episodes = [streams.anything(self.spec, rng, length, 16, NUM_STATES) for length in (1, 2 * reach)]
         all_items = streams.items(self.spec, self.replay, episodes, NUM_STATES)

@@ -4,10 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from acme_agents import r2d2
+from acme_agents.agents import r2d2
+from acme_agents.agents.r2d2.networks import inputs_of
 from acme_agents.core import recurrent
-from acme_agents.r2d2.networks import inputs_of
-from tests.r2d2.toys import SPEC, TINY, random_batch
+from tests.agents.r2d2.toys import SPEC, TINY, random_batch
 
 KEY = jax.random.PRNGKey(0)
 

@@ -18,8 +18,8 @@ import numpy as np
 import psutil
 import pytest
 
+from acme_agents.core import checkpoint
 from acme_agents.launch.evaluate import evaluate
-from acme_agents.runtime import checkpoint
 from tests.cluster import network
 from tests.launch.running import ROUNDS, max_restarts, nodes, rows, wait
 

@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 import pytest
 
-from acme_agents.runtime import checkpoint
+from acme_agents.core import checkpoint
 from tests.cluster import network, slurm
 from tests.launch.running import ROUNDS, nodes, rows, wait
 

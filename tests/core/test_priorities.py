@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from acme_agents.core import priorities
-from acme_agents.core.types import Draw
+from acme_agents.core.types import SampleInfo
 
 
 def _weights(probabilities, sources, exponent):
-    draw = Draw(jnp.array(probabilities, jnp.float32), jnp.array(sources, jnp.int32))
+    draw = SampleInfo(jnp.array(probabilities, jnp.float32), jnp.array(sources, jnp.int32))
     return priorities.importance_weights(draw, exponent)
 
 

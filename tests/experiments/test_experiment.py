@@ -2,14 +2,14 @@
 
 import pytest
 
-from acme_agents import dqn, r2d3
+from acme_agents.agents import dqn, r2d3
 from acme_agents.core.interfaces import DATASET, REPLAY
-from acme_agents.experiments import Experiment
+from acme_agents.experiments import Experiment, making
 
 
 def _sources(**fields):
     experiment = Experiment(environment="probe:choice", **({"agent": "r2d3"} | fields))
-    return dict(experiment.replay_spec(experiment.environment_spec()).sources)
+    return dict(making.replay_spec(experiment, experiment.environment_spec()).sources)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_without_a_dataset_there_are_actors_alone():
 
 def test_only_sequences_need_a_server_where_nobody_acts():
     def has_server(agent, **fields):
-        return Experiment(agent, "probe:choice", dataset="data", max_updates=10, **fields).has_server
+        return making.has_server(Experiment(agent, "probe:choice", dataset="data", max_updates=10, **fields))
 
     assert has_server("r2d3", max_steps=0)
     assert not has_server("dqn", max_steps=0)

@@ -10,10 +10,11 @@ import time
 import numpy as np
 import pytest
 
-from acme_agents import dqn, mpo
+from acme_agents.agents import dqn, mpo
+from acme_agents.core import checkpoint
 from acme_agents.experiments import Experiment
 from acme_agents.launch import run
-from acme_agents.runtime import checkpoint, loggers
+from acme_agents.runtime import loggers
 
 pytestmark = pytest.mark.slow
 

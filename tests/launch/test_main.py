@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
+from acme_agents.core import checkpoint
 from acme_agents.experiments import Experiment
 from acme_agents.launch import main as cli
-from acme_agents.runtime import checkpoint
 
 _TRAIN = (
     *("train", "mpo", "--env", "probe:sign", "--config.policy-layers", "4", "--config.critic-layers", "4"),

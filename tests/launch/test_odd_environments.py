@@ -8,11 +8,12 @@ import jax
 import numpy as np
 import pytest
 
-from acme_agents import datasets, mpo
-from acme_agents.core import errors
-from acme_agents.experiments import Experiment, in_process, policies
+from acme_agents import datasets
+from acme_agents.agents import mpo
+from acme_agents.core import checkpoint, errors
+from acme_agents.experiments import Experiment, making
 from acme_agents.launch import run
-from acme_agents.runtime import checkpoint, loggers
+from acme_agents.runtime import in_process, loggers
 from tests.environments import odd
 
 _EXPERIMENT = Experiment(
@@ -85,7 +86,7 @@ def test_an_environment_that_fails_leaves_a_checkpoint_and_the_recording(tmp_pat
     _assert_closed()
     (*_, updates) = checkpoint.steps(tmp_path / "run" / checkpoint.DIRECTORY)
     assert updates == math.floor((60 - 30) / 8)
-    _, params = policies.load(tmp_path / "run")
+    _, params = making.load_run(tmp_path / "run")
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
     episodes = datasets.load(record, experiment.environment_spec())
     assert [len(episode.reward) for episode in episodes] == [20, 20, 20]

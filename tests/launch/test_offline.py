@@ -6,14 +6,16 @@ import pathlib
 import numpy as np
 import pytest
 
-from acme_agents import bc, crr, datasets, dime, mpo
+from acme_agents import datasets
+from acme_agents.agents import bc, crr, dime, mpo
+from acme_agents.core import checkpoint
 from acme_agents.core.types import Trajectory
 from acme_agents.experiments import Experiment
 from acme_agents.launch import main as cli
 from acme_agents.launch import run
 from acme_agents.launch.collect import collect
 from acme_agents.launch.evaluate import evaluate
-from acme_agents.runtime import checkpoint, loggers
+from acme_agents.runtime import loggers
 
 pytestmark = pytest.mark.slow
 

@@ -14,11 +14,13 @@ import numpy as np
 import psutil
 import pytest
 
-from acme_agents import datasets, mpo
+from acme_agents import datasets
+from acme_agents.agents import mpo
+from acme_agents.core import checkpoint
 from acme_agents.experiments import Experiment
 from acme_agents.launch import main as cli
 from acme_agents.launch import processes, run, supervisor
-from acme_agents.runtime import checkpoint, loggers
+from acme_agents.runtime import loggers
 from tests.launch.running import ROUNDS, attached, max_restarts, nodes, record, rows, started, wait
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # Generous, as are the waits: other programs may be running.
@@ -193,14 +195,14 @@ def test_a_recorded_run_ends_by_itself_though_its_learner_is_killed_and_then_its
 
 def test_a_worker_that_keeps_dying_ends_the_run(tmp_path: pathlib.Path) -> None:
     (tmp_path / "dying_agent.py").write_text(
-        "from acme_agents import mpo\n"
+        "from acme_agents.agents import mpo\n"
         "Config = mpo.Config\n"
         "class Agent:\n"
         "    def __init__(self, config): self.agent = mpo.make(config)\n"
         "    def learner(self, spec): return self.agent.learner(spec)\n"
         "    def replay(self, spec): return self.agent.replay(spec)\n"
-        "    def actor(self, spec, *, evaluation):\n"
-        "        core = self.agent.actor(spec, evaluation=evaluation)\n"
+        "    def actor(self, spec, context):\n"
+        "        core = self.agent.actor(spec, context)\n"
         "        def select_action(params, observation, state):\n"
         "            import multiprocessing\n"
         "            if multiprocessing.current_process().name == 'actor-0': raise ArithmeticError('of no use')\n"

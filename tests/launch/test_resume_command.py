@@ -13,7 +13,7 @@ from collections.abc import Callable
 import pytest
 
 import acme_agents
-from acme_agents import mpo
+from acme_agents.agents import mpo
 from acme_agents.experiments import Experiment
 from acme_agents.launch import main as cli
 from acme_agents.launch import run_dir as run_dir_lib

@@ -9,12 +9,14 @@ import jax
 import numpy as np
 import pytest
 
-from acme_agents import datasets, environments, r2d2, r2d3
+from acme_agents import datasets, environments
+from acme_agents.agents import r2d2, r2d3
+from acme_agents.agents.r2d2 import learning, networks
+from acme_agents.core import checkpoint
 from acme_agents.core.types import Sequence, Trajectory
-from acme_agents.experiments import Experiment
+from acme_agents.experiments import Experiment, making
 from acme_agents.launch import collect, run
-from acme_agents.r2d2 import learning, networks
-from acme_agents.runtime import checkpoint, loggers
+from acme_agents.runtime import loggers
 from tests.launch.running import ROUNDS, max_restarts, nodes, rows, started, wait
 
 pytestmark = pytest.mark.slow
@@ -168,7 +170,7 @@ def test_partial_views_of_minigrid(tmp_path: pathlib.Path, monkeypatch: pytest.M
     assert seen and all(
         inputs == networks.Inputs({"image": image, "direction": direction}, (16, 19, 7), (16, 19)) for inputs in seen
     )
-    agent, spec = experiment.make_agent(), experiment.environment_spec()
+    agent, spec = making.make_agent(experiment), experiment.environment_spec()
     template = jax.eval_shape(agent.learner(spec).init, jax.random.PRNGKey(0))
     _, meta = checkpoint.load(tmp_path / "run" / "checkpoints", template)
     updates, intake = meta["learner"]["learner_steps"], meta["learner"]["intake"]

@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 import rlax
 
+from acme_agents.agents.dqn import losses as dqn
+from acme_agents.agents.mpo import losses
+from acme_agents.agents.r2d2 import losses as r2d2
 from acme_agents.core import distributions, returns, values
 from acme_agents.core.distributions import Gaussian
-from acme_agents.dqn import losses as dqn
-from acme_agents.mpo import losses
-from acme_agents.r2d2 import losses as r2d2
 
 N, B, A = 6, 5, 3
 EPSILON, EPSILON_PENALTY, EPSILON_MEAN, EPSILON_STDDEV = 0.1, 0.02, 0.01, 0.003

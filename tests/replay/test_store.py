@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from acme_agents.core.interfaces import REPLAY, NStep
+from acme_agents.core.experience import Transitions
+from acme_agents.core.interfaces import REPLAY
 from acme_agents.core.types import ArraySpec, Trajectory
 from acme_agents.replay import store
 from tests.replay import toys
@@ -44,7 +45,7 @@ def _transitions(written, experience):
 
 @pytest.mark.parametrize("n", [1, 3, 5, 40])
 def test_samples_are_the_n_step_transitions_of_the_episodes_and_all_of_them(n):
-    spec = dataclasses.replace(toys.REPLAY, experience=NStep(n, 0.9), max_size=3000)
+    spec = dataclasses.replace(toys.REPLAY, experience=Transitions(n, 0.9), max_size=3000)
     written = toys.episodes(30, 100)
     expected = _transitions(written, spec.experience)
     with toys.serve(spec) as replay:
@@ -168,7 +169,7 @@ def test_insertion_happens_in_place(replay):
 
 @pytest.mark.parametrize("n", [1, 3])
 def test_a_dataset_gives_the_transitions_of_its_episodes(n):
-    experience = NStep(n, 0.9)
+    experience = Transitions(n, 0.9)
     written = toys.episodes(20, 70)
     trajectories = [Trajectory(e.observations, e.actions, e.rewards, e.discounts) for e in written]
     state = store.from_trajectories(toys.STEPS, trajectories)
@@ -223,15 +224,15 @@ def test_transitions_are_drawn_by_their_priority_and_know_with_which_probability
     held.insert(replay.cut([toys.episode(0, 10)]))
     given = np.arange(1.0, 11.0)  # of the transition that begins at t, t + 1
     batch, places = _draw(held, spec)
-    np.testing.assert_allclose(batch.draw.probability, 0.1)
+    np.testing.assert_allclose(batch.sample_info.probability, 0.1)
     priorities = {"replay": held.priorities}
     new = given[batch.observation[:, 1].astype(int)].astype(np.float32)
-    held.priorities = store.reprioritise(priorities, batch.draw, places, new, spec)["replay"]
+    held.priorities = store.reprioritise(priorities, batch.sample_info, places, new, spec)["replay"]
     expected = given**0.5 / np.sum(given**0.5)
     drawn = [_draw(held, spec, seed)[0] for seed in range(1, 41)]
     found = np.concatenate([batch.observation[:, 1] for batch in drawn]).astype(int)
     assert stats.chisquare(np.bincount(found), expected * len(found)).pvalue > 1e-3
-    np.testing.assert_allclose(np.concatenate([b.draw.probability for b in drawn]), expected[found], rtol=1e-5)
+    np.testing.assert_allclose(np.concatenate([b.sample_info.probability for b in drawn]), expected[found], rtol=1e-5)
 
 
 @pytest.mark.slow
@@ -250,7 +251,9 @@ def test_new_transitions_are_drawn_like_the_best_so_far_and_evicted_ones_never(r
             batch, places = _draw(held, spec, seed)
             seen |= {(int(n), int(t)) for n, t in batch.observation}
             new = np.full(64, 4.0 if number == 3 else 1.0, np.float32)
-            held.priorities = store.reprioritise({"replay": held.priorities}, batch.draw, places, new, spec)["replay"]
+            held.priorities = store.reprioritise({"replay": held.priorities}, batch.sample_info, places, new, spec)[
+                "replay"
+            ]
         assert seen == set(names)
         assert float(held.priorities.largest) == (4.0 if number >= 3 else 1.0)
         if number == 4:  # Its own came in at the largest priority so far.
@@ -284,8 +287,10 @@ def test_each_source_keeps_priorities_of_its_own(replay):
     states = {"dataset": dataset, "replay": held.state}
     priorities = {"dataset": store.equal_priorities(dataset, 0.5), "replay": held.priorities}
     batch, places = store.sample(states, priorities, jax.random.PRNGKey(0), spec)
-    np.testing.assert_array_equal(batch.draw.source, np.where(batch.observation[:, 0] == 1, 0, 1))
-    np.testing.assert_allclose(batch.draw.probability, np.where(batch.draw.source == 0, 1 / 2, 1 / 4))
-    changed = store.reprioritise(priorities, batch.draw, places, np.where(batch.draw.source == 0, 9.0, 4.0), spec)
+    np.testing.assert_array_equal(batch.sample_info.source, np.where(batch.observation[:, 0] == 1, 0, 1))
+    np.testing.assert_allclose(batch.sample_info.probability, np.where(batch.sample_info.source == 0, 1 / 2, 1 / 4))
+    changed = store.reprioritise(
+        priorities, batch.sample_info, places, np.where(batch.sample_info.source == 0, 9.0, 4.0), spec
+    )
     assert np.asarray(changed["dataset"].weights)[0, :3].tolist() == [3, 3, 0]
     assert np.asarray(changed["replay"].weights)[0, :5].tolist() == [2, 2, 2, 2, 0]

@@ -10,7 +10,8 @@ import dm_env
 import numpy as np
 import reverb
 
-from acme_agents.core.interfaces import NStep, ReplaySpec, Sequences
+from acme_agents.core.experience import Sequences, Transitions
+from acme_agents.core.interfaces import ReplaySpec
 from acme_agents.core.types import ArraySpec, Step
 from acme_agents.replay import chunks, tables
 from acme_agents.replay.stream import ChunkStream
@@ -23,7 +24,7 @@ STEPS = Step(
     discount=ArraySpec(()),
     last=ArraySpec((), "bool"),
 )
-REPLAY = ReplaySpec(NStep(3, 0.9), batch_size=8, min_size=40, max_size=1000, samples_per_insert=2.0)
+REPLAY = ReplaySpec(Transitions(3, 0.9), batch_size=8, min_size=40, max_size=1000, samples_per_insert=2.0)
 SEQUENCES = ReplaySpec(
     Sequences(length=6, period=3),
     batch_size=8,

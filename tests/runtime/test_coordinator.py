@@ -6,8 +6,9 @@ import random
 import numpy as np
 import pytest
 
+from acme_agents.experiments.budget import Budget
 from acme_agents.runtime import variables
-from acme_agents.runtime.coordinator import ActorReport, Budget, Coordinator, Phase
+from acme_agents.runtime.coordinator import ActorReport, Coordinator, Phase
 from acme_agents.runtime.loggers import RunLogger, read_csv
 from acme_agents.runtime.loop import Episode
 

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from acme_agents.core import checkpoint
 from acme_agents.replay.chunks import PERIOD
-from acme_agents.runtime import checkpoint, gathering
+from acme_agents.runtime import gathering
 from acme_agents.runtime.learner import MAX_UPDATES, LearnerState
 from tests.runtime import toys
 

@@ -4,8 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from acme_agents import environments, r2d2
-from acme_agents.r2d2 import networks
+from acme_agents import environments
+from acme_agents.agents import r2d2
+from acme_agents.agents.r2d2 import networks
+from acme_agents.core.interfaces import ActorContext
 from acme_agents.replay import chunks
 from acme_agents.replay.sampler import SequenceSampler
 from acme_agents.replay.writer import ChunkWriter
@@ -28,7 +30,7 @@ def test_the_state_at_a_sequences_start_is_what_the_actor_had_and_leads_to_all_t
     params = agent.learner(spec).init(jax.random.PRNGKey(1)).online
     with toys.serve(agent.replay(spec), steps) as replay:
         writer = ChunkWriter(replay.client, steps, agent.replay(spec), into=("replay",))
-        actor = Actor(agent.actor(spec, evaluation=False), jax.random.PRNGKey(2), writer)
+        actor = Actor(agent.actor(spec, ActorContext(evaluation=False)), jax.random.PRNGKey(2), writer)
         actor.params = params
         loop = EnvironmentLoop(env, actor)
         for _ in range(6):

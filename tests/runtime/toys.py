@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from acme_agents import environments, mpo
-from acme_agents.core.interfaces import ActorCore, LearnerCore, NStep, ReplaySpec, UpdateOutput
+from acme_agents import environments
+from acme_agents.agents import mpo
+from acme_agents.core.experience import Transitions
+from acme_agents.core.interfaces import ActorCore, LearnerCore, ReplaySpec, UpdateOutput
 from acme_agents.core.types import EnvironmentSpec
 from acme_agents.replay import chunks
 from acme_agents.replay.intake import Intake
@@ -16,7 +18,7 @@ from acme_agents.runtime.learner import MAX_UPDATES, Learner
 from tests.replay import toys
 
 ENVIRONMENT = "probe:reach"  # episodes of 50 steps: two chunks each
-REPLAY = ReplaySpec(NStep(3, 0.99), batch_size=8, min_size=100, max_size=1000, samples_per_insert=2.0)
+REPLAY = ReplaySpec(Transitions(3, 0.99), batch_size=8, min_size=100, max_size=1000, samples_per_insert=2.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Linear:
 
         return LearnerCore(init, update, lambda state: {"weights": state["weights"]})
 
-    def actor(self, spec, *, evaluation):
+    def actor(self, spec, context):
         def select_action(params, observation, state):
             return jnp.tanh(params["weights"] * observation), state, ()
 

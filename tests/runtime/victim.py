@@ -7,8 +7,8 @@ import pathlib
 import sys
 import time
 
+from acme_agents.core import checkpoint
 from acme_agents.replay import chunks
-from acme_agents.runtime import checkpoint
 from tests.replay import toys as replay_toys
 from tests.runtime import toys
 

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import pytest
 
 from acme_agents.core import discrete
-from acme_agents.core.interfaces import ActorCore, LearnerCore, NStep, ReplaySpec, Sequences, UpdateOutput
+from acme_agents.core.experience import Sequences, Transitions
+from acme_agents.core.interfaces import ActorCore, LearnerCore, ReplaySpec, UpdateOutput
 from acme_agents.core.types import ArraySpec, EnvironmentSpec
 from acme_agents.testing import conformance, forms, learnt
 
@@ -65,10 +66,10 @@ class Linear:
 
         return LearnerCore(init, update, params)
 
-    def actor(self, spec, *, evaluation):
+    def actor(self, spec, context):
         def select_action(params, observation, key):
             use, key = (key, key) if self.fault == "same key" else jax.random.split(key)
-            action = discrete.epsilon_greedy(use, observation @ params[0], 0.0 if evaluation else 0.5)
+            action = discrete.epsilon_greedy(use, observation @ params[0], 0.0 if context.evaluation else 0.5)
             if self.fault == "outside":
                 action = action + 1
             if self.fault == "impure":
@@ -80,7 +81,7 @@ class Linear:
         return ActorCore(lambda key: key, select_action)
 
     def replay(self, spec):
-        experience = NStep(2, 0.9)
+        experience = Transitions(2, 0.9)
         if self.fault == "gap":
             experience = Sequences(4, 4)
         shares = {"replay": 0.5, "dataset": 0.4} if self.fault == "shares" else {"replay": 1.0}

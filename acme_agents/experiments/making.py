@@ -1,0 +1,105 @@
+"""From an experiment to the agent, the replay and the parameters that it names."""
+
+import dataclasses
+import functools
+import inspect
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from acme_agents.core import checkpoint, errors
+from acme_agents.core.experience import Sequences
+from acme_agents.core.interfaces import DATASET, REPLAY, ActorContext, Agent, ReplaySpec
+from acme_agents.core.types import Action, EnvironmentSpec, Key, Observation, Params
+from acme_agents.experiments import registry
+from acme_agents.experiments.experiment import Experiment
+
+
+def make_agent(experiment: Experiment) -> Agent:
+    """Makes the agent.
+
+    Raises:
+      UserError: there is a teacher, and the agent learns from none; or Python leaves out assertions.
+    """
+    if not __debug__:
+        raise errors.UserError(
+            "Haiku, which makes the networks, relies on assertions, which `python -O` leaves out: run without -O "
+            "and PYTHONOPTIMIZE."
+        )
+    make = registry.load(experiment.agent).make
+    if experiment.teacher is None:
+        return make(experiment.config)
+    if "teacher" not in inspect.signature(make).parameters:
+        raise errors.UserError(f"The agent {experiment.agent} learns from no teacher: leave --teacher out.")
+    return make(experiment.config, teacher=teacher(pathlib.Path(experiment.teacher)))
+
+
+def replay_spec(experiment: Experiment, spec: EnvironmentSpec) -> ReplaySpec:
+    """The agent's replay, with the sources that this experiment has.
+
+    Raises:
+      UserError: the agent learns from a dataset, and there is none.
+    """
+    replay = make_agent(experiment).replay(spec)
+    said = replay.sources.get(DATASET)
+    if experiment.dataset is None:
+        if said:
+            raise errors.UserError(
+                f"The agent {experiment.agent} learns from demonstrations too: give them with --dataset, or train "
+                "without (such as r2d2)."
+            )
+        return dataclasses.replace(replay, sources={REPLAY: 1.0})
+    share = 1.0 if experiment.is_offline else experiment.dataset_share
+    if share is None:
+        share = 0.5 if said is None else said
+    sources = {name: share for name, share in ((DATASET, share), (REPLAY, 1 - share)) if share}
+    return dataclasses.replace(replay, sources=sources)
+
+
+def has_server(experiment: Experiment) -> bool:
+    """Whether there is a replay server: nobody acts in an offline run, but sequences are drawn from one."""
+    replay = make_agent(experiment).replay(experiment.environment_spec())
+    return not experiment.is_offline or isinstance(replay.experience, Sequences)
+
+
+def load_run(run_dir: pathlib.Path, *, seed: int = 0, config: Any = None) -> tuple[Experiment, Params]:
+    """A run's experiment, and the parameters that the actors of its newest checkpoint use.
+
+    Args:
+      run_dir: the run's directory.
+      seed: that the experiment gets.
+      config: that it gets; None to leave it as it was.
+
+    Raises:
+      ValueError: no run, or the run has no checkpoint, or none that can be read.
+    """
+    experiment = Experiment.from_run_dir(run_dir)
+    experiment = dataclasses.replace(experiment, seed=seed, config=config or experiment.config)
+    core = make_agent(experiment).learner(experiment.environment_spec())
+    template = jax.eval_shape(core.init, jax.ShapeDtypeStruct((2,), "uint32"))
+    found = checkpoint.load(run_dir / checkpoint.DIRECTORY, template)
+    if found is None:
+        raise errors.UserError(f"{run_dir} has no checkpoint yet: let it train for longer.")
+    return experiment, core.params(found[0])
+
+
+def teacher(run_dir: pathlib.Path) -> Callable[[Key, Observation], Action]:
+    """The exploring policy of a run, `(key, observation [B, ...]) -> action [B, *A]`; read when it is first called."""
+
+    @functools.cache
+    def policy() -> tuple[Any, Params]:
+        experiment, params = load_run(run_dir)
+        return make_agent(experiment).actor(experiment.environment_spec(), ActorContext(evaluation=False)), params
+
+    def act(key: Key, observation: Observation) -> Action:
+        core, params = policy()
+
+        def one(key: Key, observation: Observation) -> Action:
+            return core.select_action(params, observation, core.init(key))[0]
+
+        batch_size = jax.tree.leaves(observation)[0].shape[0]
+        return jax.vmap(one)(jax.random.split(key, batch_size), observation)
+
+    return act

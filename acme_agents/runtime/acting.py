@@ -1,0 +1,131 @@
+"""Who acts in a run: the actors that explore, and the evaluator that does not."""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import dm_env
+import jax
+import reverb
+
+from acme_agents import environments
+from acme_agents.core.interfaces import ActorContext
+from acme_agents.experiments import making
+from acme_agents.experiments.experiment import Experiment
+from acme_agents.replay import chunks
+from acme_agents.replay.writer import ChunkWriter
+from acme_agents.runtime import seeding
+from acme_agents.runtime.actor import Actor
+from acme_agents.runtime.loop import EnvironmentLoop, Episode
+
+
+def make_actor(
+    experiment: Experiment,
+    environment: dm_env.Environment,
+    client: reverb.Client,
+    index: int,
+    start: int,
+    stop: threading.Event,
+    *,
+    life: int = 0,
+    writer_id: int | None = None,
+) -> tuple[Actor, ChunkWriter]:
+    """Makes an exploring actor and the writer of its steps.
+
+    Args:
+      experiment: what to run.
+      environment: the one that the actor will act in.
+      client: of the replay server.
+      index: of the actor.
+      start: environment steps of the run when this actor begins.
+      stop: set to make the writer's blocked calls return.
+      life: how many actors of this index the run had before.
+      writer_id: by which its chunks are known; a random one if left out.
+    """
+    agent, spec = making.make_agent(experiment), environments.spec(environment)
+    writer = ChunkWriter(client, chunks.step_spec(agent, spec), agent.replay(spec), stop=stop, writer_id=writer_id)
+    key = jax.random.PRNGKey(experiment.worker_seed("actor", index, start, life))
+    return Actor(agent.actor(spec, ActorContext(False, index, experiment.num_actors)), key, writer), writer
+
+
+class Evaluator:
+    """Runs the episodes of an evaluation, all in one environment, until it is closed.
+
+    The same number and parameters give the same episodes, unless the evaluated policy acts by chance: its random keys
+    go on from one evaluation to the next, and a new evaluator's begin anew. Python's and NumPy's global generators are
+    as they were before, after an evaluation.
+    """
+
+    def __init__(self, experiment: Experiment, *, render: bool = False):
+        """Makes the actor; `render` says whether frames will be asked for."""
+        self._experiment = experiment
+        self._render = render
+        self._environment: dm_env.Environment | None = None  # until the first evaluation
+        spec = experiment.environment_spec()
+        core = making.make_agent(experiment).actor(spec, ActorContext(evaluation=True))
+        key = jax.random.PRNGKey(experiment.worker_seed("evaluator"))
+        self._actor = Actor(core, key)
+
+    def evaluate(
+        self,
+        number: int,
+        params: Any,
+        stop: threading.Event | None = None,
+        *,
+        num_episodes: int | None = None,
+        on_step: Callable[[dm_env.Environment], None] | None = None,
+    ) -> list[Episode] | None:
+        """Runs an evaluation's episodes.
+
+        Args:
+          number: of the evaluation; the seed of its episodes is made from it.
+          params: the actor's.
+          stop: ends it early.
+          num_episodes: if not as many as the experiment says.
+          on_step: called with the environment after every step.
+
+        Returns:
+          The episodes; None if it was ended early.
+
+        Raises:
+          EnvironmentFault: the environment raised, or returned what is not finite or not of its specs.
+          NotFinite: the policy chose an action that is not finite.
+        """
+        self._actor.params = params
+        seed = self._experiment.worker_seed("evaluator", number)
+        with seeding.own_generators(seed):
+            environment = self._seeded(seed)
+            loop = EnvironmentLoop(environment, self._actor, "the evaluator's environment")
+            episodes: list[Episode] = []
+            while len(episodes) < (num_episodes or self._experiment.eval_episodes):
+                if stop is not None and stop.is_set():
+                    return None
+                episode = loop.step()
+                if on_step is not None:
+                    on_step(environment)
+                if episode is not None:
+                    episodes.append(episode)
+        return episodes
+
+    def close(self) -> None:
+        """Closes the environment."""
+        if self._environment is not None:
+            close(self._environment)
+            self._environment = None
+
+    def _seeded(self, seed: int) -> Any:
+        """The environment, made if there is none; what is random in its making is the same for every evaluator."""
+        if self._environment is None:
+            with seeding.own_generators(self._experiment.worker_seed("evaluator")):
+                self._environment = self._experiment.make_environment("evaluator", render=self._render)
+        self._environment.reseed(seed)
+        return self._environment
+
+
+def close(environment: dm_env.Environment) -> None:
+    """Closes an environment; only a warning where it raises, for what was done with it is done."""
+    try:
+        environment.close()
+    except Exception:
+        logging.warning("Closing the environment failed.", exc_info=True)

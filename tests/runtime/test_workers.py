@@ -1,0 +1,69 @@
+"""How the processes of a run talk, and what an actor leaves behind whose environment fails."""
+
+import threading
+
+import jax
+import pytest
+
+from acme_agents.agents import mpo
+from acme_agents.core import errors
+from acme_agents.experiments import Experiment, making
+from acme_agents.replay import chunks
+from acme_agents.runtime import seeding, variables, workers
+from acme_agents.runtime.coordinator import Coordinator
+from acme_agents.runtime.loggers import RunLogger
+from tests.environments import odd
+from tests.replay import toys
+
+
+@pytest.mark.parametrize("num_actors, seconds", [(0, 0.5), (1, 0.5), (16, 0.5), (32, 1.0), (64, 2.0), (1_000, 2.0)])
+def test_reports_of_many_actors_are_spread_out(num_actors, seconds):
+    assert workers.sync_seconds(num_actors) == seconds
+
+
+@pytest.fixture
+def make_actor(tmp_path, monkeypatch):
+    """A function from an odd environment's name and a budget to a function that makes an actor, and the coordinator."""
+    monkeypatch.setattr(workers, "_with_timeout", lambda coordinator: coordinator)
+    monkeypatch.setattr(workers.launchpad, "stop_event", threading.Event)
+    odd.LOG.clear()
+    servers = []
+
+    def make(name, max_steps):
+        config = mpo.Config(critic="scalar", policy_layers=(4,), critic_layers=(4,), num_actions=2)
+        experiment = Experiment("mpo", odd.name(name), config=config, max_steps=max_steps, eval_every=0)
+        agent, spec = making.make_agent(experiment), experiment.environment_spec()
+        server = toys.serve(agent.replay(spec), chunks.step_spec(agent, spec))
+        servers.append(server)
+        client = server.__enter__().client
+        learner, publisher = agent.learner(spec), variables.Publisher()
+        publisher.publish(0, learner.params(jax.jit(learner.init)(jax.random.PRNGKey(0))))
+        coordinator = Coordinator(experiment.budget(), publisher, RunLogger(tmp_path), 100)
+        return lambda: workers.ActorWorker(experiment, 0, client, coordinator), coordinator
+
+    yield make
+    for server in servers:
+        server.__exit__(None, None, None)
+
+
+def test_an_actor_whose_environment_raises_reports_its_steps_closes_it_and_lives_again(make_actor, monkeypatch):
+    seeds = []
+    monkeypatch.setattr(seeding, "seed_generators", seeds.append)
+    make, coordinator = make_actor("Raises", max_steps=1000)
+    for life in (1, 2):
+        with pytest.raises(
+            errors.EnvironmentFault, match=r"raised ConnectionResetError: .*, in step 10 of its episode 4"
+        ):
+            make().run()
+        assert coordinator.actor_steps == life * (odd.BAD_STEP - 1)
+        assert coordinator.status().episodes == 3 * life
+    assert not coordinator.steps_used_up()
+    assert len(set(seeds)) == 2
+    assert odd.LOG["made"] == odd.LOG["closed"] == 3  # one to ask for its spec
+
+
+def test_an_actor_that_is_done_closes_its_environment(make_actor):
+    make, coordinator = make_actor("Odd", max_steps=45)
+    make().run()
+    assert coordinator.actor_steps == 45 and coordinator.steps_used_up()
+    assert odd.LOG["made"] == odd.LOG["closed"] == 2
