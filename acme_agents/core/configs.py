@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from acme_agents.core import errors
-from acme_agents.core.experience import Sequences, Transitions
+from acme_agents.core.experience import Experience
 from acme_agents.core.interfaces import ReplaySpec
 
 
@@ -73,9 +73,7 @@ class ReplayConfig(Protocol):
     def samples_per_insert(self) -> float: ...
 
 
-def replay_spec(
-    config: ReplayConfig, experience: Transitions | Sequences, *, priority_exponent: float = 0.0
-) -> ReplaySpec:
+def replay_spec(config: ReplayConfig, experience: Experience, *, priority_exponent: float = 0.0) -> ReplaySpec:
     """The replay of an agent, its sizes as configured."""
     return ReplaySpec(
         experience=experience,
