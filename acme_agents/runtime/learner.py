@@ -1,10 +1,11 @@
-"""An agent's `LearnerCore` as an `acme.core.Learner`, fed from a replay server, a dataset or both."""
+"""An agent's `LearnerCore` as a learner, fed from a replay server, a dataset or both."""
 
+import itertools
 import math
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-import acme
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +16,7 @@ from acme_agents.replay.intake import Intake
 from acme_agents.runtime import finite
 
 MAX_UPDATES = 16  # updates that one step does at most
+_IDLE_SECONDS = 0.002  # that `run` sleeps when there is nothing to do
 
 
 class LearnerState(NamedTuple):
@@ -62,11 +64,13 @@ class Updates(Protocol):
         """Ends what it has begun."""
 
 
-class Learner(acme.core.Learner):
+class Learner:
     """Does the updates that its sources allow: offline ones as they are asked for, online ones as experience comes in.
 
     What an update draws from a learner's own stores is decided by the seed and the update's number, so an interrupted
     learner goes on exactly as it would have; but not one that draws by priority, whose priorities begin anew.
+
+    It has the methods of `acme.core.Learner`, and `acme_interfaces` makes it one.
     """
 
     def __init__(self, core: LearnerCore, seed: int, updates: Updates, *, offline_updates: float = 0):
@@ -148,6 +152,12 @@ class Learner(acme.core.Learner):
             assert self.intake is not None
             self.intake.rate.sampled += done * self._updates.batch_size
         return done
+
+    def run(self, num_steps: int | None = None) -> None:
+        """Calls `step` `num_steps` times, or for ever, as Acme's learners do; pauses briefly when there is nothing to do."""
+        for _ in itertools.count() if num_steps is None else range(num_steps):
+            if not self.step():
+                time.sleep(_IDLE_SECONDS)
 
     @property
     def is_compiled(self) -> bool:
