@@ -29,6 +29,7 @@ def test_the_readme_lists_every_script(repository):
         ("acme_loop", [], r"\d+ updates, 4000 steps: evaluation return (\S+)"),
         ("own_loop", ["tensorflow", "reverb", "launchpad", "acme", "courier"], r"5000 steps: mean return (\S+)"),
     ],
+    ids=["acme_loop", "own_loop"],
 )
 def test_a_script_learns(name, blocked, last_line, repository, tmp_path):
     command = [sys.executable, "-c", _RUN, str(repository / "examples" / f"{name}.py"), json.dumps(blocked)]

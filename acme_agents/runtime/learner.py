@@ -154,7 +154,7 @@ class Learner:
         return done
 
     def run(self, num_steps: int | None = None) -> None:
-        """Calls `step` `num_steps` times, or for ever, as Acme's learners do; pauses a little after one without data."""
+        """Calls `step` `num_steps` times, or for ever, as Acme's learners do; pauses a little when there is no data."""
         for _ in itertools.count() if num_steps is None else range(num_steps):
             if not self.step():
                 time.sleep(_IDLE_SECONDS)
