@@ -25,7 +25,7 @@ class UpdatingActor(Actor):
         Args:
           core: the agent's functions.
           key: random key; every episode's actor state is made from it and the episode's number.
-          source: `acme.core.VariableSource`, such as our `Learner` or a Courier client of one.
+          source: `acme.core.VariableSource`, such as our `Learner`.
           writer: where steps go; None to write nothing.
           update_period: in calls of `update`; parameters are fetched at each `update_period`-th.
         """
