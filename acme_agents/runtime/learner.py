@@ -1,10 +1,11 @@
-"""An agent's `LearnerCore` as an `acme.core.Learner`, fed from a replay."""
+"""An agent's `LearnerCore` as a learner, fed from a replay."""
 
+import itertools
 import math
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import acme
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +16,7 @@ from acme_agents.core.types import Array, Params
 from acme_agents.replay.replay import Replay
 
 MAX_UPDATES = 16  # updates that one step does at most
+_IDLE_SECONDS = 0.002  # that `run` sleeps when there is nothing to do
 
 
 class LearnerState(NamedTuple):
@@ -24,11 +26,13 @@ class LearnerState(NamedTuple):
     counts: dict[str, Any]  # JSON-serialisable
 
 
-class Learner(acme.core.Learner):
+class Learner:
     """Does the updates that its replay allows.
 
     What an update draws where the learner computes is decided by the seed and the update's number, so an interrupted
     learner goes on exactly as it would have; but not one that draws by priority, whose priorities begin again.
+
+    It has the methods of `acme.core.Learner`, and `acme_interfaces` makes it one.
 
     Attributes:
       replay: what it draws from.
@@ -74,6 +78,12 @@ class Learner(acme.core.Learner):
         self._metrics = metrics or self._metrics
         self._steps += done
         return done
+
+    def run(self, num_steps: int | None = None) -> None:
+        """Calls `step` `num_steps` times, or for ever, as Acme's learners do; pauses a little when there is no data."""
+        for _ in itertools.count() if num_steps is None else range(num_steps):
+            if not self.step():
+                time.sleep(_IDLE_SECONDS)
 
     def compile(self) -> None:
         """Compiles the update now rather than when the first is done, by one whose result is dropped."""

@@ -1,6 +1,5 @@
 """The actor around a core: what it does with states, parameters and extras."""
 
-import acme
 import dm_env
 import jax
 import jax.numpy as jnp
@@ -46,10 +45,6 @@ def _play(actor, e):
 def replay():
     with toys.serve(steps=STEPS) as replay:
         yield replay
-
-
-def test_it_is_acmes():
-    assert isinstance(Actor(CORE, jax.random.PRNGKey(0)), acme.core.Actor)
 
 
 def test_actions_and_extras_are_stored_and_every_episode_has_a_fresh_state(replay):
