@@ -334,12 +334,17 @@ def _learn(connection: Any, experiment: Experiment, directory: pathlib.Path, rep
     """A learner's process, as `workers.LearnerWorker` has it, that has data for ever and learns when it is told to."""
     import reverb
 
-    from acme_agents.runtime import variables
+    from acme_agents.runtime import replays, variables
     from acme_agents.runtime.training_session import TrainingSession
 
     client = reverb.Client(replay)
-    threading.Thread(target=_fill, args=(experiment, client), daemon=True).start()
-    run = TrainingSession(experiment, directory, client, bytes_per_second=variables.BYTES_PER_SECOND)
+    threading.Thread(target=_fill, args=(experiment, replay), daemon=True).start()
+    run = TrainingSession(
+        experiment,
+        directory,
+        replays.between_processes(client, directory, threading.Event()),
+        bytes_per_second=variables.BYTES_PER_SECOND,
+    )
     run.learner.compile()
     while not run.step():
         time.sleep(0.01)
@@ -367,14 +372,9 @@ def _learn(connection: Any, experiment: Experiment, directory: pathlib.Path, rep
         connection.send(((run.learner.steps - before) / taken, num_snapshots[0] / taken))
 
 
-def _fill(experiment: Experiment, client: Any) -> None:
-    """Writes 2,000 steps of no policy."""
-    from acme_agents.replay import chunks, writer
-
-    spec = experiment.environment_spec()
-    ours = writer.ChunkWriter(
-        client, chunks.step_spec(making.make_agent(experiment), spec), making.replay_spec(experiment, spec)
-    )
+def _fill(experiment: Experiment, address: str) -> None:
+    """Writes 2,000 steps of no policy to a replay server."""
+    ours = common.chunk_writer(address, making.make_agent(experiment), experiment.environment_spec())
     environment = experiment.make_environment("actor")
     timestep = None
     for _ in range(2_000):
