@@ -28,9 +28,11 @@ from acme_agents.launch import head, links, placement
 from acme_agents.launch import keeper as keeper_lib
 from acme_agents.launch import node as node_lib
 from acme_agents.launch import run_dir as run_dir_lib
-from acme_agents.launch.node import LEARNER, SERVERS, Launcher, Node, Options, Record
+from acme_agents.launch.node import Launcher, Options, Record
 from acme_agents.launch.supervisor import LOST, PlaceLost
+from acme_agents.runtime import nodes as nodes_lib
 from acme_agents.runtime.display import Display
+from acme_agents.runtime.nodes import LEARNER, Node
 
 _KILL_SECONDS = 5.0  # that the keepers have to kill their workers at the end
 _LEAVE_SECONDS = 30.0  # that Ray has to take back the places
@@ -130,7 +132,7 @@ class Cluster:
         if self._addresses.get(server.role) == address:
             return
         self._addresses[server.role] = address
-        if server.role == LEARNER:
+        if server == LEARNER:
             self._link.point_to(address)
         for node, worker in self._workers.items():
             if node != server and worker.keeper is not None:
@@ -157,12 +159,12 @@ class Cluster:
             raise self._failure
         for node, worker in self._workers.items():
             if worker.waits_for_a_place(self._options.place_seconds):
-                if node.role in SERVERS:
+                if node.kind.serves:
                     waiting = [other for other, worker in self._workers.items() if worker.has_no_place]
                     raise errors.UserError(f"{_cannot_place(waiting, self._options)} Then {self._continue}.")
                 self._display.message(f"{node.name} waits for a place: there is no room for it on the cluster")
         if self._head.refused_for() > _REFUSED_SECONDS:
-            learner = node_lib.exit_path(self._run_dir, next(node for node in self._nodes if node.role == LEARNER))
+            learner = node_lib.exit_path(self._run_dir, LEARNER)
             deadline = time.monotonic() + _LAST_WORDS_SECONDS
             while not learner.exists() and time.monotonic() < deadline:
                 time.sleep(0.1)
@@ -379,7 +381,7 @@ def dry_run(experiment: Experiment, options: Options) -> str:
     """
     head.connect(options, _START)
     try:
-        nodes = node_lib.of(experiment)
+        nodes = nodes_lib.of(experiment)
         placed, left = placement.fit(nodes, options.roles, _free())
         lines = []
         for host, free in _free().items():

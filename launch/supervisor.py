@@ -9,9 +9,10 @@ from typing import Any, NoReturn, Protocol
 
 from acme_agents.core import errors
 from acme_agents.launch import node as node_lib
-from acme_agents.launch.node import LEARNER, Ending, Launcher, Node, Options, Record
+from acme_agents.launch.node import Ending, Launcher, Options, Record
 from acme_agents.launch.work import CERTAIN, EARLY, USER_ERROR
 from acme_agents.runtime.display import Display
+from acme_agents.runtime.nodes import LEARNER, Node
 from acme_agents.runtime.status import Status
 
 _POLL_SECONDS = 0.25
@@ -92,7 +93,6 @@ class Supervisor:
         """
         self._run_dir = run_dir
         self._nodes = nodes
-        self._learner = next(node for node in nodes if node.role == LEARNER)
         self._options = options
         self._place = place
         self._display = display
@@ -136,7 +136,7 @@ class Supervisor:
         stop_by: float | None = None
         began, answered = time.monotonic(), False
         while True:
-            code = self._workers[self._learner].exit_code()
+            code = self._workers[LEARNER].exit_code()
             self._place.check()
             if code == 0:
                 return
@@ -150,9 +150,9 @@ class Supervisor:
                     self._display.message("stopping: writing a checkpoint")
                     stop_by = time.monotonic() + self._place.stop_seconds
                     self._is_asked_to_stop = True
-                    self._workers[self._learner].terminate()
+                    self._workers[LEARNER].terminate()
                 if code is not None:
-                    self._raise_if_hopeless(self._learner, code)
+                    self._raise_if_hopeless(LEARNER, code)
                     self._display.message("the learner had died: its newest checkpoint is an earlier one")
                     return
                 if time.monotonic() > stop_by:
@@ -168,7 +168,7 @@ class Supervisor:
 
         Where the run has failed, the learner first has the time to write its checkpoint and the recording.
         """
-        learner = self._workers.get(self._learner)
+        learner = self._workers.get(LEARNER)
         if learner is not None and learner.exit_code() is None and not self._is_asked_to_stop:
             learner.terminate()
             deadline = time.monotonic() + self._place.stop_seconds

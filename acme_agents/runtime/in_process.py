@@ -16,7 +16,7 @@ from acme_agents.core import errors
 from acme_agents.experiments import making
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.replay import tables
-from acme_agents.runtime import acting, background, loopback, program, seeding, variables
+from acme_agents.runtime import acting, background, loopback, replay_server, seeding, variables
 from acme_agents.runtime.coordinator import ActorReport, Phase
 from acme_agents.runtime.loop import EnvironmentLoop, Episode
 from acme_agents.runtime.status import Status
@@ -69,7 +69,9 @@ def _run(
     if not making.has_server(experiment):
         _Turns(experiment, make_session(None), stop, on_status).run()
         return
-    server = tables.serve(functools.partial(program.make_tables, experiment), program.replay_directory(run_dir))
+    server = tables.serve(
+        functools.partial(replay_server.make_tables, experiment), replay_server.replay_directory(run_dir)
+    )
     loopback.only_this_machine()
     client = reverb.Client(f"localhost:{server.port}")
     try:

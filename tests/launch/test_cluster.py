@@ -10,9 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 from acme_agents.launch import cluster, head, links
-from acme_agents.launch.node import Node, Options
+from acme_agents.launch.node import Options
 from acme_agents.launch.supervisor import LOST, PlaceLost
 from acme_agents.runtime.display import make_display
+from acme_agents.runtime.nodes import Node
 from tests.launch.running import wait
 
 

@@ -1,4 +1,4 @@
-"""The workers of a program and the record of them."""
+"""What nodes are given, and the record of them."""
 
 import os
 import pathlib
@@ -7,16 +7,9 @@ import sys
 import psutil
 import pytest
 
-from acme_agents.experiments import Experiment
 from acme_agents.launch import node, processes
-from acme_agents.launch.node import Node, Options, Record, Role, Roles
-
-
-def test_the_workers_of_an_experiment() -> None:
-    experiment = Experiment("mpo", "probe:reach", num_actors=2)
-    assert [n.name for n in node.of(experiment)] == ["replay-0", "learner-0", "actor-0", "actor-1", "evaluator-0"]
-    offline = Experiment("crr", "probe:reach", dataset="data", max_steps=0, max_updates=10, eval_every=0)
-    assert [n.name for n in node.of(offline)] == ["learner-0"]
+from acme_agents.launch.node import Options, Record, Role, Roles
+from acme_agents.runtime.nodes import SERVERS, Node
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: pathlib.Path) -> None:
@@ -54,7 +47,7 @@ def test_what_a_role_is_given_is_not_negative() -> None:
 
 
 def test_the_ports_of_two_programs_seldom_clash() -> None:
-    found = [processes.free_ports((20_000, 29_999)) for _ in range(20)]
+    found = [processes.free_ports(SERVERS, (20_000, 29_999)) for _ in range(20)]
     assert all(20_000 <= port <= 29_999 for ports in found for port in ports.values())
     assert all(ports["replay"] != ports["learner"] for ports in found)
     assert len({port for ports in found for port in ports.values()}) > 30

@@ -14,7 +14,7 @@ from acme_agents.core import checkpoint, errors
 from acme_agents.core.checkpoint import CheckpointError
 from acme_agents.experiments import Experiment
 from acme_agents.replay import tables
-from acme_agents.runtime import program
+from acme_agents.runtime import replay_server
 from acme_agents.runtime.training_session import TrainingSession
 
 _EXPERIMENT = Experiment(
@@ -26,7 +26,8 @@ _EXPERIMENT = Experiment(
 
 
 def _server(run_dir: pathlib.Path) -> reverb.Server:
-    return tables.serve(functools.partial(program.make_tables, _EXPERIMENT), program.replay_directory(run_dir))
+    make_tables = functools.partial(replay_server.make_tables, _EXPERIMENT)
+    return tables.serve(make_tables, replay_server.replay_directory(run_dir))
 
 
 def test_a_replay_server_that_is_away_does_not_keep_the_learner_from_saving(
