@@ -24,7 +24,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from acme_agents.core import checkpoint, errors
 from acme_agents.experiments import Experiment
-from acme_agents.launch import head, links, placement
+from acme_agents.launch import head, links, placement, sockets
 from acme_agents.launch import keeper as keeper_lib
 from acme_agents.launch import node as node_lib
 from acme_agents.launch import run_dir as run_dir_lib
@@ -70,7 +70,8 @@ class Cluster:
         self._failure: Exception | None = None
         self._head = head.Head(options)
         self._questions = head.Questions()
-        logging.getLogger(links.__name__).setLevel(logging.ERROR)  # That servers start and move is shown otherwise.
+        for module in (links, sockets):  # That servers start and move is shown otherwise.
+            logging.getLogger(module.__name__).setLevel(logging.ERROR)
         self._link = links.Link(keeper_lib.make_token(self._run_dir))
         self.learner_port = self._link.port
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from acme_agents.launch import cluster, head, links
+from acme_agents.launch import cluster, head, links, sockets
 from acme_agents.launch.node import Options
 from acme_agents.launch.supervisor import LOST, PlaceLost
 from acme_agents.runtime.display import make_display
@@ -26,14 +26,17 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
 
 @pytest.fixture
 def place(listener: socket.socket, tmp_path: pathlib.Path) -> Iterator[cluster.Cluster]:
-    log = logging.getLogger(links.__name__)
-    level = log.level
+    logs = [logging.getLogger(module.__name__) for module in (links, sockets)]
+    levels = [log.level for log in logs]
     options = Options(address=f"127.0.0.1:{listener.getsockname()[1]}")
     display = make_display(title="a run", live=False)
     place = cluster.Cluster([Node("learner"), Node("actor")], tmp_path, options, display, "group")
     yield place
     place._link.close()
-    log.setLevel(level)  # A cluster's own process hears nothing of links; the tests that follow here do.
+    for log, level in zip(
+        logs, levels
+    ):  # A cluster's own process hears nothing of links; the tests that follow here do.
+        log.setLevel(level)
 
 
 def test_a_head_that_answers_is_there(place: cluster.Cluster) -> None:
