@@ -23,14 +23,12 @@ import ray.util
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from acme_agents.core import checkpoint, errors
-from acme_agents.experiments import Experiment
-from acme_agents.launch import head, links, placement, sockets
+from acme_agents.launch import head, links, placement, room, sockets
 from acme_agents.launch import keeper as keeper_lib
 from acme_agents.launch import node as node_lib
 from acme_agents.launch import run_dir as run_dir_lib
 from acme_agents.launch.node import Launcher, Options, Record
 from acme_agents.launch.supervisor import LOST, PlaceLost
-from acme_agents.runtime import nodes as nodes_lib
 from acme_agents.runtime.display import Display
 from acme_agents.runtime.nodes import LEARNER, Node
 
@@ -39,7 +37,6 @@ _LEAVE_SECONDS = 30.0  # that Ray has to take back the places
 _REFUSED_SECONDS = 5.0  # that the head refuses connections before Ray is taken to have stopped
 _SILENT_SECONDS = 45.0  # that it does not answer at all; after 60 s Ray would end this process with a word of its own
 _LAST_WORDS_SECONDS = 12.0  # that the learner has for its last checkpoint when Ray has stopped
-_START = "start one with `ray start --head`"
 
 
 class Cluster:
@@ -82,7 +79,7 @@ class Cluster:
         Raises:
           ValueError: no cluster answers, or it has no room for them all within `options.place_seconds`.
         """
-        head.connect(options, _START)
+        head.connect(options, room.START)
         group = f"acme_agents-{run_dir.name}-{secrets.token_hex(4)}"
         cluster = cls(nodes, run_dir, options, display, group)
         bundles = [placement.bundle(options.roles.of(node)) for node in nodes]
@@ -90,7 +87,7 @@ class Cluster:
         display.message(f"waiting for places for {len(nodes)} workers on the Ray cluster at {options.address}")
         if not placed.wait(timeout_seconds=options.place_seconds):
             ray.util.remove_placement_group(placed)
-            raise errors.UserError(_cannot_place(nodes, options))
+            raise errors.UserError(room.cannot_place(nodes, options))
         return cluster
 
     @classmethod
@@ -162,7 +159,7 @@ class Cluster:
             if worker.waits_for_a_place(self._options.place_seconds):
                 if node.kind.serves:
                     waiting = [other for other, worker in self._workers.items() if worker.has_no_place]
-                    raise errors.UserError(f"{_cannot_place(waiting, self._options)} Then {self._continue}.")
+                    raise errors.UserError(f"{room.cannot_place(waiting, self._options)} Then {self._continue}.")
                 self._display.message(f"{node.name} waits for a place: there is no room for it on the cluster")
         if self._head.refused_for() > _REFUSED_SECONDS:
             learner = node_lib.exit_path(self._run_dir, LEARNER)
@@ -372,44 +369,3 @@ def runs(record: Record) -> bool:
         return record.place["group"] in {group["name"] for group in groups if group["state"] != "REMOVED"}
     finally:
         ray.shutdown()
-
-
-def dry_run(experiment: Experiment, options: Options) -> str:
-    """Where the workers would be placed now, for a person.
-
-    Raises:
-      ValueError: no cluster answers, or it has no room for them all.
-    """
-    head.connect(options, _START)
-    try:
-        nodes = nodes_lib.of(experiment)
-        placed, left = placement.fit(nodes, options.roles, _free())
-        lines = []
-        for host, free in _free().items():
-            here = [node for node in nodes if placed.get(node) == host]
-            lines.append(f"{host} ({placement.describe(free)} free): {placement.names(here) or 'nothing'}")
-        if left:
-            raise errors.UserError("\n".join([_cannot_place(nodes, options), *lines]))
-        return "\n".join([*lines, "This is one way to place them; Ray may choose another."])
-    finally:
-        ray.shutdown()
-
-
-def _cannot_place(nodes: list[Node], options: Options) -> str:
-    free = _free()
-    _, left = placement.fit(nodes, options.roles, free)
-    wanted = {node.role: placement.describe(placement.bundle(options.roles.of(node))) for node in left}
-    needs = "; ".join(f"{role} needs {amount}" for role, amount in wanted.items()) or "others took the places meanwhile"
-    hosts = "; ".join(f"{host} has {placement.describe(amounts)}" for host, amounts in free.items())
-    return (
-        f"The Ray cluster at {options.address} has no room for {placement.names(left) or 'all workers'} ({needs}; "
-        f"free: {hosts}): add hosts, start fewer actors, or ask for less with --roles."
-    )
-
-
-def _free() -> dict[str, dict[str, float]]:
-    """What is free on each host of the cluster, by address."""
-    from ray._private import state
-
-    available = state.available_resources_per_node()
-    return {n["NodeManagerAddress"]: available.get(n["NodeID"], {}) for n in ray.nodes() if n["Alive"]}

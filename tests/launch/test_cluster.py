@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from acme_agents.launch import cluster, head, links, sockets
+from acme_agents.launch import cluster, head, links, room, sockets
 from acme_agents.launch.node import Options
 from acme_agents.launch.supervisor import LOST, PlaceLost
 from acme_agents.runtime.display import make_display
@@ -82,7 +82,7 @@ def test_a_silent_head_is_waited_for_and_then_out_of_reach(
 def test_who_waits_long_for_a_place_is_named_and_without_a_server_the_run_ends(
     place: cluster.Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cluster, "_free", lambda: {"10.0.0.1": {"CPU": 0.5}})
+    monkeypatch.setattr(room, "free", lambda: {"10.0.0.1": {"CPU": 0.5}})
     learner, actor = (cluster._Placed(place, node) for node in (Node("learner"), Node("actor")))
     place._workers = {Node("actor"): actor}
     place.check()
