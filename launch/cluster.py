@@ -52,7 +52,7 @@ class Cluster:
           nodes: the program's workers.
           run_dir: the run's directory, the same on every host.
           options: how the program is launched.
-          display: shows who waits for a place.
+          display: shows which workers wait for a place.
           group: name of the program's placement group.
         """
         self._nodes = nodes
@@ -126,7 +126,7 @@ class Cluster:
         return worker
 
     def announce(self, server: Node, address: str) -> None:
-        """Tells everyone where a server is reached now."""
+        """Tells every worker where a server is reached now."""
         if self._addresses.get(server.role) == address:
             return
         self._addresses[server.role] = address
@@ -146,7 +146,7 @@ class Cluster:
         self._killing.append(keeper.signal.remote(signal.SIGKILL))
 
     def check(self) -> None:
-        """Returns if Ray answers, or may do so again, every keeper does as it is told, and the servers have places.
+        """Checks that Ray answers or may answer again, that every keeper works, and that the servers have places.
 
         Raises:
           Exception: what `fail` was told.
@@ -182,7 +182,7 @@ class Cluster:
             )
 
     def fail(self, error: Exception) -> None:
-        """Has `check` raise this."""
+        """Makes `check` raise this."""
         self._failure = error
 
     @property
@@ -267,7 +267,7 @@ class _Placed:
         self._began = time.monotonic()
 
     def wait_for(self, keeper: concurrent.futures.Future) -> None:
-        """It starts when it has its keeper."""
+        """Starts it when its keeper is there."""
         self._coming = keeper
 
     def start(self, keeper: Any) -> None:
@@ -276,7 +276,7 @@ class _Placed:
         self._waiting = keeper.start.remote(self._cluster.addresses)
 
     def adopt(self, keeper: Any | None, record: dict[str, Any]) -> None:
-        """Somebody else has started it; its keeper may be gone."""
+        """Takes over a worker that another launcher started; its keeper may be gone."""
         self.keeper, self.keeper_lives, self._record = keeper, keeper is not None, record
         if keeper is not None:
             self._waiting = keeper.wait.remote()
@@ -287,7 +287,7 @@ class _Placed:
         return self._code is None and self._record is None
 
     def waits_for_a_place(self, seconds: float) -> bool:
-        """Whether it has waited for so long; says so once."""
+        """Whether it has waited for this long; true only once."""
         waits = self.has_no_place and time.monotonic() - self._began > seconds
         if waits:
             self._began = math.inf
@@ -299,7 +299,7 @@ class _Placed:
         return self._code
 
     def _look(self) -> None:
-        """Takes note of what has become of it."""
+        """Looks whether it has started or ended."""
         if self._coming is not None:
             if not self._coming.done():
                 return

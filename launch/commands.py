@@ -109,7 +109,7 @@ class Collect:
     dataset: pathlib.Path
     """Directory to write the dataset to."""
     steps: int = 10_000
-    """Environment steps at least: whole episodes are written until there are so many."""
+    """Least environment steps: whole episodes are written until they are reached."""
     explore: bool = False
     """Act as the run's actors do, rather than as its evaluator."""
     seed: int = 0

@@ -1,7 +1,7 @@
 """How the two ends of a connection prove to each other that they know the run's token.
 
-The proof is mutual: HMAC-SHA256, keyed by the token, of a fresh nonce of either side and of who is speaking. The token
-itself is never sent:
+The proof is mutual: HMAC-SHA256, keyed by the token, of a fresh nonce of either side and the name of the side that
+proves. The token itself is never sent:
 
     link                            gateway
     HELLO, the link's nonce   ->
@@ -25,7 +25,7 @@ _PROOF_BYTES = 32
 
 
 class Stranger(Exception):
-    """The other side does not belong to this run."""
+    """The other side of a connection does not belong to this run."""
 
 
 async def prove(network: socket.socket, token: bytes) -> None:

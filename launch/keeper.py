@@ -1,4 +1,4 @@
-"""What is on the host of a worker that runs on a Ray cluster: its keeper."""
+"""The keeper of a worker on a Ray cluster: it starts the worker's process on its host, and connects it."""
 
 import contextlib
 import ctypes
@@ -22,17 +22,17 @@ from acme_agents.launch.node import Options
 from acme_agents.runtime import compilation
 from acme_agents.runtime.nodes import LEARNER, SERVERS, Node
 
-WAITING = "waiting"  # the concurrency group of who waits for a worker's end
+WAITING = "waiting"  # the concurrency group of calls that wait for a worker's end
 
 _TOKEN = "token"  # within a run directory: what lets the run's processes reach its servers
-_UNCLAIMED_SECONDS = 60.0  # that a finished run keeps its places when no launcher takes note of its end
+_UNCLAIMED_SECONDS = 60.0  # that a finished run keeps its places for a launcher to see its end
 _PR_SET_PDEATHSIG = 1
 
 
 class Keeper:
-    """On the host of a worker: starts its process and connects it; a Ray actor.
+    """Starts a worker's process on its host and connects it; a Ray actor.
 
-    Its methods run one after another, in the order in which they were called; but for `wait`.
+    Its methods run one after another, in the order in which they were called; only `wait` runs beside them.
     """
 
     def __init__(self, node: Node, run_dir: pathlib.Path, options: Options, group: str, directory: str):
@@ -150,5 +150,5 @@ def make_token(run_dir: pathlib.Path) -> bytes:
 
 
 def _end_with_the_parent() -> None:
-    """Has the kernel ask this process to end when its keeper has."""
+    """Makes the kernel send this process SIGTERM when its keeper ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

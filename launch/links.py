@@ -1,6 +1,6 @@
 """Carries a run's connections between hosts, for the run alone.
 
-Reverb's and Courier's servers ask nobody who they are, so they are reachable from their own machine only. A `Gateway`
+Reverb's and Courier's servers take every connection, so they are reachable from their own machine only. A `Gateway`
 on the server's host is reachable from elsewhere, and passes a connection on once the other side has proved to know the
 run's token. A `Link` on the client's host is what the client connects to:
 
@@ -23,7 +23,7 @@ from typing import Any
 from acme_agents.launch import handshake, sockets
 
 _HANDSHAKE_SECONDS = 5.0
-_HALF_OPEN = 512  # handshakes at a time; a further one ends the oldest, so that idle strangers keep nobody out
+_HALF_OPEN = 512  # handshakes at a time; a further one ends the oldest, so that idle strangers keep no link out
 _HOLD_SECONDS = 20.0  # that a client waits for its server; gRPC gives up on a connection after as long
 _PAUSES = (0.2, 1.0)  # seconds between tries: the first, and the longest
 _LOG_SECONDS = 60.0
@@ -32,7 +32,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Gateway:
-    """Lets the run's links, and nobody else, through to a server on this machine."""
+    """Connects the run's links, and nothing else, to a server on this machine."""
 
     def __init__(self, target_port: int, token: bytes, host: str, ports: Iterable[int]):
         """Listens on the first port that is free.

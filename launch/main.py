@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         code = 2 if faults.is_mendable(error) else 1
     except KeyboardInterrupt:
         code = 130
-    if background.is_busy():  # It compiles what nobody waits for any more, which Python would.
+    if background.is_busy():  # A compilation goes on that is no longer wanted; Python would wait for it.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -125,7 +125,7 @@ def _resume(arguments: list[str]) -> None:
 
 
 def _as_it_was(run_dir: pathlib.Path) -> tuple[str, dict[str, Any]]:
-    """The agent of a run, and the flags that would begin and launch it anew."""
+    """The agent of a run, and the flags that would begin and launch the same run."""
     from acme_agents.experiments import Experiment
     from acme_agents.launch import run_dir as run_dir_lib
 

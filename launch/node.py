@@ -112,7 +112,7 @@ class Record:
 
 
 def read_record(run_dir: pathlib.Path) -> Record | None:
-    """The record of the program that runs there, or that was not ended in order; None where there is none."""
+    """The record of the program that runs there, or that was killed; None where there is none."""
     try:
         fields = json.loads((run_dir / _RECORD).read_text())
     except FileNotFoundError:
@@ -121,7 +121,7 @@ def read_record(run_dir: pathlib.Path) -> Record | None:
 
 
 def remove_record(run_dir: pathlib.Path) -> None:
-    """Says that the program has ended."""
+    """Removes the record: the program has ended."""
     (run_dir / _RECORD).unlink(missing_ok=True)
 
 
@@ -156,17 +156,17 @@ def has_begun(run_dir: pathlib.Path, node: Node, started_at: float) -> bool:
 
 
 def exit_path(run_dir: pathlib.Path, node: Node) -> pathlib.Path:
-    """Where a worker that ends by itself leaves its `Ending`."""
+    """Where a worker leaves its `Ending` when it ends by itself."""
     return run_dir / "logs" / f"{node.name}.exit"
 
 
 def write_ending(run_dir: pathlib.Path, node: Node, ending: Ending) -> None:
-    """Leaves word of how a worker ends."""
+    """Writes how a worker ends, for its launcher."""
     exit_path(run_dir, node).write_text(json.dumps(ending._asdict()) + "\n")
 
 
 def read_ending(path: pathlib.Path) -> Ending | None:
-    """How the worker ended whose `exit_path` this is; None where it could not say so, as after a kill."""
+    """How the worker with this `exit_path` ended; None where it left nothing, as after a kill."""
     try:
         return Ending(**json.loads(path.read_text()))
     except (OSError, ValueError):

@@ -1,6 +1,6 @@
 """Runs an experiment's Launchpad program as supervised processes of this machine.
 
-Launchpad's own local launcher imports TensorFlow anew in every process and ends the program with the first that fails.
+Launchpad's own local launcher imports TensorFlow in every process and ends the program with the first that fails.
 Here one server process imports everything once and forks the workers; a worker that dies is started again at the
 address it had, and its peers reconnect.
 """
@@ -75,10 +75,10 @@ class Processes:
         return _Adopted(record, node_lib.exit_path(self._run_dir, node))
 
     def check(self) -> None:
-        """Returns unless the script, which every worker imports before it begins, keeps one from beginning.
+        """Checks that workers can import the script, which each does before it begins.
 
         Raises:
-          UserError: it raises something there, or would run the experiment again.
+          UserError: the script raises something there, or would run the experiment again.
         """
         for node, child in self._children.items():
             code = child.exit_code() or 0
@@ -140,7 +140,7 @@ class _Adopted:
         self._process: psutil.Process | None = None
         with contextlib.suppress(psutil.NoSuchProcess):
             process = psutil.Process(record["pid"])
-            if process.create_time() == record.get("started"):  # else its number was given to another
+            if process.create_time() == record.get("started"):  # else another process has its number now
                 self._process = process
 
     def exit_code(self) -> int | None:
@@ -202,7 +202,7 @@ def _check_script() -> None:
 
 
 def _keep_sockets_short() -> None:
-    """Has multiprocessing put its sockets where their paths are not too long.
+    """Makes multiprocessing put its sockets where their paths are not too long.
 
     Raises:
       UserError: there is no such place.
@@ -226,8 +226,8 @@ def _keep_sockets_short() -> None:
 def free_ports(roles: Sequence[str], within: tuple[int, int]) -> dict[str, int]:
     """Ports that are free now, one for each of these roles.
 
-    They are chosen at random, so that two programs that start at once seldom want the same, and by default from below
-    those that Linux gives to connections, so that none takes one while its server is being restarted.
+    They are chosen at random, so that two programs that start at once seldom want the same. By default they are below
+    the ports that Linux gives to connections, so that no connection takes one while its server is being restarted.
 
     Raises:
       ValueError: there are not enough.

@@ -21,7 +21,7 @@ _STABLE_SECONDS = 600.0  # a worker that lived so long has its deaths forgiven
 _BACKOFF_SECONDS = 1.0  # before a worker's first restart; doubles with each
 _MAX_BACKOFF_SECONDS = 60.0
 _LOG_TAIL = 15  # lines of a log that are shown when a worker keeps dying that leaves no word of why
-LOST = -9  # exit code of a worker that is gone without leaving one
+LOST = -9  # exit code of a worker that ended without leaving one
 
 
 class PlaceLost(errors.RunFailed):
@@ -64,11 +64,11 @@ class Place(Protocol):
         """A worker that was started by another process, from what its `record` was."""
 
     def check(self) -> None:
-        """Returns if workers can be started and ended there.
+        """Checks that workers can be started and ended there.
 
         Raises:
-          PlaceLost: they cannot, and it is not worth while to wait any longer.
-          UserError: a worker cannot be started there, for a reason that the user can mend, which this says.
+          PlaceLost: they cannot, and waiting longer would not help.
+          UserError: a worker cannot be started there, for a reason that the user can mend.
         """
 
     def record(self) -> dict[str, Any]:
@@ -106,7 +106,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Starts every worker."""
-        self._write_record()  # Whoever finds it finds all that is being started.
+        self._write_record()  # So that a launcher that attaches finds all that is being started.
         for node in self._nodes:
             self._start(node)
         self._write_record()
@@ -216,11 +216,11 @@ class Supervisor:
             )
 
     def _raise_if_hopeless(self, node: Node, code: int) -> Ending:
-        """Returns how a worker ended if another may do better.
+        """Returns how a worker ended, if a restart may help.
 
         Raises:
           UserError: the user has to do something first.
-          RunFailed: another would meet the same fault.
+          RunFailed: a restart would meet the same fault.
         """
         ending = node_lib.read_ending(node_lib.exit_path(self._run_dir, node)) or Ending(code)
         log = node_lib.log_path(self._run_dir, node)
@@ -243,7 +243,7 @@ class Supervisor:
         raise errors.RunFailed(f"{what}; its log, {log}, ends so:\n{tail}")
 
     def _write_record(self) -> None:
-        """Writes down where everyone is, if that has changed."""
+        """Writes down where each worker is, if that has changed."""
         nodes = [{**dataclasses.asdict(node), **worker.record()} for node, worker in self._workers.items()]
         if nodes != self._recorded or not nodes:
             Record(self._place.launcher, self._options, self._place.record(), nodes).write(self._run_dir)

@@ -26,12 +26,12 @@ from acme_agents.runtime.nodes import LEARNER, Node
 
 # Exit codes of a worker that an exception has ended.
 FAULT = 1  # A restart may help.
-USER_ERROR = 2  # Its report is a sentence for the user, who has to do something first.
+USER_ERROR = 2  # Its report tells the user what to do first.
 CERTAIN = 3  # The worker that replaces it would meet the same.
 EARLY = 4  # So it would if it is the second in a row that meets the same within its first steps.
 
 _FIRST_STEPS = 100
-# What is raised by code that is wrong, rather than by what happens around it.
+# Exceptions that wrong code raises, rather than circumstances.
 _OF_CODE = (
     *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, NotImplementedError),
     *(SyntaxError, TypeError, ValueError),
@@ -47,7 +47,8 @@ def work(node: Node, experiment: Experiment, run_dir: pathlib.Path, ports: Mappi
       node: which one.
       experiment: what to run.
       run_dir: its directory.
-      ports: of the loopback interface, where the servers are reached from here; a server's own is where it listens.
+      ports: of each server, by role: where it is reached from here on the loopback interface; a server's own is where
+        it listens.
       wandb: whether the learner logs to W&B.
     """
     _log_to(node_lib.begin_log(run_dir, node))
@@ -153,7 +154,7 @@ def _in_background(function: Callable[..., None], *args: object) -> None:
 
 
 def _go_on_without(join_launcher: Callable[[], None], node: Node, learner_port: int) -> None:
-    """Goes on when the launcher has died, for another to attach to; but not for ever where the learner is gone too."""
+    """Goes on when the launcher has died, so that another can attach; ends once the learner is gone too."""
     join_launcher()
     logging.warning("The launcher is gone; going on without it. `acme-agents attach` watches over the run again.")
     if node == LEARNER:
@@ -168,7 +169,7 @@ def _go_on_without(join_launcher: Callable[[], None], node: Node, learner_port: 
 
 
 def _end_after_the_learner(learner_port: int) -> None:
-    """Ends this process once the learner has, which may be writing its last checkpoint."""
+    """Ends this process after the learner, which may be writing its last checkpoint."""
     deadline = time.monotonic() + _LINGER_SECONDS
     while _listens(learner_port) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -15,9 +15,9 @@ class Evaluation(NamedTuple):
 
 
 class EvaluationSchedule:
-    """Orders evaluations, one at a time: every so many steps, and a last one of the last parameters. Not thread-safe.
+    """Orders one evaluation at a time: at regular steps, and at the end one of the last parameters. Not thread-safe.
 
-    An evaluator that lags skips those that fell due meanwhile.
+    An evaluation that falls due while another is pending is skipped.
 
     Saved are the number of evaluations done and when the next one is due. An evaluation that is ordered and not done is
     not saved.
@@ -75,7 +75,7 @@ class EvaluationSchedule:
         return evaluation
 
     def finish(self, version: int | None) -> None:
-        """Has the parameters of this version evaluated last: by the newest evaluation if it was of them already."""
+        """Makes the next evaluation the last one; or the newest one, if it is of this version of the parameters."""
         self._is_ending = True
         if not self._every:
             self._last = 0

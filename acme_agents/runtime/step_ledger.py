@@ -75,9 +75,9 @@ class StepLedger:
     def admit(self, name: str, life: str, steps: int) -> bool:
         """Begins a life that is new, and returns whether the ledger knows the life: only then may it report.
 
-        A life begins with a report of no steps. A life that is unknown and has done steps was begun with an earlier
-        process that has since died, and is taken on; but if another life of that actor has begun here, which was after
-        it, it was replaced so long ago that the ledger has forgotten it.
+        A life begins with a report of no steps. An unknown life that has done steps began before this ledger was
+        restored, and is taken on. But if another life of that actor has begun since, the unknown life is an older one
+        that the ledger has forgotten.
 
         Args:
           name: of the actor.
@@ -180,10 +180,10 @@ class StepLedger:
         }
         self._written = {int(writer): _Written(*written) for writer, written in saved["written"].items()}
         if self._max_steps is not None and self._total.steps >= self._max_steps:
-            self._closed.update(saved["closed"])  # They have ended, and nobody starts them again.
+            self._closed.update(saved["closed"])  # They have ended, and are not started again.
 
     def _hold(self, actor: _Actor, life: str, granted: int) -> None:
-        """Grants a life so many steps in all, which ends what the actor was granted before."""
+        """Grants a life `granted` steps in all, in place of what the actor was granted before."""
         self._held -= actor.held
         actor.granted_life, actor.granted = life, granted
         actor.held = max(0, granted - actor.lives[life].steps)

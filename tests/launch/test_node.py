@@ -1,7 +1,9 @@
 """What nodes are given, and the record of them."""
 
+import dataclasses
 import os
 import pathlib
+import pickle
 import sys
 
 import psutil
@@ -9,7 +11,7 @@ import pytest
 
 from acme_agents.launch import node, processes
 from acme_agents.launch.node import Options, Record, Role, Roles
-from acme_agents.runtime.nodes import SERVERS, Node
+from acme_agents.runtime.nodes import LEARNER, NODES, SERVERS, Node
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: pathlib.Path) -> None:
@@ -39,6 +41,14 @@ def test_without_ray_an_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ValueError, match="install the extra `cluster`"):
         Options(address="head:6379")
+
+
+def test_every_role_of_the_list_has_its_options() -> None:
+    assert [field.name for field in dataclasses.fields(Roles)] == [kind.role for kind in NODES]
+    assert all(kind.description in str(Roles.__doc__) for kind in NODES)
+    for role in (Role(), Role(gpus=1)):
+        roles = pickle.loads(pickle.dumps(Roles(learner=role)))
+        assert roles == Roles(learner=role) and roles.of(LEARNER) == role
 
 
 def test_what_a_role_is_given_is_not_negative() -> None:
