@@ -38,7 +38,7 @@ from acme_agents.core.interfaces import ActorContext, ActorCore  # noqa: E402
 from acme_agents.experiments import Experiment, making  # noqa: E402
 from acme_agents.replay import chunks  # noqa: E402
 from acme_agents.runtime import actor as actor_lib  # noqa: E402
-from acme_agents.runtime import program  # noqa: E402
+from acme_agents.runtime import replay_server  # noqa: E402
 from acme_agents.runtime.loop import EnvironmentLoop  # noqa: E402
 
 _ENVIRONMENTS = ["control:cartpole:swingup", "control:cheetah:run", "control:walker:walk"]
@@ -82,7 +82,7 @@ def _contestants(name: str, num_episodes: int) -> Iterator[dict[str, Callable[[]
     agent, spec = making.make_agent(experiment), environments.spec(experiment.make_environment("actor"))
     params = untrained_params(experiment)
     with contextlib.ExitStack() as stack:
-        address, _ = stack.enter_context(common.reverb_server(program.make_tables, experiment))
+        address, _ = stack.enter_context(common.reverb_server(replay_server.make_tables, experiment))
         acme_address, _ = stack.enter_context(common.reverb_server(_acme_tables, experiment))
         reader = stack.enter_context(common.Child(drain, address, experiment))
         reader.receive()

@@ -42,7 +42,7 @@ from acme_agents.core.types import EnvironmentSpec, Transition
 from acme_agents.experiments import Experiment, making
 from acme_agents.replay import chunks, device_replay, ring
 from acme_agents.runtime import learner as learner_lib
-from acme_agents.runtime import program, replays
+from acme_agents.runtime import replay_server, replays
 from acme_agents.runtime.training_session import TrainingSession
 
 _ENVIRONMENT = "control:cheetah:run"  # has HalfCheetah's sizes: 17 observations, 6 actions
@@ -97,7 +97,7 @@ def _contestants(critic: str, replay_size: int, seconds: float) -> Iterator[dict
         reference = likelihood.make(dataclasses.replace(config, num_bootstrap_actions=20)).learner(spec)
         contestants["acme"] = measure_updates(reference, make_bare_update(reference), batch, seconds)
     with contextlib.ExitStack() as stack:
-        address, _ = stack.enter_context(common.reverb_server(program.make_tables, experiment))
+        address, _ = stack.enter_context(common.reverb_server(replay_server.make_tables, experiment))
         stack.enter_context(common.Child(_write, address, experiment))
         run_dir = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         run = TrainingSession(

@@ -36,7 +36,7 @@ from acme_agents import environments
 from acme_agents.core.interfaces import REPLAY
 from acme_agents.experiments import Experiment, making
 from acme_agents.replay import chunks, ring
-from acme_agents.runtime import program
+from acme_agents.runtime import replay_server
 
 _EPISODE = 1000
 _BATCH = 256
@@ -59,7 +59,7 @@ def main() -> None:
         rates = {}
         with contextlib.ExitStack() as stack:
             paths = {
-                "ours": stack.enter_context(_path(_write_ours, program.make_tables, num_writers, _OurReader)),
+                "ours": stack.enter_context(_path(_write_ours, replay_server.make_tables, num_writers, _OurReader)),
                 "acme": stack.enter_context(_path(_write_acme, _once_table, num_writers, _AcmeReader)),
             }
             steps = {"ours": options.steps, "acme": options.acme_steps}

@@ -45,7 +45,7 @@ import psutil
 from acme_agents.agents import mpo
 from acme_agents.core.interfaces import ActorContext
 from acme_agents.experiments import Experiment, making
-from acme_agents.runtime import program
+from acme_agents.runtime import replay_server
 
 _GIVE_UP_SECONDS = 300.0
 _SETTLE_SECONDS = 2.0  # in which clients that have not asked for a while get what they have missed
@@ -252,7 +252,7 @@ def _parameters(options: argparse.Namespace) -> common.Report:
             eval_every=0,
             checkpoint_seconds=1e9,
         )
-        replay, _ = stack.enter_context(common.reverb_server(program.make_tables, experiment))
+        replay, _ = stack.enter_context(common.reverb_server(replay_server.make_tables, experiment))
         learner = stack.enter_context(common.Child(_learn, experiment, directory, replay))
         address, size = learner.receive(timeout=300.0)
         clients = stack.enter_context(_forked(_ask, options.clients, address, options.clients))

@@ -34,7 +34,7 @@ from acme_agents.agents import r2d2
 from acme_agents.experiments import Experiment, making
 from acme_agents.replay import chunks, tables, writer
 from acme_agents.replay.sampler import ChunkSampler
-from acme_agents.runtime import program
+from acme_agents.runtime import replay_server
 
 _READERS = ("ours", "limit", "dataset", "client")
 _BATCH = 32
@@ -89,7 +89,7 @@ def _contestants(
     """The readers of a filled table, each a function that returns its sequences per second; and a sequence's bytes."""
     agent, spec = making.make_agent(experiment), experiment.environment_spec()
     steps, replay = chunks.step_spec(agent, spec), making.replay_spec(experiment, spec)
-    with common.reverb_server(program.make_tables, experiment) as (address, _):
+    with common.reverb_server(replay_server.make_tables, experiment) as (address, _):
         client = reverb.Client(address)
         _fill(experiment, common.chunk_writer(address, agent, spec, into=(tables.REPLAY,)), num_sequences)
         columns = next(client.sample(tables.REPLAY, 1, emit_timesteps=False)).data
