@@ -96,7 +96,7 @@ def test_a_terminal_observation_changes_nothing(name):
     one, other = (update(state, batch._replace(next_observation=x))[0] for x in (jnp.ones((8, 2)), jnp.zeros((8, 2))))
     jax.tree.map(np.testing.assert_array_equal, one, other)
     moved, _ = update(state, batch._replace(observation=jnp.ones((8, 2))))
-    assert any(jax.tree.leaves(jax.tree.map(lambda x, y: bool(np.any(x != y)), one.policy, moved.policy)))
+    assert any(jax.tree.leaves(jax.tree.map(lambda x, y: bool(np.any(x != y)), one.policy.online, moved.policy.online)))
 
 
 @pytest.mark.parametrize(
