@@ -168,23 +168,23 @@ class StochasticPolicy(Checked):
 
 @dataclasses.dataclass(frozen=True)
 class QLearning(Replay, Bootstrapping, Adam):
-    """Values of discrete actions, learnt from prioritised replay; [A] is Acme's `agents/jax/dqn`."""
+    """Values of discrete actions, learnt from prioritised replay."""
 
     torso_layers: Layers = (128,)
     """Widths of the layers behind the encoded observation (ours, for small tasks)."""
     head_layers: Layers = (128,)
-    """Widths of the head's layers, twice if it is dueling (ours, for small tasks); [A] has 512."""
+    """Widths of the head's layers, twice if it is dueling (ours, for small tasks)."""
     max_abs_reward: NotNegative | None = None
-    """Rewards are clipped to this size for the learner, n-step sums in transitions; None leaves them as they are. [A]
-    has 1, for Atari."""
+    """Rewards, or the sums of n steps, are clipped to this size for the learner; None leaves them as they are. Acme's
+    DQN has 1, for Atari."""
     priority_exponent: NotNegative = 0.6
-    """An item is drawn in proportion to its priority to this power [A]; 0 draws uniformly."""
+    """An item is drawn in proportion to its priority to this power; 0 draws uniformly (Acme's DQN)."""
     importance_exponent: NotNegative = 0.2
-    """Of the importance weights that correct for the priorities; 0 leaves them out [A]."""
+    """Of the importance weights that correct for the priorities; 0 leaves them out (Acme's DQN)."""
     evaluation_epsilon: Share = 0.0
     """Chance of a random action in evaluations (Acme's `run_dqn.py`)."""
     adam_epsilon: NotNegative = 1e-8
-    """Adam's, in units of the gradient [A]."""
+    """Adam's, in units of the gradient (Acme's DQN)."""
 
 
 def replay_spec(config: Replay, experience: Transitions | Sequences, *, priority_exponent: float = 0.0) -> ReplaySpec:
