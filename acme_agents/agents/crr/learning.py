@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from acme_agents.agents.crr import losses
 from acme_agents.agents.crr.config import Config
 from acme_agents.agents.crr.networks import ActorParams, Networks
-from acme_agents.core import training
+from acme_agents.core import masks, training
 from acme_agents.core.interfaces import LearnerCore, UpdateOutput
 from acme_agents.core.training import Trained
 from acme_agents.core.types import Action, Array, Key, Observation, Params, Transition
@@ -54,7 +54,7 @@ def make_learner(config: Config, networks: Networks) -> LearnerCore:
         critic: Params, batch: Transition, next_value: Any, counts: Array
     ) -> tuple[Array, tuple[Array, dict[str, Array]]]:
         value = networks.critic.apply(critic, batch.observation, batch.action)
-        loss = losses.mean_where(value_head.loss(value, batch.reward, batch.discount, next_value), counts)
+        loss = masks.mean_where(value_head.loss(value, batch.reward, batch.discount, next_value), counts)
         q_value = value_head.mean(value)  # [B]
         return loss, (q_value, {"loss_critic": loss, "q_value": jnp.mean(q_value)})
 

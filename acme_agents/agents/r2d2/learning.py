@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from acme_agents.agents.r2d2 import losses
 from acme_agents.agents.r2d2.config import Config
 from acme_agents.agents.r2d2.networks import Inputs, Networks, inputs_of
-from acme_agents.core import discrete, importance, recurrent, returns, training
+from acme_agents.core import discrete, importance, masks, recurrent, returns, training
 from acme_agents.core.interfaces import LearnerCore, UpdateOutput
 from acme_agents.core.types import Array, Params, Sequence
 
@@ -58,8 +58,8 @@ def make_learner(config: Config, networks: Networks) -> LearnerCore:
         taken = discrete.select(q_values, batch.steps.action)[:, :-1]
         metrics = {
             "loss": total,
-            "q_value": losses.mean_where(taken, counts),
-            "td_error": losses.mean_where(jnp.abs(errors), counts),
+            "q_value": masks.mean_where(taken, counts),
+            "td_error": masks.mean_where(jnp.abs(errors), counts),
             "transitions": jnp.sum(counts, dtype=jnp.float32),
             "importance_weight": jnp.mean(weights),
         }
