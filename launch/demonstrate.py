@@ -87,3 +87,6 @@ class _Expert:
 
     def observe(self, action: Any, timestep: dm_env.TimeStep) -> None:
         self._recorder.observe(action, timestep)
+
+    def update(self) -> None:
+        """Does nothing: the expert learns nothing."""

@@ -49,7 +49,7 @@ def evaluate(
         )
     experiment, params = making.load_run(run_dir, seed=seed, config=config)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from acme_agents.runtime.acting import Evaluator  # Imports TensorFlow.
+    from acme_agents.runtime.evaluator import Evaluator  # Imports TensorFlow.
 
     evaluator = Evaluator(experiment, render=video is not None)
     with contextlib.closing(evaluator):

@@ -69,6 +69,9 @@ class Train(Options):
     have the dataset refused, or be left out and counted."""
     clip_actions: bool = False
     """Clip the dataset's continuous actions that are out of bounds, and count them."""
+    replay: Literal["learner", "server"] | None = None
+    """Who draws batches where there are several processes: the learner, or the replay server, for sequences that do not
+    fit beside the learner. Default: what the agent says."""
     teacher: str | None = None
     """Run directory whose policy teaches, for agents that learn from one."""
     record: str | None = None

@@ -10,7 +10,7 @@ import time
 from typing import Any, Literal, NamedTuple
 
 from acme_agents.core import errors
-from acme_agents.experiments import Experiment, making
+from acme_agents.experiments import Experiment
 from acme_agents.experiments.experiment import from_dict
 
 LEARNER = "learner"
@@ -41,7 +41,7 @@ class Node:
 def of(experiment: Experiment) -> list[Node]:
     """The workers of an experiment's program, in the order in which they are started and placed."""
     nodes = [Node(LEARNER)]
-    if making.has_server(experiment):
+    if not experiment.is_offline:
         nodes.insert(0, Node(REPLAY))
     if not experiment.is_offline:
         nodes += [Node("actor", index) for index in range(experiment.num_actors)]

@@ -1,6 +1,7 @@
 """Runs an experiment on a launcher: what the command line does, in one call."""
 
 import contextlib
+import dataclasses
 import logging
 import os
 import pathlib
@@ -13,7 +14,6 @@ from typing import NamedTuple, get_args
 
 from acme_agents import datasets, environments
 from acme_agents.core import errors
-from acme_agents.core.experience import Sequences
 from acme_agents.experiments import Experiment, making
 from acme_agents.launch import faults, processes, surroundings
 from acme_agents.launch import node as node_lib
@@ -73,7 +73,7 @@ def run(
         loggers.check_wandb()
     _set_environment()
     compilation.use_cache(options.compilation_cache)
-    memory = check(experiment)
+    memory = check(experiment, in_process=launcher == "in-process")
     if experiment.record is not None and not resume:
         run_dir_lib.check_record(pathlib.Path(experiment.record))
     directory = pathlib.Path(run_dir) if run_dir is not None else run_dir_lib.make_default(experiment)
@@ -178,7 +178,7 @@ def _result(run_dir: pathlib.Path, stop: threading.Event) -> Result:
     return Result(run_dir, not stop.is_set(), float(returns[-1]) if returns else None)
 
 
-def check(experiment: Experiment) -> str:
+def check(experiment: Experiment, *, in_process: bool) -> str:
     """Checks everything that can be checked before anything is started.
 
     Returns:
@@ -191,6 +191,9 @@ def check(experiment: Experiment) -> str:
     environments.check(experiment.environment)
     agent = making.make_agent(experiment)
     spec = experiment.environment_spec()
+    if in_process and experiment.replay == "server":
+        raise errors.UserError("In one process there is no replay server: leave --replay server out.")
+    experiment = dataclasses.replace(experiment, replay="learner") if in_process else experiment
     steps, replay = chunks.step_spec(agent, spec), making.replay_spec(experiment, spec)
     if experiment.dataset is not None:
         datasets.environment(experiment.dataset)  # Raises where there is no dataset.
@@ -199,11 +202,11 @@ def check(experiment: Experiment) -> str:
     if experiment.max_steps is not None and experiment.max_steps <= replay.min_size:
         raise errors.UserError(
             f"The budget of {experiment.max_steps:,} environment steps ends before training begins, which waits for "
-            f"{replay.min_size:,} {chunks.noun(replay.experience)} in replay: give more --steps."
+            f"{replay.min_size:,} {replay.experience.noun} in replay: give more --steps."
         )
-    memory = sizes.check_memory(steps, replay)
-    if isinstance(replay.experience, Sequences):
-        first_update = replay.experience.length + (replay.min_size - 1) * replay.experience.period
+    memory = sizes.check_memory(steps, replay, in_process=in_process)
+    first_update = replay.experience.steps_for(replay.min_size)
+    if first_update != replay.min_size:
         memory += f"; training begins with {replay.min_size:,} of them, after {first_update:,} steps at most"
     return memory
 

@@ -72,14 +72,14 @@ def save(
     return path
 
 
-def write_arrays(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
+def write_arrays(path: pathlib.Path, arrays: Mapping[str, np.ndarray], *, compress: bool = False) -> None:
     """Writes an .npz file, its directory too, that is either whole or not there.
 
     Raises:
       OSError: the disk did not take it.
     """
     archive = io.BytesIO()  # A full disk then meets a plain write; an archive would try once more when it is collected.
-    np.savez(archive, **arrays)
+    (np.savez_compressed if compress else np.savez)(archive, **arrays)
     partial = path.with_suffix(".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

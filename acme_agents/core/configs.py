@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal, NamedTuple
 
 from acme_agents.core import errors
-from acme_agents.core.experience import Sequences, Transitions
+from acme_agents.core.experience import Experience
 from acme_agents.core.interfaces import ReplaySpec
 
 
@@ -187,7 +187,7 @@ class QLearning(Replay, Bootstrapping, Adam):
     """Adam's, in units of the gradient (Acme's DQN)."""
 
 
-def replay_spec(config: Replay, experience: Transitions | Sequences, *, priority_exponent: float = 0.0) -> ReplaySpec:
+def replay_spec(config: Replay, experience: Experience, *, priority_exponent: float = 0.0) -> ReplaySpec:
     """The replay of an agent, its sizes as configured."""
     return ReplaySpec(
         experience=experience,

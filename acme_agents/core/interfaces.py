@@ -2,9 +2,9 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
-from acme_agents.core.experience import Sequences, Transitions
+from acme_agents.core.experience import Experience
 from acme_agents.core.types import (
     Action,
     ActorState,
@@ -80,7 +80,7 @@ class ReplaySpec:
     """What an agent wants of its replay; data, not code.
 
     Attributes:
-      experience: the form of what is sampled: an item is a transition, or a sequence.
+      experience: the kind of what is sampled: an item is a transition, or a sequence.
       batch_size: items per update.
       min_size: items in replay before the first update.
       max_size: items that replay keeps; the oldest go first.
@@ -89,15 +89,18 @@ class ReplaySpec:
         itself; 0 draws uniformly. `UpdateOutput.priorities` says the priorities.
       sources: where each item of a batch is drawn from, by chance: the name of a source and its share. What the
         launch says (a dataset or none, actors or none) replaces what the agent says, and a share of 0 is left out.
+      drawn_by: who draws where there are several processes: the learner, beside which all of it then lies; or the
+        replay server, for what does not fit there. In one process the learner draws.
     """
 
-    experience: Transitions | Sequences
+    experience: Experience
     batch_size: int
     min_size: int
     max_size: int
     samples_per_insert: float
     priority_exponent: float = 0.0
     sources: Mapping[str, float] = dataclasses.field(default_factory=lambda: {REPLAY: 1.0})
+    drawn_by: Literal["learner", "server"] = "learner"
 
 
 class Agent(Protocol):

@@ -59,6 +59,8 @@ class Experiment:
     """What an episode of the dataset that cannot be used does: have the dataset refused, or be left out, counted."""
     clip_actions: bool = False
     """Clip the dataset's continuous actions that are out of bounds, counted; otherwise their episodes are bad."""
+    replay: typing.Literal["learner", "server"] | None = None
+    """Who draws batches where there are several processes; None for what the agent says."""
     teacher: str | None = None
     """Run directory whose policy teaches, for agents that learn from one."""
     record: str | None = None

@@ -10,7 +10,6 @@ from typing import Any
 import jax
 
 from acme_agents.core import checkpoint, errors
-from acme_agents.core.experience import Sequences
 from acme_agents.core.interfaces import DATASET, REPLAY, ActorContext, Agent, ReplaySpec
 from acme_agents.core.types import Action, EnvironmentSpec, Key, Observation, Params
 from acme_agents.experiments import registry
@@ -43,6 +42,12 @@ def replay_spec(experiment: Experiment, spec: EnvironmentSpec) -> ReplaySpec:
       UserError: the agent learns from a dataset, and there is none.
     """
     replay = make_agent(experiment).replay(spec)
+    drawn_by = "learner" if experiment.is_offline else experiment.replay or replay.drawn_by
+    if drawn_by == "server" and replay.experience.items_per_chunk > 1:
+        raise errors.UserError(
+            f"The replay server draws whole chunks, and {experiment.agent} learns from {replay.experience.noun}: leave "
+            "--replay server out."
+        )
     said = replay.sources.get(DATASET)
     if experiment.dataset is None:
         if said:
@@ -50,18 +55,12 @@ def replay_spec(experiment: Experiment, spec: EnvironmentSpec) -> ReplaySpec:
                 f"The agent {experiment.agent} learns from demonstrations too: give them with --dataset, or train "
                 "without (such as r2d2)."
             )
-        return dataclasses.replace(replay, sources={REPLAY: 1.0})
+        return dataclasses.replace(replay, sources={REPLAY: 1.0}, drawn_by=drawn_by)
     share = 1.0 if experiment.is_offline else experiment.dataset_share
     if share is None:
         share = 0.5 if said is None else said
     sources = {name: share for name, share in ((DATASET, share), (REPLAY, 1 - share)) if share}
-    return dataclasses.replace(replay, sources=sources)
-
-
-def has_server(experiment: Experiment) -> bool:
-    """Whether there is a replay server: nobody acts in an offline run, but sequences are drawn from one."""
-    replay = make_agent(experiment).replay(experiment.environment_spec())
-    return not experiment.is_offline or isinstance(replay.experience, Sequences)
+    return dataclasses.replace(replay, sources=sources, drawn_by=drawn_by)
 
 
 def load_run(run_dir: pathlib.Path, *, seed: int = 0, config: Any = None) -> tuple[Experiment, Params]:

@@ -1,8 +1,7 @@
 """The unit in which experience travels: a chunk of consecutive steps of one episode.
 
-One chunk is one Reverb step of one item, so that a step costs microseconds to write, send and read. A chunk can be
-understood without its neighbours: where transitions are learned from, it carries the `n` steps behind its last one with
-it; where sequences are, it is one.
+A chunk can be understood without its neighbours; how episodes are cut into chunks is for the kind of experience to say.
+Between processes one chunk is one Reverb step of one item, so that a step costs microseconds to write, send and read.
 """
 
 from typing import Any, NamedTuple
@@ -11,31 +10,8 @@ import jax
 import numpy as np
 
 from acme_agents.core import errors
-from acme_agents.core.experience import Sequences, Transitions
 from acme_agents.core.interfaces import ActorContext, Agent
 from acme_agents.core.types import ArraySpec, EnvironmentSpec, Key, Observation, Step
-
-PERIOD = 32  # steps from one chunk of transitions to the next one
-
-
-class Layout(NamedTuple):
-    """How episodes are cut into chunks."""
-
-    num_rows: int  # T, of a chunk
-    period: int  # steps from one chunk's first row to the next one's
-    max_starts: int  # rows of an episode's last chunk, its final observation aside
-
-
-def layout(experience: Transitions | Sequences) -> Layout:
-    """How episodes are cut for an agent that wants this experience."""
-    if isinstance(experience, Sequences):
-        return Layout(experience.length, experience.period, experience.length - 1)
-    return Layout(PERIOD + experience.n, PERIOD, PERIOD)
-
-
-def max_items(experience: Transitions | Sequences) -> int:
-    """Items, as `ReplaySpec` counts them, in a full chunk."""
-    return 1 if isinstance(experience, Sequences) else PERIOD
 
 
 class Chunk(NamedTuple):
@@ -83,11 +59,6 @@ def zeros(steps: Step, *leading: int) -> Step:
 def empty(steps: Step) -> Chunk:
     """A chunk without anything in it, for its pytree structure."""
     return Chunk(zeros(steps), **dict.fromkeys(Chunk._fields[1:], np.int64(0)))
-
-
-def noun(experience: Transitions | Sequences) -> str:
-    """What a message calls many items."""
-    return "sequences" if isinstance(experience, Sequences) else "transitions"
 
 
 def nbytes(steps: Step) -> int:

@@ -1,6 +1,7 @@
 """A dataset's episodes as sequences in the replay server, to be drawn by priorities of their own."""
 
 import logging
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,7 +13,9 @@ import reverb
 from acme_agents.core.interfaces import ReplaySpec
 from acme_agents.core.types import Step, Trajectory
 from acme_agents.replay import chunks, tables
-from acme_agents.replay.writer import ChunkWriter
+from acme_agents.replay.chunks import Chunk
+from acme_agents.replay.reverb_transport import ReverbSender
+from acme_agents.replay.writer import ChunkWriter, make_id
 
 _RPC_TIMEOUT_S = 1
 
@@ -26,8 +29,7 @@ class Demonstrations:
         steps: Step,
         replay: ReplaySpec,
         trajectories: Sequence[Trajectory],
-        *,
-        stop: threading.Event | None = None,
+        stop: threading.Event,
     ):
         """Initialises with nothing sent.
 
@@ -36,15 +38,15 @@ class Demonstrations:
           steps: `chunks.step_spec` of the agent and the environment; extras, which a dataset does not have, are zero.
           replay: the agent's.
           trajectories: at least one, as the spec says.
-          stop: set to make a blocked `ensure` return.
+          stop: set to make a blocked `ready` return.
         """
         self._client, self._steps, self._replay = client, steps, replay
         self._trajectories = trajectories
-        self._stop = stop or threading.Event()
-        layout = chunks.layout(replay.experience)
-        self.size = sum(_num_chunks(len(trajectory.discount), layout) for trajectory in trajectories)
+        self._stop = stop
+        cut = replay.experience.layout.cut
+        self.size = self.capacity = sum(len(list(cut(len(trajectory.discount)))) for trajectory in trajectories)
 
-    def ensure(self) -> bool:
+    def ready(self) -> bool:
         """Sends the dataset unless the server has it, whole; returns whether it has it now, False while it is away.
 
         A server that goes while it is sent is waited for, until `stop` is set.
@@ -55,6 +57,31 @@ class Demonstrations:
             self._send()
         return held == self.size
 
+    def ingest(self) -> float:
+        """Nothing limits how often a dataset is drawn from."""
+        return math.inf
+
+    def count(self, num_sampled: int) -> None:
+        """Nothing is held to a ratio."""
+
+    def samples_per_insert(self) -> float:
+        """There is none."""
+        return math.nan
+
+    def checkpoint(self) -> None:
+        """It is in the server's checkpoint."""
+
+    def save(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def restore(self, counts: dict[str, Any]) -> None:
+        """Nothing."""
+
+    def recover(self) -> Sequence[Chunk]:
+        """`ready` looks after it."""
+        return []
+
     def _held(self) -> int | None:
         """Sequences that the server holds; None while it is away."""
         try:
@@ -63,7 +90,8 @@ class Demonstrations:
             return None
 
     def _send(self) -> None:
-        writer = ChunkWriter(self._client, self._steps, self._replay, into=(tables.DATASET,), stop=self._stop)
+        sender = ReverbSender(self._client, self._stop, into=(tables.DATASET,))
+        writer = ChunkWriter(sender, self._steps, self._replay.experience, writer_id=make_id())
         extras = chunks.zeros(self._steps).extras
         for trajectory in self._trajectories:
             for action, timestep in _timesteps(trajectory):
@@ -75,12 +103,6 @@ class Demonstrations:
         writer.close()
         if not self._stop.is_set():
             logging.info("Sent %s sequences of the dataset to the replay server.", f"{self.size:,}")
-
-
-def _num_chunks(length: int, layout: chunks.Layout) -> int:
-    """Chunks that the writer makes of an episode of so many steps, where the last one takes all that is left."""
-    rows_left = length + 1 - layout.num_rows
-    return 1 + max(0, -(-rows_left // layout.period))
 
 
 def _timesteps(trajectory: Trajectory) -> Iterator[tuple[Any, dm_env.TimeStep]]:

@@ -1,101 +1,142 @@
-"""What actors see, on its way into the learner: the stream, the store that it fills, and the count of both.
-
-Sequences are drawn by the replay server, and stay there: of them the stream brings the count, which is what holds
-samples per insert, and what a recording is made of.
-"""
+"""What actors see, on its way to where the learner draws from: as fast as samples per insert allows."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from acme_agents.core.experience import Transitions
 from acme_agents.core.interfaces import ReplaySpec
 from acme_agents.core.types import Step
-from acme_agents.replay import chunks
 from acme_agents.replay.chunks import Chunk
 from acme_agents.replay.rate import RateControl
-from acme_agents.replay.store import Store
-from acme_agents.replay.stream import ChunkStream
+from acme_agents.replay.ring import Ring, RingState
+from acme_agents.replay.transport import Receiver
+
+OnNew = Callable[[Sequence[Chunk]], None]  # is told of all that comes in, once each
 
 
-class Intake:
-    """Takes chunks from a replay server into a store of its own, as fast as samples per insert allows.
+class _Holder(Protocol):
+    """Holds the newest items, or counts those that are held elsewhere."""
 
-    `store` is that store; None where the server draws.
-    """
+    @property
+    def size(self) -> int: ...
+    def insert(self, new: Sequence[Chunk]) -> int: ...
 
-    def __init__(
-        self,
-        steps: Step,
-        replay: ReplaySpec,
-        client: Any,
-        *,
-        tolerance: float,
-    ):
-        """Allocates the store, if transitions are learned from.
 
-        Args:
-          steps: `chunks.step_spec` of the agent and the environment.
-          replay: the agent's.
-          client: `reverb.Client` of the replay server.
-          tolerance: how far sampling may lag before nothing more comes in, in items sampled.
-        """
-        self._client = client
-        self._structure = chunks.empty(steps)
-        self._stream = ChunkStream(client, self._structure)
-        self.store = Store(steps, replay) if isinstance(replay.experience, Transitions) else None
-        self._capacity = replay.max_size
-        self._items_per_chunk = chunks.max_items(replay.experience)
-        self.on_new: Callable[[Sequence[Chunk]], None] = lambda chunks: None  # called with what comes in, once each
+class _Intake:
+    """A source of a replay's that chunks come into, counted."""
+
+    def __init__(self, receiver: Receiver, replay: ReplaySpec, holder: _Holder, tolerance: float, on_new: OnNew):
+        self._receiver = receiver
+        self._items_per_chunk = replay.experience.items_per_chunk
+        self._holder = holder
+        self._on_new = on_new
+        self.capacity = replay.max_size
         self.rate = RateControl(replay, tolerance)
 
     @property
     def size(self) -> int:
-        """Items to draw from now; of what the server holds, those that it was sent."""
-        return min(self.rate.inserted, self._capacity) if self.store is None else self.store.size
+        """Items to draw from now."""
+        return self._holder.size
 
-    @property
-    def capacity(self) -> int:
-        """Items that there can be to draw from."""
-        return self._capacity
-
-    def take_in(self) -> int:
+    def ingest(self) -> float:
         """Inserts what waits and may come in, until it allows an update; returns the updates allowed."""
         while (room := self.rate.room()) or not self.size:
-            new = self._stream.poll(1 + int(room / self._items_per_chunk))
-            self.rate.inserted += len(new) if self.store is None else self.store.insert(new)
-            self.on_new(new)
+            new = self._receiver.poll(1 + int(room / self._items_per_chunk))
+            self.rate.inserted += self._holder.insert(new)
+            self._on_new(new)
             if not new or self.rate.updates_allowed():
                 break
         # Updates may be owed after a resume on a replay server that has nothing.
         return self.rate.updates_allowed() if self.size else 0
 
-    def collect(self) -> list[Chunk]:
-        """Fills the store with what it held, from the replay server's durable table: once, before anything else.
+    def count(self, num_sampled: int) -> None:
+        """Counts items that were sampled."""
+        self.rate.sampled += num_sampled
 
-        What is new there comes in later, as the ratio allows. Sequences stay where they are, with their priorities;
-        those that came in after the counts were saved are counted now, and the stream brings the others.
+    def samples_per_insert(self) -> float:
+        """The ratio measured so far; NaN before there can be one."""
+        return self.rate.samples_per_insert()
 
-        Returns:
-          The chunks that had come in before.
-        """
-        if self.store is None:
-            self.rate.inserted += self._stream.count_lost()
-            return []
-        before = self._stream.collect()
-        self.store.insert(before)  # They were counted when they first came.
-        return before
+    def checkpoint(self) -> None:
+        """Makes what came in outlive this process."""
+        self._receiver.checkpoint()
 
     def save(self) -> dict[str, Any]:
         """The counts, JSON-serialisable."""
         return {
             "inserted": self.rate.inserted,
             "sampled": self.rate.sampled,
-            "delivered": {str(writer): time for writer, time in self._stream.delivered().items()},
-            "taken": self._stream.taken,
+            "receiver": self._receiver.save(),
         }
 
     def restore(self, counts: dict[str, Any]) -> None:
-        """Continues from what `save` returned; `collect` then brings back the store."""
+        """Continues from what `save` returned; `recover` then brings back what was held."""
         self.rate.inserted, self.rate.sampled = counts["inserted"], counts["sampled"]
-        delivered = {int(writer): time for writer, time in counts["delivered"].items()}
-        self._stream = ChunkStream(self._client, self._structure, delivered, taken=counts["taken"])
+        self._receiver.restore(counts["receiver"])
+
+
+class RingIntake(_Intake):
+    """Into a ring where the learner computes."""
+
+    def __init__(self, receiver: Receiver, steps: Step, replay: ReplaySpec, *, tolerance: float, on_new: OnNew):
+        """Allocates the ring.
+
+        Args:
+          receiver: brings the chunks.
+          steps: `chunks.step_spec` of the agent and the environment.
+          replay: the agent's.
+          tolerance: how far sampling may lag before nothing more comes in, in items sampled.
+          on_new: is told of what comes in.
+        """
+        self.ring = Ring(steps, replay)
+        super().__init__(receiver, replay, self.ring, tolerance, on_new)
+
+    @property
+    def state(self) -> RingState:
+        """What is on the device."""
+        return self.ring.state
+
+    @property
+    def priorities(self) -> Any:
+        """The items', by their place; an empty tuple where they are drawn uniformly."""
+        return self.ring.priorities
+
+    @priorities.setter
+    def priorities(self, priorities: Any) -> None:
+        self.ring.priorities = priorities
+
+    def recover(self) -> Sequence[Chunk]:
+        """Fills the ring with what it held; what is new there comes in later, as the ratio allows."""
+        before = self._receiver.recover()
+        self.ring.insert(before)  # They were counted when they first came.
+        return before
+
+
+class TableIntake(_Intake):
+    """Into a table of the replay server, which draws: chunks stay there, and are only counted here."""
+
+    def __init__(self, receiver: Receiver, replay: ReplaySpec, *, tolerance: float, on_new: OnNew):
+        """Initialises with nothing counted; the arguments are those of `RingIntake`."""
+        super().__init__(receiver, replay, _Counted(replay, lambda: self.rate), tolerance, on_new)
+
+    def ready(self) -> bool:
+        """Whether the server holds what is drawn from: actors fill it."""
+        return True
+
+    def recover(self) -> Sequence[Chunk]:
+        """Counts what came in after the counts were saved; the table stays as it is, with its priorities."""
+        self.rate.inserted += self._receiver.count_lost()
+        return []
+
+
+class _Counted:
+    """Items that the server holds, of which it was sent the number that the rate says."""
+
+    def __init__(self, replay: ReplaySpec, rate: Callable[[], RateControl]):
+        self._experience, self._capacity, self._rate = replay.experience, replay.max_size, rate
+
+    @property
+    def size(self) -> int:
+        return min(self._rate().inserted, self._capacity)
+
+    def insert(self, new: Sequence[Chunk]) -> int:
+        return sum(map(self._experience.num_items, new))

@@ -1,5 +1,7 @@
 """Samples per insert: how often each item is learned from, held exactly by counting."""
 
+import math
+
 from acme_agents.core.interfaces import ReplaySpec
 
 
@@ -31,10 +33,10 @@ class RateControl:
         """Items that may come in now before sampling lags by more than the tolerance; 0 where it does."""
         return max(0.0, (self._tolerance - self._owed()) / self._replay.samples_per_insert)
 
-    def samples_per_insert(self) -> float | None:
-        """The ratio measured so far; None before there can be one."""
+    def samples_per_insert(self) -> float:
+        """The ratio measured so far; NaN before there can be one."""
         counted = self.inserted - self._replay.min_size
-        return self.sampled / counted if counted > 0 else None
+        return self.sampled / counted if counted > 0 else math.nan
 
     def _owed(self) -> float:
         """Items that should have been sampled by now and were not."""

@@ -1,4 +1,4 @@
-"""Batches of sequences that the replay server draws by priority, and their new priorities on the way back."""
+"""Batches of chunks that the replay server draws by priority, and their new priorities on the way back."""
 
 import collections
 import contextlib
@@ -23,11 +23,11 @@ _MAX_PENDING = 1000  # batches whose priorities wait for a server that is away; 
 class Drawn(NamedTuple):
     """A batch, and where its elements lie in the server."""
 
-    sequences: Sequence  # NumPy arrays
+    batch: Sequence  # NumPy arrays
     keys: np.ndarray  # [B] uint64, Reverb's
 
 
-class SequenceSampler:
+class ChunkSampler:
     """Draws batches ahead of time, in a thread of its own.
 
     Each element of a batch is from a source drawn by its share, and there by priority; Reverb draws with replacement.
@@ -125,25 +125,23 @@ class SequenceSampler:
         chunk: Chunk = jax.tree.unflatten(self._structure, [np.stack([row[0] for row in rows]) for rows in columns])
         probabilities: Any = np.array(probability, np.float32).reshape(-1)
         sources: Any = source.astype(np.int32)
-        return Drawn(to_sequences(chunk, SampleInfo(probabilities, sources)), np.array(key, np.uint64).reshape(-1))
+        return Drawn(to_batch(chunk, SampleInfo(probabilities, sources)), np.array(key, np.uint64).reshape(-1))
 
     def _write_back(self) -> None:
         """Sends the priorities that wait."""
         new: list[dict[int, float]] = [{} for _ in self._tables]
         while self._pending:
             drawn, priorities = self._pending.popleft()
-            assert drawn.sequences.sample_info is not None
-            for source, key, priority in zip(
-                drawn.sequences.sample_info.source, drawn.keys.tolist(), priorities.tolist()
-            ):
+            assert drawn.batch.sample_info is not None
+            for source, key, priority in zip(drawn.batch.sample_info.source, drawn.keys.tolist(), priorities.tolist()):
                 new[source][key] = priority
         for table, updates in zip(self._tables, new):
             if updates:
                 self._client.mutate_priorities(table, updates)
 
 
-def to_sequences(batch: Chunk, info: SampleInfo) -> Sequence:
-    """Chunks, their arrays stacked, as sequences."""
+def to_batch(batch: Chunk, info: SampleInfo) -> Sequence:
+    """Chunks, their arrays stacked, as sequences: the kind of experience whose items are chunks."""
     return Sequence(
         steps=batch.steps,
         num_steps=batch.num_steps,

@@ -9,7 +9,6 @@ from collections.abc import Callable
 import reverb
 
 from acme_agents.core import interfaces
-from acme_agents.core.experience import Sequences
 from acme_agents.core.interfaces import ReplaySpec
 from acme_agents.replay import sizes
 
@@ -22,7 +21,7 @@ DATASET = interfaces.DATASET  # sequences of the dataset, where sequences are dr
 def make_tables(replay: ReplaySpec) -> list[reverb.Table]:
     """Makes the tables of a run."""
     stream = reverb.Table.queue(STREAM, sizes.STREAM_CHUNKS)
-    if isinstance(replay.experience, Sequences):
+    if replay.drawn_by == "server":
         sampled = {REPLAY: replay.max_size, DATASET: sizes.MAX_DATASET_SEQUENCES}
         return [*(_table(name, size, replay.priority_exponent) for name, size in sampled.items()), stream]
     # All priorities are 1; a reader that collects the table sets what it has seen to 0 until it has it all.

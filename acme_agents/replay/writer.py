@@ -1,24 +1,17 @@
-"""From time steps to chunks in the replay server."""
+"""From time steps to chunks."""
 
-import logging
 import os
-import threading
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import dm_env
 import jax
 import numpy as np
-import reverb
 
-from acme_agents.core.interfaces import ReplaySpec
+from acme_agents.core.experience import Experience
 from acme_agents.core.types import Step
-from acme_agents.replay import chunks, tables
-
-_FLUSH_TIMEOUT_MS = 500  # how long a blocked writer goes without looking at its stop event
-_OPEN_TIMEOUT_MS = 1000  # that the server has to say what its tables hold, before the writer asks again
-_IN_FLIGHT = 4  # items (two for each chunk) that need not be confirmed before the actor goes on
+from acme_agents.replay import chunks
+from acme_agents.replay.transport import Sender
 
 
 def make_id() -> int:
@@ -27,38 +20,21 @@ def make_id() -> int:
 
 
 class ChunkWriter:
-    """Cuts episodes into overlapping chunks, as `chunks.layout` says, and writes each to its tables.
+    """Cuts episodes into overlapping chunks, and sends each. Calls block as the sender's do."""
 
-    When the server is away or holds the writer back, calls block, and return once `stop` is set.
-    """
-
-    def __init__(
-        self,
-        client: reverb.Client,
-        steps: Step,
-        replay: ReplaySpec,
-        *,
-        into: Sequence[str] = (tables.REPLAY, tables.STREAM),
-        stop: threading.Event | None = None,
-        writer_id: int | None = None,
-    ):
+    def __init__(self, sender: Sender, steps: Step, experience: Experience, *, writer_id: int):
         """Initialises a writer.
 
         Args:
-          client: of the replay server.
+          sender: takes the chunks.
           steps: `chunks.step_spec` of the agent and the environment.
-          replay: the agent's.
-          into: the tables.
-          stop: set to make blocked calls return.
-          writer_id: in every chunk, one for each writer's life; a random one if left out.
+          experience: the agent's; says how episodes are cut.
+          writer_id: in every chunk, one for each writer's life, as `make_id` makes it.
         """
         self._spec = steps
-        self._client = client
-        self._writer: reverb.TrajectoryWriter | None = None  # until the first chunk
-        self._id = make_id() if writer_id is None else writer_id
-        self._tables = tuple(into)
-        self._stop = stop or threading.Event()
-        self._layout = chunks.layout(replay.experience)
+        self._sender = sender
+        self._id = writer_id
+        self._layout = experience.layout
         self._buffer = chunks.zeros(steps, self._layout.num_rows)
         no_step = chunks.zeros(steps)
         self._no_previous = no_step.action, no_step.reward
@@ -98,13 +74,12 @@ class ChunkWriter:
             self._write(self._layout.period)
 
     def flush(self) -> None:
-        """Blocks until the server has confirmed everything written, or `stop` is set."""
-        self._wait(0)
+        """Blocks until everything written has arrived."""
+        self._sender.flush()
 
     def close(self) -> None:
         """Ends the connection; steps of an unfinished episode that were not yet written are dropped."""
-        if self._writer is not None:
-            self._writer.close()
+        self._sender.close()
 
     def _put_observation(self) -> int:
         row = self._num_rows
@@ -127,30 +102,7 @@ class ChunkWriter:
         self._num_rows = 0
 
     def _write(self, num_starts: int) -> None:
-        """Writes the buffer as one chunk, and keeps the rows from `num_starts` on for the next."""
-        if (writer := self._opened()) is not None:
-            self._send(writer, num_starts)
-        self.num_chunks += 1
-        last_action, last_reward = self._buffer.action[num_starts - 1], self._buffer.reward[num_starts - 1]
-        self._previous = last_action.copy(), last_reward.copy()
-        kept = self._num_rows - num_starts
-        for buffer in self._leaves:
-            buffer[:kept] = buffer[num_starts : self._num_rows]
-        self._num_rows = kept
-        self._episode_step += num_starts
-
-    def _opened(self) -> reverb.TrajectoryWriter | None:
-        """Reverb's writer, once the server answers; None if `stop` is set first."""
-        while self._writer is None and not self._stop.is_set():
-            try:
-                self._writer = self._client.trajectory_writer(
-                    num_keep_alive_refs=1, get_signature_timeout_ms=_OPEN_TIMEOUT_MS
-                )
-            except (RuntimeError, ConnectionError) as error:  # It is starting, being restarted, or slow.
-                logging.warning("The replay server does not answer (%s); asking again.", error)
-        return self._writer
-
-    def _send(self, writer: reverb.TrajectoryWriter, num_starts: int) -> None:
+        """Sends the buffer as one chunk, and keeps the rows from `num_starts` on for the next."""
         self._time_ns = max(self._time_ns + 1, time.time_ns())
         chunk = chunks.Chunk(
             steps=jax.tree.map(self._padded, self._buffer),
@@ -162,21 +114,17 @@ class ChunkWriter:
             writer=np.int64(self._id),
             time_ns=np.int64(self._time_ns),
         )
-        writer.append(jax.tree.leaves(chunk))
-        trajectory = [column[-1:] for column in writer.history]
-        for table in self._tables:
-            writer.create_item(table, priority=1.0, trajectory=trajectory)
-        self._wait(_IN_FLIGHT)
+        self._sender.send(chunk)
+        self.num_chunks += 1
+        last_action, last_reward = self._buffer.action[num_starts - 1], self._buffer.reward[num_starts - 1]
+        self._previous = last_action.copy(), last_reward.copy()
+        kept = self._num_rows - num_starts
+        for buffer in self._leaves:
+            buffer[:kept] = buffer[num_starts : self._num_rows]
+        self._num_rows = kept
+        self._episode_step += num_starts
 
     def _padded(self, buffer: np.ndarray) -> np.ndarray:
         copy = np.copy(buffer)
         copy[self._num_rows :] = 0
         return copy
-
-    def _wait(self, in_flight: int) -> None:
-        while self._writer is not None and not self._stop.is_set():
-            try:
-                self._writer.flush(block_until_num_items=in_flight, timeout_ms=_FLUSH_TIMEOUT_MS)
-                return
-            except reverb.errors.DeadlineExceededError:
-                continue  # The server is away, or holds the writer back; the items go out in the background.

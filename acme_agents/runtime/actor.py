@@ -1,8 +1,7 @@
-"""An agent's `ActorCore` as an `acme.core.Actor`."""
+"""An agent's `ActorCore` as an actor: what an environment loop, ours or Acme's, calls."""
 
 from typing import Any, Protocol
 
-import acme
 import dm_env
 import jax
 import numpy as np
@@ -21,8 +20,11 @@ class Writer(Protocol):
         """Takes a step: the action, what it led to, and what the actor said of it."""
 
 
-class Actor(acme.core.Actor):
-    """Acts by the jitted core on the CPU, with whatever parameters it was given last, and writes what happens."""
+class Actor:
+    """Acts by the jitted core on the CPU, with whatever parameters it was given last, and writes what happens.
+
+    It has the methods of `acme.core.Actor`, and `acme_interfaces` makes it one.
+    """
 
     def __init__(self, core: ActorCore, key: Key, writer: Writer | None = None):
         """Initialises an actor.
@@ -85,4 +87,4 @@ class Actor(acme.core.Actor):
             self._writer.observe(action, next_timestep, self._extras)
 
     def update(self, wait: bool = False) -> None:
-        """Does nothing: whoever runs the actor sets `params`."""
+        """Does nothing: the code that runs the actor sets `params`; `acme_interfaces.UpdatingActor` fetches them."""

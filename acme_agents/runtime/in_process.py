@@ -1,28 +1,34 @@
-"""Actor, replay server and learner in this process, taking turns: the same agent code, and nothing depends on time."""
+"""Actor and learner in this process, taking turns: the same agent code, and nothing depends on time.
+
+It needs JAX and the environment: no replay server, no Launchpad, no TensorFlow.
+"""
 
 import contextlib
 import dataclasses
-import functools
-import os
 import pathlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 
+import dm_env
 import jax
 import jax.numpy as jnp
-import reverb
 
-from acme_agents.core import errors
-from acme_agents.experiments import making
+from acme_agents.core import checkpoint, errors
+from acme_agents.core.interfaces import REPLAY, LearnerCore
 from acme_agents.experiments.experiment import Experiment
-from acme_agents.replay import tables
-from acme_agents.runtime import acting, background, loopback, program, seeding, variables
-from acme_agents.runtime.coordinator import ActorReport, Phase
-from acme_agents.runtime.loop import EnvironmentLoop, Episode
+from acme_agents.replay import memory_transport
+from acme_agents.replay.intake import OnNew
+from acme_agents.replay.memory_transport import MemoryTransport
+from acme_agents.replay.replay import Replay
+from acme_agents.replay.transport import NoSender, Receiver, Sender
+from acme_agents.runtime import background, evaluator, replays, seeding, variables
+from acme_agents.runtime.actor_session import ActorAccount, ActorSession
+from acme_agents.runtime.coordinator import Phase
+from acme_agents.runtime.evaluator import Evaluator
 from acme_agents.runtime.status import Status
 from acme_agents.runtime.training_session import TrainingSession
 
-_NAME = "actor/0"
+OnStatus = Callable[[Status], None]
 
 
 def run(
@@ -31,70 +37,78 @@ def run(
     *,
     wandb: bool = False,
     stop: threading.Event,
-    on_status: Callable[[Status], None],
+    on_status: OnStatus,
 ) -> None:
     """Runs an experiment to its end, or until `stop` is set; leaves a checkpoint in both cases.
 
     The actor acts until it has written a chunk; the learner then does every update that the chunk allows, and the actor
-    goes on with the new parameters. Nothing depends on time, so equal seeds give equal metrics,
-    except where the replay server draws, as sequences: its chance takes no seed.
+    goes on with the new parameters. Nothing depends on time, so equal seeds give equal metrics.
 
     Args:
-      experiment: what to run; its number of actors is taken as one.
+      experiment: what to run; its number of actors is taken as one, and the learner draws.
       run_dir: its directory; a checkpoint in it is continued.
       wandb: whether to log to W&B.
       stop: set to end the run early.
       on_status: called after every chunk and evaluation.
     """
-    experiment = dataclasses.replace(experiment, num_actors=1)
-    with contextlib.suppress(background.Stopped):  # before there was anything to save
-        _run(experiment, run_dir, wandb, stop, on_status)
-
-
-def _run(
-    experiment: Experiment,
-    run_dir: pathlib.Path,
-    wandb: bool,
-    stop: threading.Event,
-    on_status: Callable[[Status], None],
-) -> None:
-    phase = "compiling" if experiment.dataset is None else "loading the dataset"
-
-    def make_session(client: reverb.Client | None) -> TrainingSession:
-        def show(seconds: float) -> None:
-            on_status(Status(phase, 0, experiment.max_steps, 0, experiment.max_updates, walltime=seconds))
-
-        return TrainingSession(experiment, run_dir, client, wandb=wandb, stop=stop, on_wait=show)
-
-    if not making.has_server(experiment):
-        _Turns(experiment, make_session(None), stop, on_status).run()
-        return
-    server = tables.serve(functools.partial(program.make_tables, experiment), program.replay_directory(run_dir))
-    loopback.only_this_machine()
-    client = reverb.Client(f"localhost:{server.port}")
-    try:
-        session = make_session(client)
+    experiment = dataclasses.replace(experiment, num_actors=1, replay="learner")
+    with contextlib.suppress(background.Stopped), _transport(experiment, run_dir, stop) as (sender, receiver):
+        session = _make_session(experiment, run_dir, receiver, wandb, stop, on_status)
         if experiment.is_offline:
             _Turns(experiment, session, stop, on_status).run()
         else:
             seed = experiment.worker_seed("actor", 0, session.coordinator.actor_steps)
             with seeding.own_generators(seed):
-                _ActingTurns(experiment, session, client, stop, on_status).run()
-    finally:
-        server.stop()
+                _ActingTurns(experiment, session, sender, stop, on_status).run()
+
+
+def _make_session(
+    experiment: Experiment,
+    run_dir: pathlib.Path,
+    receiver: Receiver,
+    wandb: bool,
+    stop: threading.Event,
+    on_status: OnStatus,
+) -> TrainingSession:
+    phase = "compiling" if experiment.dataset is None else "loading the dataset"
+
+    def show(seconds: float) -> None:
+        on_status(Status(phase, 0, experiment.max_steps, 0, experiment.max_updates, walltime=seconds))
+
+    def make_replay(experiment: Experiment, core: LearnerCore, on_new: OnNew) -> Replay:
+        return replays.on_device(experiment, core, receiver, on_new)
+
+    return TrainingSession(experiment, run_dir, make_replay, wandb=wandb, stop=stop, on_wait=show)
+
+
+@contextlib.contextmanager
+def _transport(
+    experiment: Experiment, run_dir: pathlib.Path, stop: threading.Event
+) -> Iterator[tuple[Sender, Receiver]]:
+    """The way from the actor to the learner."""
+    directory = run_dir / checkpoint.DIRECTORY
+    steps, replay = replays.specs(experiment)
+    memory = MemoryTransport(steps, replay, directory / memory_transport.DIRECTORY)
+    if experiment.is_offline:
+        yield memory, NoSender()
+    elif not _was_served(directory):
+        yield memory, memory
+    else:  # It began as several processes, and what replay holds is in a replay server's checkpoint.
+        with replays.served(steps, replay, directory, stop) as both:
+            yield both
+
+
+def _was_served(directory: pathlib.Path) -> bool:
+    """Whether the run's newest checkpoint was written beside a replay server."""
+    meta = checkpoint.read_meta(directory) or {"learner": {"replay": {}}}
+    return "taken" in meta["learner"]["replay"].get(REPLAY, {"receiver": {}})["receiver"]
 
 
 class _Turns:
     """The learner and the evaluator, where nobody acts."""
 
-    def __init__(
-        self,
-        experiment: Experiment,
-        session: TrainingSession,
-        stop: threading.Event,
-        on_status: Callable[[Status], None],
-    ):
-        self._evaluator = acting.Evaluator(experiment) if experiment.eval_every else None
+    def __init__(self, experiment: Experiment, session: TrainingSession, stop: threading.Event, on_status: OnStatus):
+        self._evaluators = [Evaluator(experiment)] if experiment.eval_every else []
         self._session = session
         self._coordinator = session.coordinator
         self._stop = stop
@@ -118,7 +132,7 @@ class _Turns:
                 self._coordinator.stop()
             elif self._session.is_over():
                 self._session.finish_training()
-            elif not self._session.learner.is_compiled:
+            elif not self._session.learner.replay.is_compiled:
                 self._session.compile(lambda _: self._on_status(self._coordinator.status()))
             else:
                 self._turn()
@@ -133,8 +147,8 @@ class _Turns:
 
     def _close(self) -> None:
         """Closes the environments."""
-        if self._evaluator is not None:
-            self._evaluator.close()
+        for each in self._evaluators:
+            each.close()
 
     def _turn(self) -> None:
         """Learns a little offline."""
@@ -144,10 +158,12 @@ class _Turns:
     def _evaluate(self) -> None:
         """Runs the evaluation that is due, if one is."""
         orders = self._coordinator.evaluator_sync()
-        if self._evaluator is not None and orders.evaluation is not None and orders.snapshot is not None:
+        for each in self._evaluators:
+            if orders.evaluation is None or orders.snapshot is None:
+                break
             self._on_status(self._coordinator.status()._replace(phase="evaluating"))
             params = variables.unpack(orders.snapshot)
-            episodes = self._evaluator.evaluate(orders.evaluation, params, self._stop)
+            episodes = each.evaluate(orders.evaluation, params, self._stop)
             if episodes is not None:
                 self._coordinator.evaluation_report(orders.evaluation, episodes)
         self._on_status(self._coordinator.status())
@@ -160,28 +176,25 @@ class _ActingTurns(_Turns):
         self,
         experiment: Experiment,
         session: TrainingSession,
-        client: reverb.Client,
+        sender: Sender,
         stop: threading.Event,
-        on_status: Callable[[Status], None],
+        on_status: OnStatus,
     ):
         super().__init__(experiment, session, stop, on_status)
-        start = session.coordinator.actor_steps
-        self._environment = experiment.make_environment("actor", 0, start)
+        self._account = ActorAccount(0)
+        self._account.start_step = session.coordinator.actor_steps
+        self._environment: dm_env.Environment = experiment.make_environment("actor", *self._account.place)
         try:
-            self._actor, self._writer = acting.make_actor(experiment, self._environment, client, 0, start, stop)
+            self._actor = ActorSession(experiment, self._environment, self._account, sender)
         except BaseException:
-            acting.close(self._environment)
+            evaluator.close(self._environment)
             raise
-        self._loop = EnvironmentLoop(self._environment, self._actor)
         self._began = False
-        self._life = os.urandom(6).hex()
-        self._steps = self._num_episodes = self._num_chunks = 0
-        self._granted: float = 0
+        self._num_chunks = 0
 
     def _close(self) -> None:
         super()._close()
-        acting.close(self._environment)
-        self._writer.close()
+        evaluator.close(self._environment)
 
     def _turn(self) -> None:
         """Learns offline while there is that to do; then lets the actor take a step, and the learner follow."""
@@ -191,39 +204,36 @@ class _ActingTurns(_Turns):
             self._began = True
             self._sync()
             self._learn()
-        elif self._steps >= self._granted:
+        elif not self._account.may_step:
             self._learn()
-            self._sync(closed=True)
+            self._account.closed = True
+            self._sync()
         else:
             self._act()
 
     def _act(self) -> None:
         """Takes one step; after one that completed a chunk, the learner has its turn."""
         try:
-            episode = self._loop.step()
+            episodes = self._actor.step()
         except errors.EnvironmentFault:
             self._sync()
             raise
-        self._steps += 1
-        if episode is not None:
-            self._num_episodes += 1
-            self._sync([episode])
-        if self._writer.num_chunks != self._num_chunks or self._steps >= self._granted:
-            self._num_chunks = self._writer.num_chunks
+        if episodes:
+            self._sync()
+        if self._actor.num_chunks != self._num_chunks or not self._account.may_step:
+            self._num_chunks = self._actor.num_chunks
             self._sync()
             self._learn()
             self._evaluate()
 
-    def _sync(self, episodes: Sequence[Episode] = (), *, closed: bool = False) -> None:
-        version = self._session.learner.steps
-        orders = self._coordinator.actor_sync(
-            ActorReport(_NAME, self._life, self._steps, self._num_episodes, list(episodes), closed, version)
-        )
-        self._granted = float("inf") if orders.allowance is None else self._steps + orders.allowance
+    def _sync(self) -> None:
+        report = self._account.report()
+        orders = self._coordinator.actor_sync(report)
+        self._account.take(report, orders._replace(snapshot=None))  # It has the learner's own parameters.
 
     def _learn(self) -> None:
-        self._writer.flush()
+        self._actor.flush()
         while self._session.step() and not self._stop.is_set():
             pass
         # A copy: the learner's next update takes the buffers.
-        self._actor.params = jax.tree.map(jnp.copy, self._session.params())
+        self._actor.actor.params = jax.tree.map(jnp.copy, self._session.params())

@@ -22,7 +22,7 @@ class Episode(NamedTuple):
 
 
 class EnvironmentLoop:
-    """Lets an `acme.core.Actor` act in a `dm_env.Environment`.
+    """Lets an `acme.core.Actor`, ours or another, act in a `dm_env.Environment`, and `update` itself after every step.
 
     Unlike Acme's loop it returns after every step, so that a run can learn, publish, report or stop between any two.
     No NaN passes it, whoever it is from.
@@ -53,6 +53,7 @@ class EnvironmentLoop:
         action = self._actor.select_action(timestep.observation)
         timestep = self._environment.step(action)
         self._actor.observe(action, timestep)
+        self._actor.update()
         self._return = self._return + timestep.reward
         self._length += 1
         if not timestep.last():

@@ -29,7 +29,7 @@ def make_program(
     """
     program = lp.Program(experiment.agent)
     replay = None
-    if making.has_server(experiment):
+    if not experiment.is_offline:
         with program.group("replay"):
             replay = program.add_node(
                 _ReplayNode(functools.partial(make_tables, experiment), replay_directory(run_dir))
@@ -68,4 +68,4 @@ def replay_directory(run_dir: pathlib.Path) -> pathlib.Path:
 def make_tables(experiment: Experiment) -> list[reverb.Table]:
     """The tables of the experiment's replay server."""
     spec = experiment.environment_spec()
-    return tables.make_tables(making.make_agent(experiment).replay(spec))
+    return tables.make_tables(making.replay_spec(experiment, spec))

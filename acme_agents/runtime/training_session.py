@@ -9,30 +9,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-import reverb
-
-from acme_agents import datasets
 from acme_agents.core import checkpoint, errors
-from acme_agents.core.experience import Sequences
-from acme_agents.core.interfaces import ReplaySpec
-from acme_agents.core.types import EnvironmentSpec, Params, Step, Trajectory
+from acme_agents.core.types import Params
 from acme_agents.experiments import making
 from acme_agents.experiments.experiment import Experiment
-from acme_agents.replay import chunks, sizes, store, tables
 from acme_agents.replay.chunks import Chunk
-from acme_agents.replay.demonstrations import Demonstrations
-from acme_agents.replay.intake import Intake
 from acme_agents.runtime import background, variables
 from acme_agents.runtime.coordinator import Coordinator
-from acme_agents.runtime.gathering import GatheredUpdates
-from acme_agents.runtime.learner import MAX_UPDATES, Learner, LearnerState, Updates
+from acme_agents.runtime.learner import Learner, LearnerState
 from acme_agents.runtime.lease import Lease
 from acme_agents.runtime.loggers import RunLogger
 from acme_agents.runtime.recording import Recorder
-from acme_agents.runtime.sampling import SampledUpdates
+from acme_agents.runtime.replays import MakeReplay
 
 _LOG_PERIOD = 200  # updates between rows of learner.csv
-_CHECKPOINT_ATTEMPTS = 3
 _LEASE_SECONDS = 1.0  # between looks at whether another learner has taken over
 _PUBLISH_PERIOD = 32  # updates between snapshots of the parameters
 
@@ -44,7 +34,7 @@ class TrainingSession:
         self,
         experiment: Experiment,
         run_dir: pathlib.Path,
-        client: reverb.Client | None,
+        make_replay: MakeReplay,
         *,
         wandb: bool = False,
         bytes_per_second: float = math.inf,
@@ -56,7 +46,7 @@ class TrainingSession:
         Args:
           experiment: what to run.
           run_dir: its directory.
-          client: of the replay server, whose durable table's chunks are collected; None where there is none.
+          make_replay: makes what the learner draws from, as `replays` does.
           wandb: whether to log to W&B.
           bytes_per_second: of parameters, to hand to all actors together; what is handed out then depends on time.
           stop: set to make calls return that wait for a replay server that has died, or for a compilation.
@@ -67,28 +57,30 @@ class TrainingSession:
           Stopped: `stop` was set before there was a learner; nothing was changed.
         """
         experiment.environment_spec()  # An environment may insist on the thread that it is made in.
-        self.learner = background.call(lambda: _make_learner(experiment, client, stop), stop, on_wait)
+        self.learner = background.call(lambda: self._make_learner(experiment, make_replay), stop, on_wait)
         self._experiment = experiment
         self._stop = stop
         self._directory = run_dir / checkpoint.DIRECTORY
-        self._client = client
         self._lease = Lease(run_dir)
         self._lease_checked_at = time.monotonic()
         self._recorder = Recorder(experiment, run_dir) if experiment.record is not None else None
         self._publisher = variables.Publisher(max(1, experiment.budget().num_actors), bytes_per_second)
         self._logger = RunLogger(run_dir, wandb=wandb, config=dataclasses.asdict(experiment))
-        capacity = self.learner.replay_capacity
+        capacity = self.learner.replay.capacity
         self.coordinator = Coordinator(experiment.budget(), self._publisher, self._logger, capacity)
-        if self.learner.intake is not None:
-            self.learner.intake.on_new = self._take_note
         self._restore()
         self._saved_at = time.monotonic()
         self._published = self._logged = self.learner.steps
         self._report()
         self._publish()
 
+    def _make_learner(self, experiment: Experiment, make_replay: MakeReplay) -> Learner:
+        """The untrained learner, with all that it draws from."""
+        core = making.make_agent(experiment).learner(experiment.environment_spec())
+        return Learner(core, experiment.seed, make_replay(experiment, core, self._take_note))
+
     def _restore(self) -> None:
-        """Continues from the newest checkpoint, if there is one, and takes what the replay server holds."""
+        """Continues from the newest checkpoint, if there is one, and takes what replay held."""
         num_pieces = 0
         found = checkpoint.load(self._directory, self.learner.save().training)
         if found is None:
@@ -98,7 +90,7 @@ class TrainingSession:
             self.learner.restore(LearnerState(training, meta["learner"]))
             self.coordinator.restore(meta["coordinator"])
             num_pieces = meta["recorded_pieces"]
-        known = [] if self.learner.intake is None else self.learner.intake.collect()
+        known = self.learner.replay.recover()
         if self._recorder is not None:
             self._recorder.restore(num_pieces, known)
 
@@ -122,7 +114,8 @@ class TrainingSession:
             self._lease_checked_at = time.monotonic()
         before = self.learner.steps
         with self._naming_the_checkpoint():
-            num_updates = self.learner.step(self.coordinator.updates_left())
+            left = self.coordinator.updates_left()
+            num_updates = self.learner.step(math.inf if left is None else left)
         self._report()
         if self.learner.steps // _PUBLISH_PERIOD > self._published // _PUBLISH_PERIOD and self._publisher.is_due():
             self._publish()
@@ -138,7 +131,7 @@ class TrainingSession:
         Args:
           on_wait: called several times a second meanwhile, with the seconds so far.
         """
-        if self.learner.is_compiled:
+        if self.learner.replay.is_compiled:
             return
         self.coordinator.compiling = True
         with contextlib.suppress(background.Stopped):
@@ -166,9 +159,9 @@ class TrainingSession:
         self.coordinator.finish()
 
     def save(self) -> None:
-        """Writes a checkpoint: the replay server's tables first, which then hold at least what the learner has seen.
+        """Writes a checkpoint: what came in first, which is then at least what the learner has seen.
 
-        While that server is being restarted only the learner's part is written.
+        While a replay server is being restarted only the learner's part is written.
 
         Raises:
           CheckpointError: the disk did not take it.
@@ -177,8 +170,7 @@ class TrainingSession:
         """
         self._check_finite()
         self._lease.check()
-        if self._client is not None:
-            self._checkpoint_replay(self._client)
+        self.learner.replay.checkpoint()
         state = self.learner.save()
         meta = {
             "learner": state.counts,
@@ -209,25 +201,6 @@ class TrainingSession:
         except Exception as error:
             logging.warning("The run could not be closed in order: %s", error)
 
-    def _checkpoint_replay(self, client: reverb.Client) -> None:
-        """Has the replay server write a checkpoint; only a warning while it is away."""
-        for attempt in range(_CHECKPOINT_ATTEMPTS):
-            try:
-                tables.keep_newest(self._directory / tables.CHECKPOINTS)
-                client.checkpoint()
-                return
-            except Exception as error:  # Reverb raises what its status code says.
-                is_here = isinstance(error, OSError) and not isinstance(error, ConnectionError)
-                if not is_here and not answers(client):
-                    break
-                # It may just have been restarted; a disk that is full stays so.
-                if is_here or attempt == _CHECKPOINT_ATTEMPTS - 1:
-                    raise checkpoint.CheckpointError(
-                        f"the replay server cannot write its checkpoint ({str(error).splitlines()[0]}); the one before "
-                        "it is intact: free some space, then continue with --resume."
-                    ) from error
-        logging.warning("The replay server is away; its newest checkpoint is older than the learner's.")
-
     def _log(self) -> None:
         self.coordinator.learner_log(**self.learner.metrics())
         self._logged = self.learner.steps
@@ -251,50 +224,6 @@ class TrainingSession:
             raise errors.NotFinite(f"{str(error).removesuffix('.')}; {newest}.") from error
 
     def _report(self) -> None:
-        learner = self.learner
-        self.coordinator.learner_report(learner.steps, learner.replay_size, learner.samples_per_insert)
-
-
-def _make_learner(experiment: Experiment, client: reverb.Client | None, stop: threading.Event | None) -> Learner:
-    """The untrained learner, with all that it draws from: actors unless nobody acts, a dataset if one is given."""
-    agent, spec, seed = making.make_agent(experiment), experiment.environment_spec(), experiment.seed
-    core, replay, steps = agent.learner(spec), making.replay_spec(experiment, spec), chunks.step_spec(agent, spec)
-    trajectories = _load(experiment, spec, steps, replay) if experiment.dataset is not None else []
-    intake = None
-    if client is not None and not experiment.is_offline:
-        intake = Intake(steps, replay, client, tolerance=float(MAX_UPDATES * replay.batch_size))
-    updates: Updates
-    if isinstance(replay.experience, Sequences):
-        sent = Demonstrations(client, steps, replay, trajectories, stop=stop) if trajectories else None
-        updates = SampledUpdates(core, replay, steps, seed, client, intake=intake, dataset=sent)
-    else:
-        held = store.from_trajectories(steps, trajectories) if trajectories else None
-        updates = GatheredUpdates(core, replay, seed, intake=intake, dataset=held)
-    return Learner(core, seed, updates, offline_updates=experiment.budget().offline_updates)
-
-
-def _load(experiment: Experiment, spec: EnvironmentSpec, steps: Step, replay: ReplaySpec) -> list[Trajectory]:
-    """The episodes of the experiment's dataset."""
-    assert experiment.dataset is not None
-    trajectories = datasets.load(
-        experiment.dataset,
-        spec,
-        keep_good=experiment.keep_good,
-        good_return=experiment.good_return,
-        seed=experiment.seed,
-        bad_episodes=experiment.bad_episodes,
-        clip_actions=experiment.clip_actions,
-    )
-    num_steps = sum(len(trajectory.discount) for trajectory in trajectories)
-    sizes.check_dataset(experiment.dataset, steps, replay, num_steps + len(trajectories))
-    logging.info("%s: %s episodes, %s steps.", experiment.dataset, f"{len(trajectories):,}", f"{num_steps:,}")
-    return trajectories
-
-
-def answers(client: reverb.Client, timeout: int = 1) -> bool:
-    """Whether a replay server answers within `timeout` seconds."""
-    try:
-        client.server_info(timeout=timeout)
-    except Exception:  # Reverb raises what its status code says.
-        return False
-    return True
+        replay = self.learner.replay
+        ratio = replay.samples_per_insert
+        self.coordinator.learner_report(self.learner.steps, replay.size, None if math.isnan(ratio) else ratio)

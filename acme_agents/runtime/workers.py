@@ -6,7 +6,6 @@ time-out, so that a dead peer never keeps a worker from stopping.
 
 import contextlib
 import logging
-import os
 import pathlib
 import threading
 from collections.abc import Callable, Iterator
@@ -19,11 +18,12 @@ import reverb
 
 from acme_agents.core import errors
 from acme_agents.experiments.experiment import Experiment
-from acme_agents.replay.writer import make_id
-from acme_agents.runtime import acting, background, loopback, seeding, variables
+from acme_agents.replay.reverb_transport import ReverbSender, answers
+from acme_agents.runtime import background, loopback, replays, seeding, variables
+from acme_agents.runtime.actor_session import ActorAccount, ActorSession
 from acme_agents.runtime.coordinator import ActorOrders, ActorReport, EvaluatorOrders, Phase
-from acme_agents.runtime.loop import EnvironmentLoop, Episode
-from acme_agents.runtime.training_session import TrainingSession, answers
+from acme_agents.runtime.evaluator import Evaluator, close
+from acme_agents.runtime.training_session import TrainingSession
 
 _SYNC_SECONDS = 0.5  # between an actor's reports where there are few, and between the evaluator's questions
 _MAX_SYNC_SECONDS = 2.0  # where there are many
@@ -49,7 +49,12 @@ class LearnerWorker:
         self._run: TrainingSession | None = None
         with _early_faults(lambda: 0), contextlib.suppress(background.Stopped):
             self._run = TrainingSession(
-                experiment, run_dir, client, wandb=wandb, bytes_per_second=variables.BYTES_PER_SECOND, stop=self._stop
+                experiment,
+                run_dir,
+                replays.between_processes(client, run_dir, self._stop),
+                wandb=wandb,
+                bytes_per_second=variables.BYTES_PER_SECOND,
+                stop=self._stop,
             )
         if self._run is None:  # It was to end before it could begin.
             return
@@ -81,7 +86,7 @@ class LearnerWorker:
         while coordinator.phase is Phase.TRAINING:
             if self._stop.is_set():
                 coordinator.stop()
-            elif not run.learner.is_compiled and not run.is_over():
+            elif not run.learner.replay.is_compiled and not run.is_over():
                 run.compile()  # while the actors fill replay
             elif not run.step():
                 if run.is_over():
@@ -108,52 +113,40 @@ class ActorWorker:
           coordinator: Courier client of the learner's process.
         """
         self._experiment = experiment
-        self._index = index
         self._client = client
+        self._account = ActorAccount(index)
         period = sync_seconds(experiment.num_actors)
-        self._link = _ActorLink(f"actor/{index}", _with_timeout(coordinator), launchpad.stop_event(), period)
+        self._link = _ActorLink(self._account, _with_timeout(coordinator), launchpad.stop_event(), period)
 
     def run(self) -> None:
         """Acts until the orders say that it is over."""
-        link = self._link
+        account, link = self._account, self._link
         link.start()
-        params = link.wait_for_params()
-        if params is None:
-            return
-        experiment, place = self._experiment, (self._index, link.start_step, link.num_lives)
-        seeding.seed_generators(experiment.worker_seed("actor", *place))
-        environment = experiment.make_environment("actor", *place)
-        try:
-            with _early_faults(lambda: link.steps):
-                self._act(environment, params)
-        finally:
-            acting.close(environment)
+        for params in link.wait_for_params():
+            seeding.seed_generators(self._experiment.worker_seed("actor", *account.place))
+            environment = self._experiment.make_environment("actor", *account.place)
+            try:
+                with _early_faults(lambda: account.steps):
+                    self._act(environment, params)
+            finally:
+                close(environment)
 
     def _act(self, environment: dm_env.Environment, params: Any) -> None:
         """Acts in an environment, beginning with these parameters; what was done is reported however it ends."""
         link = self._link
-        actor, writer = acting.make_actor(
-            self._experiment,
-            environment,
-            self._client,
-            self._index,
-            link.start_step,
-            link.abandoned,
-            life=link.num_lives,
-            writer_id=link.writer_id,
-        )
-        actor.params = params
-        loop = EnvironmentLoop(environment, actor)
+        sender = ReverbSender(self._client, link.abandoned)
+        session = ActorSession(self._experiment, environment, self._account, sender)
+        session.actor.params = params
         try:
             while link.may_step():
-                if (params := link.new_params()) is not None:
-                    actor.params = params
-                link.count(loop.step())
+                for params in self._account.new_params():
+                    session.actor.params = params
+                session.step()
         except Exception:
-            writer.flush()
+            session.flush()
             link.close(done=False)
             raise
-        writer.flush()
+        session.flush()
         link.close(done=True)
 
 
@@ -183,7 +176,7 @@ class EvaluatorWorker:
                     return
                 if orders.evaluation is None or orders.snapshot is None:
                     continue
-                evaluator = evaluator or acting.Evaluator(self._experiment)
+                evaluator = evaluator or Evaluator(self._experiment)
                 episodes = evaluator.evaluate(orders.evaluation, variables.unpack(orders.snapshot), self._stop)
                 if episodes is not None:
                     _call(self._coordinator.evaluation_report, orders.evaluation, episodes)
@@ -194,75 +187,42 @@ class EvaluatorWorker:
 
 
 class _ActorLink:
-    """An actor's side of the talk with the coordinator, in a thread of its own."""
+    """Reports an actor's account to the coordinator and takes the answers, in a thread of its own."""
 
-    def __init__(self, name: str, coordinator: Any, stop: threading.Event, period: float):
+    def __init__(self, account: ActorAccount, coordinator: Any, stop: threading.Event, period: float):
+        self._account = account
         self._period = period
         self._coordinator = coordinator
         self._stop = stop
-        self._name = name
-        self._life = f"{name}/{os.urandom(6).hex()}"
-        self._lock = threading.Lock()
         self._wake = threading.Event()
         self._answered = threading.Event()
-        self._steps = 0
-        self._granted: float = 0  # steps of this life that may be done
-        self._num_episodes = 0
-        self._episodes: list[Episode] = []  # the newest, not yet acknowledged
-        self._version: int | None = None
-        self._params: Any = None
         self._is_last = False  # whether the next report is
-        self._closed = False
         self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
         self.over = threading.Event()  # set when no further step may be done
         self.abandoned = threading.Event()  # set when not even what was done is wanted any more
-        self.writer_id = make_id()
-        self.start_step = 0
-        self.num_lives = 0  # of this actor, before this one
-
-    @property
-    def steps(self) -> int:
-        """Environment steps of this life."""
-        return self._steps
 
     def start(self) -> None:
         self._thread.start()
 
-    def wait_for_params(self) -> Any:
-        """The first parameters; None if it is over before they come."""
+    def wait_for_params(self) -> list[Any]:
+        """The first parameters; an empty list if it is over before they come."""
         while not self.over.is_set():
-            if (params := self.new_params()) is not None:
+            if params := self._account.new_params():
                 return params
             self._wait_for_answer()
-        return None
-
-    def new_params(self) -> Any:
-        """Parameters newer than those handed out before; None if there are none."""
-        if self._params is None:
-            return None
-        with self._lock:
-            params, self._params = self._params, None
-        return params
+        return []
 
     def may_step(self) -> bool:
         """Whether the next step may be done; waits for leave where the budget is nearly used up."""
-        while self._steps >= self._granted:
+        while not self._account.may_step:
             if self.over.is_set():
                 return False
             self._wait_for_answer()
         return not self.over.is_set()
 
-    def count(self, episode: Episode | None) -> None:
-        """Counts a step, and the episode that it ended."""
-        self._steps += 1
-        if episode is not None:
-            with self._lock:
-                self._num_episodes += 1
-                self._episodes.append(episode)
-
     def close(self, *, done: bool) -> None:
         """Makes the last report, and says in it whether all that was asked for is done."""
-        self._closed = done
+        self._account.closed = done
         self._is_last = True
         self._wake.set()
         self._thread.join(timeout=_CLOSING_SECONDS)
@@ -281,17 +241,7 @@ class _ActorLink:
             if self._stop.is_set() and not is_last:  # The last report comes when the actor has stopped, and at once.
                 self._rest()
                 continue
-            with self._lock:
-                report = ActorReport(
-                    self._name,
-                    self._life,
-                    self._steps,
-                    self._num_episodes,
-                    list(self._episodes),
-                    self._closed,
-                    self._version,
-                    self.writer_id,
-                )
+            report = self._account.report()
             orders: ActorOrders | None = _call(self._coordinator.actor_sync, report)
             if orders is not None:
                 self._take(report, orders)
@@ -309,14 +259,7 @@ class _ActorLink:
         self._wake.clear()
 
     def _take(self, report: ActorReport, orders: ActorOrders) -> None:
-        snapshot = orders.snapshot
-        params = None if snapshot is None else variables.unpack(snapshot)
-        with self._lock:
-            del self._episodes[: len(report.episodes)]
-            if snapshot is not None:
-                self._version, self._params = snapshot.version, params
-            self.start_step, self.num_lives = self.start_step or orders.run_steps, orders.num_lives
-            self._granted = float("inf") if orders.allowance is None else report.steps + orders.allowance
+        self._account.take(report, orders)
         if orders.abandon:
             self.abandoned.set()
         if orders.finished:

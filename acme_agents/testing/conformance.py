@@ -16,7 +16,6 @@ from typing import Any
 
 import jax
 
-from acme_agents.core.experience import Sequences
 from acme_agents.core.interfaces import Agent
 from acme_agents.core.types import EnvironmentSpec
 from acme_agents.testing import forms, learnt
@@ -57,7 +56,7 @@ def name(check: Check) -> str:
 def checks(subject: Subject, of: Iterable[Check] = CHECKS) -> list[Check]:
     """Those of the checks that say something of this subject."""
     inapplicable = set()
-    if not isinstance(subject.replay.experience, Sequences):
+    if subject.replay.experience.items_per_chunk > 1:  # Only an item that is a whole chunk is padded.
         inapplicable.add(forms.padding_does_not_matter)
     if subject.imitates:
         inapplicable.add(learnt.time_limits_are_not_ends)

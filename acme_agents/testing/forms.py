@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from acme_agents.core.experience import Transitions
 from acme_agents.core.interfaces import DATASET, REPLAY
 from acme_agents.core.types import Array
 from acme_agents.testing import expect, subjects
@@ -20,14 +19,7 @@ from acme_agents.testing import expect, subjects
 def replay_is_well_formed(subject: subjects.Subject) -> None:
     """`replay` asks for experience, sizes and shares that there can be."""
     replay, experience = subject.replay, subject.replay.experience
-    if isinstance(experience, Transitions):
-        expect.that(experience.n >= 1, f"replay asks for transitions of {experience.n} steps, and one is the least.")
-        expect.that(
-            0.0 <= experience.discount <= 1.0, f"replay has a discount of {experience.discount}, not in [0, 1]."
-        )
-    else:
-        fits = 1 <= experience.period < experience.length
-        expect.that(fits, f"replay leaves transitions out: it needs 1 <= period < length, not {experience}.")
+    expect.that(not experience.problem, f"replay {experience.problem}.")
     expect.that(replay.batch_size >= 1, f"replay has a batch size of {replay.batch_size}, and one is the least.")
     enough = 1 <= replay.min_size <= replay.max_size
     expect.that(
@@ -236,7 +228,7 @@ def extras_are_what_replay_stores(subject: subjects.Subject) -> None:
 def padding_does_not_matter(subject: subjects.Subject) -> None:
     """Rows of a sequence behind those in use have no part in anything; nor has the action at the final observation."""
     batch = subject.batch
-    num_rows = subject.replay.experience.length  # type: ignore[union-attr]
+    num_rows = subject.replay.experience.layout.num_rows
     padding = np.arange(num_rows)[None] >= np.asarray(batch.num_steps)[:, None]  # [B, T]
     last = np.asarray(batch.steps.last)
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from acme_agents.core.experience import Transitions
 from acme_agents.core.types import Params
 from acme_agents.testing import expect, streams, subjects
 
@@ -23,9 +22,7 @@ def learns_a_bandit_with_a_blank_end(subject: subjects.Subject) -> None:
 
 def learns_every_state_of_an_episode(subject: subjects.Subject) -> None:
     """Episodes longer than one item reaches, each state with a best action of its own: it is learnt at all of them."""
-    experience = subject.replay.experience
-    length = experience.n + 1 if isinstance(experience, Transitions) else experience.length
-    _learn_choices(subject, length, "some states of an episode")
+    _learn_choices(subject, subject.replay.experience.reach + 1, "some states of an episode")
 
 
 def time_limits_are_not_ends(subject: subjects.Subject) -> None:
@@ -51,9 +48,9 @@ def learns_the_value_of_a_salary(subject: subjects.Subject) -> None:
     """A reward of one at each step, only ever cut short, is worth 1 / (1 - gamma), to 5%."""
     assert subject.value is not None
     experience = subject.replay.experience
-    gamma = experience.discount if isinstance(experience, Transitions) else subject.discount
+    gamma = getattr(experience, "discount", subject.discount)
     assert gamma is not None, "an agent of sequences needs the subject's `discount`"
-    length = 2 * experience.n if isinstance(experience, Transitions) else experience.length
+    length = experience.reach + 1
     expected = 1.0 / (1.0 - gamma)
     episodes = [streams.salary(subject.spec, np.random.default_rng(3), length, 64)]
     state, values = subject.init(), []

@@ -1,14 +1,15 @@
-"""Episodes whose best actions and values are known, and the batches that replay would make of them; NumPy alone."""
+"""Episodes whose best actions and values are known, and the batches that replay makes of them."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from acme_agents.core.experience import Sequences, Transitions
+from acme_agents.core.experience import of_trajectories
 from acme_agents.core.interfaces import ReplaySpec
-from acme_agents.core.types import ArraySpec, EnvironmentSpec, SampleInfo, Sequence, Step, Transition
+from acme_agents.core.types import ArraySpec, EnvironmentSpec, SampleInfo, Step, Trajectory
 
 BLANK = -1  # the state whose observation is all zeros, and so tells nothing
 
@@ -145,16 +146,17 @@ def items(spec: EnvironmentSpec, replay: ReplaySpec, episodes: list[Episodes], n
     """Every item that replay would hold of the episodes, as one large batch without extras and draws.
 
     Returns:
-      a `Transition` or a `Sequence`, as `replay` says, of all items.
+      a batch as `replay` says, of all items.
     """
-    experience = replay.experience
-    parts: list[Any] = []
-    for each in episodes:
-        if isinstance(experience, Transitions):
-            parts.append(_transitions(spec, experience, each, num_states))
-        else:
-            parts.append(_sequences(spec, experience, each, num_states))
-    return jax.tree.map(lambda *x: np.concatenate(x), *parts)
+    steps = Step(spec.observation, spec.action, spec.reward, ArraySpec(()), ArraySpec((), "bool"))
+    trajectories = [
+        Trajectory(observations(spec, state, num_states), action, _rewards(spec, reward), discount)
+        for each in episodes
+        for state, action, reward, discount in zip(*each)
+    ]
+    rows = of_trajectories(steps, trajectories, replay.experience)
+    all_items = replay.experience.gather(jax.tree.map(jnp.asarray, rows), jnp.arange(len(rows.item_rows)))
+    return jax.tree.map(np.asarray, all_items)
 
 
 def batches(all_items: Any, replay: ReplaySpec, rng: np.random.Generator, *, uniform: bool = True) -> Iterator[Any]:
@@ -180,68 +182,3 @@ def _rewards(spec: EnvironmentSpec, reward: np.ndarray) -> Any:
     """[...] to [..., *R]: the same in every objective."""
     expanded = reward.reshape(*reward.shape, *(1,) * len(spec.reward.shape))
     return np.broadcast_to(expanded, (*reward.shape, *spec.reward.shape)).astype(np.float32)
-
-
-def _transitions(spec: EnvironmentSpec, experience: Transitions, episodes: Episodes, num_states: int) -> Transition:
-    size, length = episodes.reward.shape
-    parts = []
-    for start in range(length):
-        end = min(start + experience.n, length)
-        reward: Any = np.zeros(size)
-        discount: Any = np.ones(size)
-        for step in range(start, end):
-            reward += discount * episodes.reward[:, step]
-            discount *= experience.discount * episodes.discount[:, step]
-        is_last = end == length
-        next_last: Any = np.full(size, is_last)
-        next_action = np.zeros_like(episodes.action[:, 0]) if is_last else episodes.action[:, end]
-        parts.append(
-            Transition(
-                observation=observations(spec, episodes.state[:, start], num_states),
-                action=episodes.action[:, start],
-                reward=_rewards(spec, reward),
-                discount=discount.astype(np.float32),
-                next_observation=observations(spec, episodes.state[:, end], num_states),
-                next_action=next_action,
-                next_last=next_last,
-            )
-        )
-    return jax.tree.map(lambda *x: np.concatenate(x), *parts)
-
-
-def _sequences(spec: EnvironmentSpec, experience: Sequences, episodes: Episodes, num_states: int) -> Sequence:
-    size, length = episodes.reward.shape
-    last = np.zeros((size, length + 1), bool)
-    last[:, -1] = True
-
-    def with_final_row(x: np.ndarray) -> np.ndarray:
-        return np.concatenate([x, np.zeros_like(x[:, :1])], axis=1)
-
-    steps = Step(
-        observation=observations(spec, episodes.state, num_states),
-        action=with_final_row(episodes.action),
-        reward=with_final_row(_rewards(spec, episodes.reward)),
-        discount=with_final_row(episodes.discount),
-        last=last,
-    )
-    parts, start = [], 0
-    while start == 0 or start - experience.period + experience.length <= length:  # the one before did not reach the end
-        num_steps = min(experience.length, length + 1 - start)
-        counts: Any = np.full((2, size), [[num_steps], [start]], np.int32)
-
-        def stretch(x: np.ndarray, start: int = start, num_steps: int = num_steps) -> np.ndarray:
-            padding = [(0, 0), (0, experience.length - num_steps)] + [(0, 0)] * (x.ndim - 2)
-            return np.pad(x[:, start : start + num_steps], padding)
-
-        before = jax.tree.map(lambda x, s=start: x[:, s - 1] if s else np.zeros_like(x[:, 0]), steps)
-        parts.append(
-            Sequence(
-                steps=jax.tree.map(stretch, steps),
-                num_steps=counts[0],
-                episode_step=counts[1],
-                previous_action=before.action,
-                previous_reward=before.reward,
-            )
-        )
-        start += experience.period
-    return jax.tree.map(lambda *x: np.concatenate(x), *parts)

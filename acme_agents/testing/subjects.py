@@ -15,9 +15,7 @@ from acme_agents.core.interfaces import (
     Agent,
     LearnerCore,
     ReplaySpec,
-    Sequences,
     TrainingState,
-    Transitions,
     UpdateOutput,
 )
 from acme_agents.core.types import Array, EnvironmentSpec, Params
@@ -138,8 +136,7 @@ class Subject:
     @functools.cached_property
     def batch(self) -> Any:
         """A batch of which nothing is to be learnt, with what an actor would have stored."""
-        experience = self.replay.experience
-        reach = experience.n if isinstance(experience, Transitions) else experience.length
+        reach = self.replay.experience.reach
         rng = np.random.default_rng(0)
         episodes = [streams.anything(self.spec, rng, length, 16, NUM_STATES) for length in (1, 2 * reach)]
         all_items = streams.items(self.spec, self.replay, episodes, NUM_STATES)
@@ -157,17 +154,14 @@ class Subject:
 
     def with_extras(self, batch: Any) -> Any:
         """The batch with extras, on the device: those of an episode's first step at each observation."""
-        is_sequence = isinstance(self.replay.experience, Sequences)
-        observation = batch.steps.observation if is_sequence else batch.observation
-        leading = (batch.steps.discount if is_sequence else batch.discount).shape  # [B, T] or [B]
-        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[len(leading) :]), observation)
+        steps = getattr(batch, "steps", batch)  # whose observations have extras
+        leading = steps.discount.shape  # [B, T] or [B]
+        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[len(leading) :]), steps.observation)
         params, key = jax.eval_shape(self.params, jax.eval_shape(self.init)), jax.random.PRNGKey(0)
         extras: Any = ()
         with expect.calls("actor.select_action"):
             if jax.tree.leaves(jax.eval_shape(self._extras, params, flat, key)):
                 extras = self._extras(self.params(self.init()), flat, key)
                 extras = jax.tree.map(lambda x: x.reshape(*leading, *x.shape[1:]), extras)
-        batch = (
-            batch._replace(steps=batch.steps._replace(extras=extras)) if is_sequence else batch._replace(extras=extras)
-        )
-        return jax.device_put(batch)
+        with_them = steps._replace(extras=extras)
+        return jax.device_put(with_them if steps is batch else batch._replace(steps=with_them))

@@ -35,10 +35,13 @@ def test_without_a_dataset_there_are_actors_alone():
         _sources()
 
 
-def test_only_sequences_need_a_server_where_nobody_acts():
-    def has_server(agent, **fields):
-        return making.has_server(Experiment(agent, "probe:choice", dataset="data", max_updates=10, **fields))
+def test_who_draws():
+    def drawn_by(agent, **fields):
+        experiment = Experiment(agent, "probe:choice", max_updates=10, **fields)
+        return making.replay_spec(experiment, experiment.environment_spec()).drawn_by
 
-    assert has_server("r2d3", max_steps=0)
-    assert not has_server("dqn", max_steps=0)
-    assert has_server("dqn", max_steps=100)
+    assert drawn_by("dqn") == drawn_by("r2d2", replay="learner") == "learner"
+    assert drawn_by("r2d2") == "server"
+    assert drawn_by("r2d2", dataset="data", max_steps=0) == "learner"  # Nobody acts, and there is no server.
+    with pytest.raises(ValueError, match="draws whole chunks, and dqn learns from transitions: leave --replay server"):
+        drawn_by("dqn", replay="server")

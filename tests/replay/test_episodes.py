@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from acme_agents.replay.chunks import PERIOD
 from acme_agents.replay.episodes import EpisodeAssembler
 from tests.replay import toys
+
+PERIOD = toys.REPLAY.experience.items_per_chunk
 
 
 def _assert_is(trajectory, episode, length=None):

@@ -3,7 +3,7 @@
 import pytest
 
 from acme_agents.replay import tables
-from acme_agents.replay.intake import Intake
+from acme_agents.replay.intake import TableIntake
 from tests.replay import toys
 
 
@@ -18,10 +18,10 @@ def _write(replay, first, num):
 
 def _intake(replay, counts=None):
     """A learner's intake as it starts, from what `save` returned, or without a checkpoint."""
-    intake = Intake(replay.steps, replay.replay, replay.client, tolerance=1e9)
+    intake = TableIntake(replay.receiver(), replay.replay, tolerance=1e9, on_new=lambda new: None)
     if counts is not None:
         intake.restore(counts)
-    assert intake.collect() == []
+    assert intake.recover() == []
     return intake
 
 
@@ -39,11 +39,11 @@ def replay():
 def test_what_came_in_after_the_checkpoint_is_counted_once_and_priorities_stay(replay):
     _write(replay, 0, 12)
     killed = _intake(replay)
-    killed.take_in()
+    killed.ingest()
     assert killed.rate.inserted == 12
     counts = killed.save()
     _write(replay, 12, 5)
-    killed.take_in()
+    killed.ingest()
     assert killed.rate.inserted == 17
     _write(replay, 17, 3)  # The stream has these when it dies.
     replay.client.mutate_priorities(tables.REPLAY, {key: 1.0 + i for i, key in enumerate(sorted(_priorities(replay)))})
@@ -51,7 +51,7 @@ def test_what_came_in_after_the_checkpoint_is_counted_once_and_priorities_stay(r
 
     resumed = _intake(replay, counts)
     assert resumed.rate.inserted == resumed.size == 17
-    resumed.take_in()
+    resumed.ingest()
     assert resumed.rate.inserted == replay.size(tables.REPLAY) == 20
     assert _priorities(replay) == before
     assert _intake(replay, resumed.save()).rate.inserted == 20
@@ -60,11 +60,11 @@ def test_what_came_in_after_the_checkpoint_is_counted_once_and_priorities_stay(r
 def test_a_learner_killed_before_its_first_checkpoint_does_not_wait_anew(replay):
     _write(replay, 0, 12)
     killed = _intake(replay)
-    assert killed.take_in() == 0  # A batch of eight waits for min_size, 10, and four more at two samples each.
+    assert killed.ingest() == 0  # A batch of eight waits for min_size, 10, and four more at two samples each.
     _write(replay, 12, 4)
-    killed.take_in()
+    killed.ingest()
     resumed = _intake(replay)
-    assert (resumed.rate.inserted, resumed.take_in()) == (16, (16 - 10) * 2 // 8)
+    assert (resumed.rate.inserted, resumed.ingest()) == (16, (16 - 10) * 2 // 8)
 
 
 @pytest.mark.parametrize("num_after", [0, 2])
@@ -73,28 +73,28 @@ def test_a_server_that_went_back_to_its_checkpoint_counts_on_from_there(tmp_path
     with toys.serve(toys.SEQUENCES, directory=tmp_path) as replay:
         _write(replay, 0, 12)
         killed = _intake(replay)
-        killed.take_in()
+        killed.ingest()
         _write(replay, 12, 1)  # waits in the stream
         replay.client.checkpoint()
         counts = killed.save()
         _write(replay, 13, 3)
-        killed.take_in()
+        killed.ingest()
     with toys.serve(toys.SEQUENCES, directory=tmp_path) as replay:
         resumed = _intake(replay, counts)
         assert resumed.rate.inserted == 12
         _write(replay, 20, num_after)
-        resumed.take_in()
+        resumed.ingest()
         assert resumed.rate.inserted == replay.size(tables.REPLAY) == 13 + num_after
         assert _intake(replay, counts).rate.inserted == 13 + num_after  # as if it had died again
 
 
 @pytest.mark.parametrize("started_after", [False, True])
 def test_a_server_that_lost_everything_is_not_counted_backwards(replay, started_after):
-    intake = Intake(replay.steps, replay.replay, replay.client, tolerance=1e9)
-    intake.restore({"inserted": 40, "sampled": 16, "delivered": {}, "taken": 40})
+    intake = TableIntake(replay.receiver(), replay.replay, tolerance=1e9, on_new=lambda new: None)
+    intake.restore({"inserted": 40, "sampled": 16, "receiver": {"delivered": {}, "taken": 40}})
     if started_after:
-        intake.collect()
+        intake.recover()
     assert intake.rate.inserted == 40
     _write(replay, 0, 2)
-    intake.take_in()
-    assert (intake.rate.inserted, intake.save()["taken"]) == (42, 2)
+    intake.ingest()
+    assert (intake.rate.inserted, intake.save()["receiver"]["taken"]) == (42, 2)

@@ -1,6 +1,7 @@
 """Samples per insert, by counting."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -41,9 +42,9 @@ def test_having_sampled_too_much_allows_no_update():
 
 def test_the_measured_ratio():
     rate = RateControl(REPLAY, tolerance=100)
-    assert rate.samples_per_insert() is None
+    assert math.isnan(rate.samples_per_insert())
     rate.inserted = 40
-    assert rate.samples_per_insert() is None
+    assert math.isnan(rate.samples_per_insert())
     rate.inserted, rate.sampled = 50, 16
     assert rate.samples_per_insert() == 1.6
 

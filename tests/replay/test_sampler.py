@@ -16,12 +16,12 @@ from acme_agents.core.interfaces import DATASET, REPLAY
 from acme_agents.core.types import ArraySpec, Trajectory
 from acme_agents.replay import tables
 from acme_agents.replay.demonstrations import Demonstrations
-from acme_agents.replay.sampler import SequenceSampler
-from acme_agents.replay.writer import ChunkWriter
+from acme_agents.replay.sampler import ChunkSampler
 from tests.replay import toys
 
 LENGTH = toys.SEQUENCES.experience.length
 NUM_EPISODES = 12  # of one sequence each
+NEVER = threading.Event()
 SOURCES = {DATASET: 1 / 64, REPLAY: 63 / 64}
 
 
@@ -33,7 +33,7 @@ def replay():
 
 def _write(replay, numbers, length=LENGTH - 1, table=tables.REPLAY):
     """Episodes of one sequence each, into one table."""
-    writer = ChunkWriter(replay.client, replay.steps, replay.replay, into=(table,))
+    writer = replay.writer(into=(table,))
     for number in numbers:
         toys.write(writer, toys.episode(number, length))
     writer.flush()
@@ -42,7 +42,7 @@ def _write(replay, numbers, length=LENGTH - 1, table=tables.REPLAY):
 
 def _sampler(replay, sources=None, seed=0):
     spec = dataclasses.replace(toys.SEQUENCES, sources=sources or {REPLAY: 1.0})
-    return SequenceSampler(replay.client, replay.steps, spec, seed)
+    return ChunkSampler(replay.client, replay.steps, spec, seed)
 
 
 def _next(sampler):
@@ -53,7 +53,7 @@ def _next(sampler):
 
 def _numbers(drawn):
     """The episode of each element, by which the tests know it."""
-    return drawn.sequences.steps.observation[:, 0, 0].astype(int)
+    return drawn.batch.steps.observation[:, 0, 0].astype(int)
 
 
 def _counts(sampler, num_batches):
@@ -67,7 +67,7 @@ def test_a_batch_is_whole_sequences_as_they_were_written(replay):
     toys.write(writer, e)  # three sequences, from steps 0, 3 and 6
     writer.flush()
     sampler = _sampler(replay)
-    sequences = _next(sampler).sequences
+    sequences = _next(sampler).batch
     sampler.close()
     writer.close()
     assert sequences.steps.observation.shape == (8, LENGTH, 2)
@@ -98,9 +98,9 @@ def test_new_priorities_change_what_is_drawn(replay):
     for _ in range(1000):  # what was drawn before the last of them arrived
         drawn = _next(sampler)
         expected = weights[_numbers(drawn)] / weights.sum()
-        if np.allclose(drawn.sequences.sample_info.probability, expected, rtol=1e-4):
+        if np.allclose(drawn.batch.sample_info.probability, expected, rtol=1e-4):
             break
-    np.testing.assert_allclose(drawn.sequences.sample_info.probability, expected, rtol=1e-4)
+    np.testing.assert_allclose(drawn.batch.sample_info.probability, expected, rtol=1e-4)
     counts = _counts(sampler, 400)
     sampler.close()
     assert stats.chisquare(counts, weights / weights.sum() * counts.sum()).pvalue > 1e-3
@@ -116,11 +116,11 @@ def test_each_element_is_from_the_dataset_by_a_coin_of_its_own_even_where_less_t
     draws = [_next(sampler) for _ in range(4000)]
     sampler.close()
     for drawn in draws[:50]:
-        from_dataset = drawn.sequences.sample_info.source == 0
+        from_dataset = drawn.batch.sample_info.source == 0
         np.testing.assert_array_equal(_numbers(drawn) == 100, from_dataset)
-        assert np.all(drawn.sequences.sample_info.probability[from_dataset] == 1)  # of its own source, which holds one
-        np.testing.assert_allclose(drawn.sequences.sample_info.probability[~from_dataset], 1 / NUM_EPISODES, rtol=1e-5)
-    in_batch = np.bincount([int(np.sum(drawn.sequences.sample_info.source == 0)) for drawn in draws], minlength=3)
+        assert np.all(drawn.batch.sample_info.probability[from_dataset] == 1)  # of its own source, which holds one
+        np.testing.assert_allclose(drawn.batch.sample_info.probability[~from_dataset], 1 / NUM_EPISODES, rtol=1e-5)
+    in_batch = np.bincount([int(np.sum(drawn.batch.sample_info.source == 0)) for drawn in draws], minlength=3)
     expected = stats.binom(8, 1 / 64).pmf(np.arange(3)) * len(draws)
     expected[2] = len(draws) - expected[:2].sum()
     observed = np.array([in_batch[0], in_batch[1], in_batch[2:].sum()])
@@ -138,7 +138,7 @@ def test_each_source_has_priorities_of_its_own(replay):
     found, expected = {}, {0: 1 / 3, 1: 2 / 3, 100: 3 / 4, 101: 1 / 4}
     for _ in range(1000):  # until what was drawn before the priorities arrived is used up
         drawn = _next(sampler)
-        found |= dict(zip(_numbers(drawn).tolist(), drawn.sequences.sample_info.probability.tolist()))
+        found |= dict(zip(_numbers(drawn).tolist(), drawn.batch.sample_info.probability.tolist()))
         if found == pytest.approx(expected):
             break
     sampler.close()
@@ -164,8 +164,10 @@ def _trajectories(*lengths):
 
 @pytest.mark.parametrize("length", range(1, 20))
 def test_demonstrations_are_cut_as_actors_cut_and_counted_before(replay, length):
-    demonstrations = Demonstrations(replay.client, replay.steps, replay.replay, _trajectories(length))
-    assert demonstrations.ensure()
+    demonstrations = Demonstrations(
+        replay.client, replay.steps, replay.replay, _trajectories(length), stop=threading.Event()
+    )
+    assert demonstrations.ready()
     assert replay.size(tables.DATASET) == demonstrations.size
     writer = replay.writer()
     toys.write(writer, toys.episode(100, length, final_discount=1.0))
@@ -176,17 +178,19 @@ def test_demonstrations_are_cut_as_actors_cut_and_counted_before(replay, length)
 def test_demonstrations_are_sent_once_and_again_where_the_server_has_not_all_of_them():
     steps = toys.STEPS._replace(extras=(ArraySpec((3,)),))
     with toys.serve(toys.SEQUENCES, steps) as replay:
-        demonstrations = Demonstrations(replay.client, steps, replay.replay, _trajectories(4, 10))
+        demonstrations = Demonstrations(
+            replay.client, steps, replay.replay, _trajectories(4, 10), stop=threading.Event()
+        )
         assert demonstrations.size == 1 + 3
-        assert demonstrations.ensure()
+        assert demonstrations.ready()
         first = _next(_sampler(replay, {DATASET: 1.0}))
-        assert first.sequences.steps.extras[0].shape == (8, LENGTH, 3)
-        assert np.all(first.sequences.steps.extras[0] == 0)
-        assert demonstrations.ensure()
+        assert first.batch.steps.extras[0].shape == (8, LENGTH, 3)
+        assert np.all(first.batch.steps.extras[0] == 0)
+        assert demonstrations.ready()
         (key, *_), keys = first.keys.tolist(), set(first.keys.tolist())
         assert keys & set(_next(_sampler(replay, {DATASET: 1.0})).keys.tolist())  # the same items as before
         replay.client.mutate_priorities(tables.DATASET, deletes=[key])
-        assert demonstrations.ensure()
+        assert demonstrations.ready()
         assert replay.size(tables.DATASET) == demonstrations.size
 
 
@@ -217,7 +221,7 @@ def test_a_server_that_dies_while_demonstrations_are_sent_does_not_keep_a_learne
 
     monkeypatch.setattr(demonstrations, "_held", held_and_then_dies)
     answers = []
-    learner = threading.Thread(target=lambda: answers.append(demonstrations.ensure()), daemon=True)
+    learner = threading.Thread(target=lambda: answers.append(demonstrations.ready()), daemon=True)
     learner.start()
     learner.join(3)
     assert (found, learner.is_alive()) == (0, True)
@@ -232,8 +236,10 @@ def test_a_killed_server_gives_nothing_and_then_again_batches(tmp_path, reposito
     process = _start(port, tmp_path, repository)
     replay = toys.Replay(port, toys.SEQUENCES)
     _write(replay, range(NUM_EPISODES))
-    demonstrations = Demonstrations(replay.client, replay.steps, replay.replay, _trajectories(4))
-    assert demonstrations.ensure()
+    demonstrations = Demonstrations(
+        replay.client, replay.steps, replay.replay, _trajectories(4), stop=threading.Event()
+    )
+    assert demonstrations.ready()
     replay.client.checkpoint()
     sampler = _sampler(replay, {DATASET: 0.5, REPLAY: 0.5})
     try:
@@ -244,13 +250,13 @@ def test_a_killed_server_gives_nothing_and_then_again_batches(tmp_path, reposito
         process.wait()
         while sampler.next(1.0) is not None:  # what was on its way
             pass
-        assert not demonstrations.ensure()
+        assert not demonstrations.ready()
         process = _start(port, tmp_path, repository)
         deadline = time.monotonic() + 60
         while (drawn := sampler.next(1.0)) is None:
             assert time.monotonic() < deadline
         assert set(_numbers(drawn).tolist()) <= {*range(NUM_EPISODES), 100}
-        assert demonstrations.ensure()
+        assert demonstrations.ready()
         assert replay.size(tables.DATASET) == 1  # from the checkpoint
     finally:
         process.kill()

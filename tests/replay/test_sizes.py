@@ -6,7 +6,7 @@ import types
 import pytest
 
 from acme_agents.core.types import ArraySpec
-from acme_agents.replay import chunks, sizes, store
+from acme_agents.replay import chunks, ring, sizes
 from tests.replay import toys
 
 STEPS = toys.STEPS._replace(observation=ArraySpec((84, 84, 4), "uint8"))
@@ -27,33 +27,36 @@ def free(monkeypatch):
 
 def test_what_is_counted():
     assert chunks.nbytes(STEPS) == 28_237
-    assert chunks.layout(REPLAY.experience).num_rows == 35
+    assert REPLAY.experience.layout.num_rows == 35
     assert sizes.num_chunks(REPLAY) == 39_079
-    assert store.num_bytes(STEPS, REPLAY) == IN_STORE
+    assert ring.num_bytes(STEPS, REPLAY) == IN_STORE
 
 
 def test_a_replay_that_fits_is_announced(free):
     free(IN_STORE + IN_SERVER)
     expected = "replay of 1,000,000 transitions: 28.8 GiB in the learner, at most 36.0 GiB in the replay server"
-    assert sizes.check_memory(STEPS, REPLAY) == expected
+    assert sizes.check_memory(STEPS, REPLAY, in_process=False) == expected
 
 
 def test_a_replay_that_does_not_fit_is_refused_with_the_size_that_would(free):
     free(16 * 2**30)
     with pytest.raises(ValueError) as error:
-        sizes.check_memory(STEPS, REPLAY)
+        sizes.check_memory(STEPS, REPLAY, in_process=False)
     fits = 1_000_000 * 16 * 2**30 // (IN_STORE + IN_SERVER)
     assert str(error.value) == (
         "A replay of 1,000,000 transitions needs 64.7 GiB of memory, and 16.0 GiB are free: keep fewer, at most "
         f"about {fits:,} (--config.max-replay-size)."
     )
-    sizes.check_memory(STEPS, dataclasses.replace(REPLAY, max_size=int(0.99 * fits)))  # That much does fit.
+    much = dataclasses.replace(REPLAY, max_size=int(0.99 * fits))
+    sizes.check_memory(STEPS, much, in_process=False)  # That much does fit.
+    twice = dataclasses.replace(REPLAY, max_size=int(1.8 * fits))
+    assert sizes.check_memory(STEPS, twice, in_process=True).endswith(" GiB in the learner")  # There is no server.
 
 
 def test_one_byte_too_few_is_too_few(free):
     free(IN_STORE + IN_SERVER - 1)
     with pytest.raises(ValueError, match="keep fewer"):
-        sizes.check_memory(STEPS, REPLAY)
+        sizes.check_memory(STEPS, REPLAY, in_process=False)
 
 
 def test_a_dataset_that_does_not_fit_is_refused_by_its_name(free):

@@ -14,18 +14,18 @@ def test_the_durable_table_drops_the_oldest_chunks_and_the_stream_gives_each_onc
     found = replay.cut([toys.episode(i, 2) for i in range(num_chunks + 5)])
     assert [chunk.steps.observation[0, 0] for chunk in found] == list(range(num_chunks + 5))
     assert (replay.size(tables.REPLAY), replay.size(tables.STREAM)) == (num_chunks, 0)
-    stream = replay.stream()
-    assert stream.collect() == []
-    assert [chunk.steps.observation[0, 0] for chunk in stream.poll()] == list(range(5, num_chunks + 5))
+    receiver = replay.receiver()
+    assert receiver.recover() == []
+    assert [chunk.steps.observation[0, 0] for chunk in receiver.poll(10_000)] == list(range(5, num_chunks + 5))
 
 
 def test_a_server_comes_back_with_both_tables(tmp_path):
     directory = tmp_path / "replay"
     with toys.serve(directory=directory) as replay:
-        writer, stream = replay.writer(), replay.stream()
+        writer, receiver = replay.writer(), replay.receiver()
         toys.write(writer, toys.episode(1, 60))
         writer.flush()
-        before = stream.poll()
+        before = receiver.poll(10_000)
         toys.write(writer, toys.episode(2, 60))
         writer.flush()
         replay.client.checkpoint()
@@ -34,9 +34,9 @@ def test_a_server_comes_back_with_both_tables(tmp_path):
         writer.close()
     with toys.serve(directory=directory) as replay:
         assert (replay.size(tables.REPLAY), replay.size(tables.STREAM)) == (4, 2)
-        after = replay.stream(stream.delivered())
-        waiting = after.poll()
-        known, unknown = after.collect(), after.poll()
+        after = replay.receiver(receiver.save())
+        waiting = after.poll(10_000)
+        known, unknown = after.recover(), after.poll(10_000)
     assert [chunk.steps.observation[0].tolist() for chunk in waiting] == [[2, 0], [2, 32]]
     assert unknown == []
     for chunk, restored in zip([*before, *waiting], known, strict=True):

@@ -13,7 +13,7 @@ import reverb
 
 from acme_agents.core.experience import Sequences, Transitions
 from acme_agents.core.types import ArraySpec
-from acme_agents.replay import chunks, tables
+from acme_agents.replay import tables
 from tests.replay import toys
 
 NUMBER = 7  # of the episode written
@@ -65,15 +65,15 @@ def test_the_last_step_keeps_its_discount_and_the_final_observation_has_an_empty
 @pytest.mark.parametrize("n", [1, 3, 40])
 def test_every_step_begins_one_transition_and_its_window_is_whole_for_every_length(n):
     with toys.serve(dataclasses.replace(toys.REPLAY, experience=Transitions(n, 0.9))) as replay:
-        writer, stream = replay.writer(), replay.stream()
+        writer, receiver = replay.writer(), replay.receiver()
         for length in range(1, 81):
             toys.write(writer, toys.episode(length, length))
             writer.flush()
             starts = []
-            for chunk in stream.poll():
+            for chunk in receiver.poll(10_000):
                 rows = chunk.steps.observation[: chunk.num_steps, 1]
                 assert set(chunk.steps.observation[: chunk.num_steps, 0]) == {length}
-                assert rows[0] % chunks.PERIOD == 0
+                assert rows[0] % toys.REPLAY.experience.items_per_chunk == 0
                 np.testing.assert_array_equal(rows, np.arange(rows[0], rows[0] + len(rows)))
                 np.testing.assert_array_equal(chunk.steps.last[: chunk.num_steps], rows == length)
                 for start in rows[: chunk.num_starts]:
@@ -86,7 +86,7 @@ def test_every_step_begins_one_transition_and_its_window_is_whole_for_every_leng
 def test_extras_are_stored_beside_their_step_and_zero_beside_the_final_observation():
     steps = toys.STEPS._replace(extras={"log_prob": ArraySpec(()), "state": (ArraySpec((2,), "int32"),)})
     with toys.serve(steps=steps) as replay:
-        writer, stream = replay.writer(), replay.stream()
+        writer, receiver = replay.writer(), replay.receiver()
         e = toys.episode(NUMBER, 3)
         writer.observe_first(dm_env.restart(e.observations[0]))
         for t in range(3):
@@ -94,7 +94,7 @@ def test_extras_are_stored_beside_their_step_and_zero_beside_the_final_observati
             extras = {"log_prob": np.float32(-t), "state": (np.array([t, t + 1], np.int32),)}
             writer.observe(e.actions[t], make(e.rewards[t], observation=e.observations[t + 1]), extras)
         writer.flush()
-        (chunk,) = stream.poll()
+        (chunk,) = receiver.poll(10_000)
         writer.close()
     assert chunk.steps.extras["log_prob"][:4].tolist() == [0, -1, -2, 0]
     assert chunk.steps.extras["state"][0][:4].tolist() == [[0, 1], [1, 2], [2, 3], [0, 0]]
@@ -106,11 +106,11 @@ def test_observations_may_be_nested():
         {"noise": np.full(3, t, np.float32), "state": {"picture": np.full(2, t, np.uint8)}} for t in (1, 2)
     )
     with toys.serve(steps=steps) as replay:
-        writer, stream = replay.writer(), replay.stream()
+        writer, receiver = replay.writer(), replay.receiver()
         writer.observe_first(dm_env.restart(first))
         writer.observe(np.zeros(1, np.float32), dm_env.termination(np.float32(1), second))
         writer.flush()
-        (chunk,) = stream.poll()
+        (chunk,) = receiver.poll(10_000)
         writer.close()
     assert chunk.steps.observation["noise"][:2].tolist() == [[1, 1, 1], [2, 2, 2]]
     assert chunk.steps.observation["state"]["picture"].dtype == np.uint8
@@ -133,11 +133,11 @@ def test_an_observation_unlike_its_spec_is_refused(replay, observation, message)
 
 
 def test_what_an_unfinished_episode_had_not_written_is_dropped(replay):
-    writer, stream = replay.writer(), replay.stream()
+    writer, receiver = replay.writer(), replay.receiver()
     toys.write(writer, toys.episode(1, 90), num_steps=50)  # 35 rows went out as a chunk of 32 transitions.
     toys.write(writer, toys.episode(NUMBER, 2))
     writer.flush()
-    first, second = stream.poll()
+    first, second = receiver.poll(10_000)
     writer.close()
     assert (first.steps.observation[:35, 0].tolist(), first.num_starts) == ([1] * 35, 32)
     assert (_rows(second), second.num_starts) == (_numbered(0, 3), 2)
@@ -145,7 +145,7 @@ def test_what_an_unfinished_episode_had_not_written_is_dropped(replay):
 
 def _write_in_thread(writer, num_chunks):
     """A thread that writes one episode of so many full chunks."""
-    length = num_chunks * chunks.PERIOD
+    length = num_chunks * toys.REPLAY.experience.items_per_chunk
     thread = threading.Thread(target=toys.write, args=(writer, toys.episode(NUMBER, length)), daemon=True)
     thread.start()
     return thread
@@ -161,7 +161,7 @@ def _wait_until_blocked(replay, thread):
 
 
 def test_a_full_stream_holds_the_writer_until_it_is_read(replay):
-    writer, stream = replay.writer(), replay.stream()
+    writer, receiver = replay.writer(), replay.receiver()
     thread = _write_in_thread(writer, 60)
     _wait_until_blocked(replay, thread)
     assert replay.size(tables.STREAM) == 16
@@ -169,7 +169,7 @@ def test_a_full_stream_holds_the_writer_until_it_is_read(replay):
     found = []
     deadline = time.monotonic() + 20
     while len(found) < 60 and time.monotonic() < deadline:
-        found += stream.poll()
+        found += receiver.poll(10_000)
     thread.join(5)
     assert not thread.is_alive()
     writer.close()
@@ -225,12 +225,12 @@ def test_a_sequence_knows_what_led_to_its_first_row():
 @pytest.mark.parametrize(("length", "period"), [(6, 3), (5, 4), (21, 10), (2, 1)])
 def test_every_step_is_in_a_sequence_with_the_one_that_it_leads_to_for_every_length(length, period):
     with toys.serve(_sequences(length, period)) as replay:
-        writer, stream = replay.writer(), replay.stream()
+        writer, receiver = replay.writer(), replay.receiver()
         for steps in range(1, min(40, 15 * period)):  # The stream holds sixteen, and nobody reads meanwhile.
             toys.write(writer, toys.episode(steps, steps))
             writer.flush()
             pairs, firsts = set(), []
-            for chunk in stream.poll():
+            for chunk in receiver.poll(10_000):
                 rows = chunk.steps.observation[: chunk.num_steps, 1].astype(int).tolist()
                 assert set(chunk.steps.observation[: chunk.num_steps, 0]) == {steps}  # never of two episodes
                 assert rows == list(range(rows[0], rows[0] + len(rows)))

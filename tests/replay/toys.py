@@ -3,8 +3,9 @@
 import contextlib
 import functools
 import pathlib
+import threading
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import dm_env
 import numpy as np
@@ -14,8 +15,8 @@ from acme_agents.core.experience import Sequences, Transitions
 from acme_agents.core.interfaces import ReplaySpec
 from acme_agents.core.types import ArraySpec, Step
 from acme_agents.replay import chunks, tables
-from acme_agents.replay.stream import ChunkStream
-from acme_agents.replay.writer import ChunkWriter
+from acme_agents.replay.reverb_transport import ReverbReceiver, ReverbSender
+from acme_agents.replay.writer import ChunkWriter, make_id
 
 STEPS = Step(
     observation=ArraySpec((2,)),
@@ -32,6 +33,7 @@ SEQUENCES = ReplaySpec(
     max_size=200,
     samples_per_insert=2.0,
     priority_exponent=0.5,
+    drawn_by="server",
 )
 
 
@@ -94,25 +96,33 @@ def transitions(e: Episode, n: int, gamma: float) -> dict[tuple, tuple]:
 class Replay:
     """Who talks to a replay server."""
 
-    def __init__(self, port: int, replay: ReplaySpec = REPLAY, steps: Step = STEPS):
+    def __init__(
+        self, port: int, replay: ReplaySpec = REPLAY, steps: Step = STEPS, directory: pathlib.Path = pathlib.Path()
+    ):
+        self.directory = directory
         self.address, self.replay, self.steps = f"localhost:{port}", replay, steps
         self.client = reverb.Client(self.address)
         self.structure = chunks.empty(steps)
 
-    def writer(self, **kwargs) -> ChunkWriter:
-        return ChunkWriter(self.client, self.steps, self.replay, **kwargs)
+    def writer(self, *, stop: threading.Event | None = None, writer_id: int | None = None, **kwargs) -> ChunkWriter:
+        sender = ReverbSender(self.client, stop or threading.Event(), **kwargs)
+        return ChunkWriter(sender, self.steps, self.replay.experience, writer_id=writer_id or make_id())
 
-    def stream(self, delivered: dict[int, int] | None = None) -> ChunkStream:
-        return ChunkStream(self.client, self.structure, delivered)
+    def receiver(self, counts: dict[str, Any] | None = None) -> ReverbReceiver:
+        """A learner's end, new or from what `save` returned."""
+        receiver = ReverbReceiver(self.client, self.steps, self.replay, self.directory)
+        if counts is not None:
+            receiver.restore(counts)
+        return receiver
 
     def cut(self, written: Sequence[Episode]) -> list[chunks.Chunk]:
         """The chunks that a new writer makes of episodes, as the learner gets them."""
-        writer, stream = self.writer(), self.stream()
+        writer, receiver = self.writer(), self.receiver()
         result = []
         for e in written:
             write(writer, e)
             writer.flush()
-            result += stream.poll()
+            result += receiver.poll(10_000)
         writer.close()
         return result
 
@@ -125,5 +135,5 @@ def serve(replay: ReplaySpec = REPLAY, steps: Step = STEPS, directory: pathlib.P
     """A replay server with the project's tables, in this process; checkpoints go to `directory`, if it is given."""
     make_tables = functools.partial(tables.make_tables, replay)
     server = reverb.Server(make_tables()) if directory is None else tables.serve(make_tables, directory)
-    yield Replay(server.port, replay, steps)
+    yield Replay(server.port, replay, steps, directory or pathlib.Path())
     server.stop()

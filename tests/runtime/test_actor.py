@@ -1,6 +1,5 @@
 """The actor around a core: what it does with states, parameters and extras."""
 
-import acme
 import dm_env
 import jax
 import jax.numpy as jnp
@@ -48,12 +47,8 @@ def replay():
         yield replay
 
 
-def test_it_is_acmes():
-    assert isinstance(Actor(CORE, jax.random.PRNGKey(0)), acme.core.Actor)
-
-
 def test_actions_and_extras_are_stored_and_every_episode_has_a_fresh_state(replay):
-    writer, stream = replay.writer(), replay.stream()
+    writer, receiver = replay.writer(), replay.receiver()
     actor = Actor(CORE, jax.random.PRNGKey(0), writer)
     actor.params = _params(0.5)
     for number in (2, 4):
@@ -61,7 +56,7 @@ def test_actions_and_extras_are_stored_and_every_episode_has_a_fresh_state(repla
         assert actions.dtype == np.float32
         np.testing.assert_array_equal(actions, np.full((3, 1), number / 2))
     writer.flush()
-    first, second = stream.poll()
+    first, second = receiver.poll(100)
     writer.close()
     assert first.steps.action[:4, 0].tolist() == [1, 1, 1, 0]
     assert second.steps.action[:4, 0].tolist() == [2, 2, 2, 0]

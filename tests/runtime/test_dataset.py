@@ -10,7 +10,7 @@ from acme_agents import datasets
 from acme_agents.experiments import Experiment, making
 from acme_agents.launch import main
 from acme_agents.replay import chunks
-from acme_agents.runtime import training_session
+from acme_agents.runtime import replays
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def _load(experiment, **changes):
     experiment = dataclasses.replace(experiment, **changes)
     spec = experiment.environment_spec()
     steps = chunks.step_spec(making.make_agent(experiment), spec)
-    found = training_session._load(experiment, spec, steps, making.replay_spec(experiment, spec))
+    found = replays.load_dataset(experiment, steps, making.replay_spec(experiment, spec))
     return [episode.action.ravel().tolist() for episode in found]
 
 

@@ -184,6 +184,9 @@ def test_the_actor_is_not_told_of_a_step_that_is_refused():
         def observe(self, action, timestep):
             self.seen += 1
 
+        def update(self):
+            pass
+
     loop = EnvironmentLoop(Scripted(rewards=[1, 1, NAN]), actor := Actor(), "its own")
     loop.step()
     loop.step()

@@ -3,18 +3,17 @@
 import subprocess
 import sys
 
-import acme
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from acme_agents.core import checkpoint
-from acme_agents.replay.chunks import PERIOD
-from acme_agents.runtime import gathering
+from acme_agents.replay import device_replay
 from acme_agents.runtime.learner import MAX_UPDATES, LearnerState
 from tests.runtime import toys
 
+NOTHING = {"delivered": {}, "taken": 0}
 BATCH, MIN_SIZE, RATIO = toys.REPLAY.batch_size, toys.REPLAY.min_size, toys.REPLAY.samples_per_insert
 
 
@@ -43,9 +42,8 @@ def _differ(state, other):
     return any(map(np.any, jax.tree.leaves(jax.tree.map(lambda x, y: x != y, state.training, other.training))))
 
 
-def test_it_is_acmes(replay):
+def test_variables_are_a_copy_for_each_name(replay):
     learner = toys.learner(replay)
-    assert isinstance(learner, acme.core.Learner)
     first, second = learner.get_variables(["policy", "policy"])
     jax.tree.map(np.testing.assert_array_equal, first, learner.params())
     assert jax.tree.leaves(first)[0] is not jax.tree.leaves(second)[0]
@@ -53,7 +51,7 @@ def test_it_is_acmes(replay):
 
 def test_without_data_there_is_nothing_to_do(replay):
     learner = toys.learner(replay)
-    assert (learner.step(), learner.steps, learner.replay_size, learner.metrics()) == (0, 0, 0, {})
+    assert (learner.step(), learner.steps, learner.replay.size, learner.metrics()) == (0, 0, 0, {})
 
 
 def test_the_ratio_is_held_after_every_step(replay):
@@ -63,15 +61,15 @@ def test_the_ratio_is_held_after_every_step(replay):
         if i % 10 == 0:
             writer.flush()
             num_updates += learner.step()
-            rate = learner.intake.rate
+            rate = toys.intake(learner).rate
             assert rate.sampled <= max(0, RATIO * (rate.inserted - MIN_SIZE))
             assert rate.sampled == num_updates * BATCH
     while done := learner.step():
         num_updates += done
     writer.close()
-    assert learner.replay_size == learner.intake.rate.inserted == 600
-    assert learner.intake.rate.sampled == learner.steps * BATCH == num_updates * BATCH == 2 * 500
-    assert learner.intake.rate.samples_per_insert() == RATIO
+    assert learner.replay.size == toys.intake(learner).rate.inserted == 600
+    assert toys.intake(learner).rate.sampled == learner.steps * BATCH == num_updates * BATCH == 2 * 500
+    assert toys.intake(learner).rate.samples_per_insert() == RATIO
 
 
 def test_one_step_does_few_updates_and_no_more_than_it_is_told(replay):
@@ -88,13 +86,13 @@ def test_nothing_comes_in_while_the_updates_lag(replay):
     learner = toys.learner(replay)
     learner.step(max_updates=1)
     toys.fill(replay, 2, seed=1)
-    lag = MAX_UPDATES * BATCH + RATIO * PERIOD  # the tolerance and a chunk
-    while learner.intake.rate.inserted < 500:
-        before = learner.intake.rate.inserted
-        waits = RATIO * (before - MIN_SIZE) - learner.intake.rate.sampled >= MAX_UPDATES * BATCH
+    lag = MAX_UPDATES * BATCH + RATIO * toys.REPLAY.experience.items_per_chunk  # the tolerance and a chunk
+    while toys.intake(learner).rate.inserted < 500:
+        before = toys.intake(learner).rate.inserted
+        waits = RATIO * (before - MIN_SIZE) - toys.intake(learner).rate.sampled >= MAX_UPDATES * BATCH
         learner.step(max_updates=1)
-        assert RATIO * (learner.intake.rate.inserted - MIN_SIZE) - learner.intake.rate.sampled <= lag
-        assert not (waits and learner.intake.rate.inserted > before)
+        assert RATIO * (toys.intake(learner).rate.inserted - MIN_SIZE) - toys.intake(learner).rate.sampled <= lag
+        assert not (waits and toys.intake(learner).rate.inserted > before)
 
 
 def test_the_seed_decides_every_bit(replay):
@@ -102,7 +100,7 @@ def test_the_seed_decides_every_bit(replay):
     states = []
     for seed in (3, 3, 4):
         learner = toys.learner(replay, seed)
-        learner.intake.collect()
+        toys.intake(learner).recover()
         _train(learner, 12)
         states.append(learner.save())
     _assert_same(states[0], states[1])
@@ -116,10 +114,10 @@ def test_how_updates_are_grouped_and_compiling_first_make_no_difference(replay):
     other.compile()
     _assert_same(before, other.save())
     for learner in (plain, other):
-        learner.intake.collect()
+        toys.intake(learner).recover()
         for _ in range(6):  # All of it comes in before the first update.
             learner.step(max_updates=0)
-    assert plain.intake.rate.inserted == other.intake.rate.inserted == 150
+    assert toys.intake(plain).rate.inserted == toys.intake(other).rate.inserted == 150
     _train(plain, 12)
     _train(other, 12, stride=5)
     _assert_same(plain.save(), other.save())
@@ -129,7 +127,7 @@ def test_how_updates_are_grouped_and_compiling_first_make_no_difference(replay):
 def test_every_update_has_a_batch_of_its_own(replay):
     toys.fill(replay, 6)
     learner = toys.learner(replay)
-    learner.intake.collect()
+    toys.intake(learner).recover()
     drawn = []
     for _ in range(5):
         learner.step(max_updates=1)
@@ -140,7 +138,7 @@ def test_every_update_has_a_batch_of_its_own(replay):
 def test_what_is_saved_stays_as_it_was(replay):
     toys.fill(replay, 6)
     learner = toys.learner(replay)
-    learner.intake.collect()
+    toys.intake(learner).recover()
     _train(learner, 2)
     state = learner.save()
     copy = LearnerState(jax.tree.map(np.array, state.training), dict(state.counts))
@@ -153,10 +151,10 @@ def test_what_is_saved_stays_as_it_was(replay):
 def test_a_learner_whose_store_was_lost_waits_for_data(replay):
     """The checkpoint says that updates are owed, and the replay server, begun anew, has nothing to learn from."""
     learner = toys.learner(replay)
-    counts = {"learner_steps": 5, "intake": {"inserted": 200, "sampled": 40, "delivered": {}, "taken": 0}}
+    counts = {"learner_steps": 5, "replay": {"replay": {"inserted": 200, "sampled": 40, "receiver": NOTHING}}}
     learner.restore(LearnerState(learner.save().training, counts))
     before = learner.save()
-    learner.intake.collect()
+    toys.intake(learner).recover()
     assert learner.step() == 0
     _assert_same(before, learner.save())
     toys.fill(replay, 1)
@@ -183,9 +181,13 @@ def test_killed_and_resumed_it_gets_where_it_would_have_got_bit_for_bit(replay, 
     resumed = toys.learner(replay, agent=toys.MPO)
     training, counts = checkpoint.load(tmp_path, resumed.save().training)
     resumed.restore(LearnerState(training, counts))
-    assert (resumed.steps, resumed.intake.rate.inserted, resumed.intake.rate.sampled) == (20, 250, 20 * BATCH)
-    resumed.intake.collect()
-    assert (resumed.replay_size, resumed.intake.rate.inserted) == (250, 250)  # Fifty more wait for their turn.
+    assert (resumed.steps, toys.intake(resumed).rate.inserted, toys.intake(resumed).rate.sampled) == (
+        20,
+        250,
+        20 * BATCH,
+    )
+    toys.intake(resumed).recover()
+    assert (resumed.replay.size, toys.intake(resumed).rate.inserted) == (250, 250)  # Fifty more wait for their turn.
     _train(resumed, 40, stride=2)
 
     with toys.serve() as same_data:
@@ -195,7 +197,7 @@ def test_killed_and_resumed_it_gets_where_it_would_have_got_bit_for_bit(replay, 
     _assert_same(resumed.save(), uninterrupted.save())
     assert resumed.steps == uninterrupted.steps
     for name in ("inserted", "sampled"):
-        assert resumed.save().counts["intake"][name] == uninterrupted.save().counts["intake"][name]
+        assert resumed.save().counts["replay"]["replay"][name] == uninterrupted.save().counts["replay"]["replay"][name]
     assert _differ(LearnerState(training, counts), resumed.save())
 
 
@@ -208,21 +210,23 @@ def test_what_came_after_the_checkpoint_is_counted_once_when_resumed(replay):
     toys.fill(replay, 3, seed=1)
     while learner.step():
         pass
-    assert learner.intake.rate.inserted == 350
+    assert toys.intake(learner).rate.inserted == 350
     resumed = toys.learner(replay)
     resumed.restore(state)
-    resumed.intake.collect()
-    assert resumed.intake.rate.inserted == resumed.replay_size == state.counts["intake"]["inserted"] < 350
+    toys.intake(resumed).recover()
+    assert (
+        toys.intake(resumed).rate.inserted == resumed.replay.size == state.counts["replay"]["replay"]["inserted"] < 350
+    )
     while resumed.step():
         pass
-    assert resumed.intake.rate.inserted == resumed.replay_size == 350
-    assert resumed.intake.rate.sampled == RATIO * (350 - MIN_SIZE) - (RATIO * (350 - MIN_SIZE)) % BATCH
+    assert toys.intake(resumed).rate.inserted == resumed.replay.size == 350
+    assert toys.intake(resumed).rate.sampled == RATIO * (350 - MIN_SIZE) - (RATIO * (350 - MIN_SIZE)) % BATCH
 
 
 def test_parameters_can_be_copied_before_the_next_step_overwrites_them(replay):
     toys.fill(replay, 6)
     learner = toys.learner(replay)
-    learner.intake.collect()
+    toys.intake(learner).recover()
     copy = jax.tree.map(jnp.copy, learner.params())
     expected = learner.get_variables(["policy"])[0]
     _train(learner, 4)
@@ -235,10 +239,10 @@ def test_a_loop_in_python_does_the_same_updates(replay):
     states, metrics = [], []
     for in_python in (False, True):
         learner = toys.learner(replay)
-        learner.intake.collect()
+        toys.intake(learner).recover()
         learner.step(max_updates=0)
-        update = gathering.make_update(toys.LINEAR.learner(toys.SPEC), toys.REPLAY, in_python=in_python)
-        key, held = jax.random.PRNGKey(1), {"replay": learner.intake.store.state}
+        update = device_replay.make_update(toys.LINEAR.learner(toys.SPEC), toys.REPLAY, in_python=in_python)
+        key, held = jax.random.PRNGKey(1), {"replay": toys.intake(learner).state}
         state, _, found, _ = update(learner.save().training, {}, held, key, np.int32(3), np.int32(5))
         states.append(state)
         metrics.append(found)

@@ -25,7 +25,7 @@ class Recorder(acme.core.Actor):
         self.calls.append(("observe", next_timestep))
 
     def update(self, wait=False):
-        raise NotImplementedError
+        self.calls.append(("update", None))
 
 
 def _loop(name):
@@ -66,7 +66,8 @@ def test_the_actor_sees_every_time_step_once_and_acts_on_the_newest():
     for _ in range(6):
         loop.step()
     assert [name for name, _ in actor.calls] == [
-        "observe_first", *["select_action", "observe"] * 5, "observe_first", "select_action", "observe"
+        "observe_first", *["select_action", "observe", "update"] * 5,
+        "observe_first", "select_action", "observe", "update",
     ]  # fmt: skip
     acted_on = [int(np.argmax(value)) for name, value in actor.calls if name == "select_action"]
     assert acted_on == [0, 1, 2, 3, 4, 0]

@@ -25,7 +25,7 @@ def chunks():
     """Of five episodes, two each."""
     with toys.serve() as replay:
         toys.fill(replay, 5)
-        chunks = replay.stream().poll()
+        chunks = replay.receiver().poll(100)
     assert len(chunks) == 10
     return chunks
 

@@ -9,8 +9,7 @@ from acme_agents.agents import r2d2
 from acme_agents.agents.r2d2 import networks
 from acme_agents.core.interfaces import ActorContext
 from acme_agents.replay import chunks
-from acme_agents.replay.sampler import SequenceSampler
-from acme_agents.replay.writer import ChunkWriter
+from acme_agents.replay.sampler import ChunkSampler
 from acme_agents.runtime.actor import Actor
 from acme_agents.runtime.loop import EnvironmentLoop
 from tests.replay import toys
@@ -29,15 +28,15 @@ def test_the_state_at_a_sequences_start_is_what_the_actor_had_and_leads_to_all_t
     steps = chunks.step_spec(agent, spec)
     params = agent.learner(spec).init(jax.random.PRNGKey(1)).online
     with toys.serve(agent.replay(spec), steps) as replay:
-        writer = ChunkWriter(replay.client, steps, agent.replay(spec), into=("replay",))
+        writer = replay.writer(into=("replay",))
         actor = Actor(agent.actor(spec, ActorContext(evaluation=False)), jax.random.PRNGKey(2), writer)
         actor.params = params
         loop = EnvironmentLoop(env, actor)
         for _ in range(6):
             loop.run_episode()
         writer.flush()
-        sampler = SequenceSampler(replay.client, steps, agent.replay(spec), 0)
-        batches = [sampler.next(20).sequences for _ in range(4)]
+        sampler = ChunkSampler(replay.client, steps, agent.replay(spec), 0)
+        batches = [sampler.next(20).batch for _ in range(4)]
         sampler.close()
         writer.close()
     unroll = networks.make_networks(CONFIG, spec).unroll

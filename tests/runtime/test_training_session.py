@@ -3,6 +3,7 @@
 import functools
 import pathlib
 import subprocess
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ from acme_agents.core import checkpoint, errors
 from acme_agents.core.checkpoint import CheckpointError
 from acme_agents.experiments import Experiment
 from acme_agents.replay import tables
-from acme_agents.runtime import program
+from acme_agents.runtime import program, replays
 from acme_agents.runtime.training_session import TrainingSession
 
 _EXPERIMENT = Experiment(
@@ -29,11 +30,16 @@ def _server(run_dir: pathlib.Path) -> reverb.Server:
     return tables.serve(functools.partial(program.make_tables, _EXPERIMENT), program.replay_directory(run_dir))
 
 
+def _session(run_dir: pathlib.Path, server: reverb.Server) -> TrainingSession:
+    client = reverb.Client(f"localhost:{server.port}")
+    return TrainingSession(_EXPERIMENT, run_dir, replays.between_processes(client, run_dir, threading.Event()))
+
+
 def test_a_replay_server_that_is_away_does_not_keep_the_learner_from_saving(
     tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = _server(tmp_path)
-    run = TrainingSession(_EXPERIMENT, tmp_path, reverb.Client(f"localhost:{server.port}"))
+    run = _session(tmp_path, server)
     server.stop()
     run.save()
     run.close()
@@ -43,7 +49,7 @@ def test_a_replay_server_that_is_away_does_not_keep_the_learner_from_saving(
 
 def test_what_is_not_finite_is_neither_written_nor_published(tmp_path: pathlib.Path) -> None:
     server = _server(tmp_path)
-    run = TrainingSession(_EXPERIMENT, tmp_path, reverb.Client(f"localhost:{server.port}"))
+    run = _session(tmp_path, server)
     run.save()
     before = run.coordinator._publisher.newer_than(None)
     learner = run.learner
@@ -64,7 +70,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_both_checkpoints(tmp_path: pathl
         pytest.skip("only root can mount a small disk")
     try:
         server = _server(tmp_path)
-        run = TrainingSession(_EXPERIMENT, tmp_path, reverb.Client(f"localhost:{server.port}"))
+        run = _session(tmp_path, server)
         run.save()
         filler = tmp_path / "filler"
         with pytest.raises(OSError, match="No space left"):
@@ -74,7 +80,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_both_checkpoints(tmp_path: pathl
         filler.unlink()
         server.stop()
         server = _server(tmp_path)  # It finds the checkpoint before.
-        again = TrainingSession(_EXPERIMENT, tmp_path, reverb.Client(f"localhost:{server.port}"))
+        again = _session(tmp_path, server)
         again.save()
         again.close()
         run.close()

@@ -1,6 +1,7 @@
 """Tiny agents, a server for them, and data."""
 
 import dataclasses
+import weakref
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +12,9 @@ from acme_agents.agents import mpo
 from acme_agents.core.experience import Transitions
 from acme_agents.core.interfaces import ActorCore, LearnerCore, ReplaySpec, UpdateOutput
 from acme_agents.core.types import EnvironmentSpec
-from acme_agents.replay import chunks
-from acme_agents.replay.intake import Intake
-from acme_agents.runtime.gathering import GatheredUpdates
+from acme_agents.replay import chunks, tables
+from acme_agents.replay.device_replay import DeviceReplay
+from acme_agents.replay.intake import RingIntake
 from acme_agents.runtime.learner import MAX_UPDATES, Learner
 from tests.replay import toys
 
@@ -75,9 +76,20 @@ def serve(**kwargs):
 
 def learner(replay: toys.Replay, seed: int = 0, agent=LINEAR) -> Learner:
     tolerance = float(MAX_UPDATES * REPLAY.batch_size)
-    intake = Intake(chunks.step_spec(agent, SPEC), REPLAY, replay.client, tolerance=tolerance)
+    receiver, steps = replay.receiver(), chunks.step_spec(agent, SPEC)
+    source = RingIntake(receiver, steps, REPLAY, tolerance=tolerance, on_new=lambda new: None)
     core = agent.learner(SPEC)
-    return Learner(core, seed, GatheredUpdates(core, REPLAY, seed, intake=intake))
+    result = Learner(core, seed, DeviceReplay(core, REPLAY, seed, {tables.REPLAY: source}))
+    _INTAKES[result] = source
+    return result
+
+
+_INTAKES: weakref.WeakKeyDictionary[Learner, RingIntake] = weakref.WeakKeyDictionary()
+
+
+def intake(learner: Learner) -> RingIntake:
+    """What a learner's replay takes in."""
+    return _INTAKES[learner]
 
 
 def write_random(writer, num_episodes: int, seed: int = 0):

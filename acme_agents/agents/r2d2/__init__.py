@@ -27,10 +27,11 @@ class R2D2:
         return acting.make_actor(self.config, self._networks(spec), context)
 
     def replay(self, spec: EnvironmentSpec) -> ReplaySpec:
-        """Prioritised sequences."""
+        """Prioritised sequences, which seldom fit beside the learner."""
         length = self.config.burn_in_length + self.config.trace_length + 1
         experience = Sequences(length, self.config.sequence_period)
-        return configs.replay_spec(self.config, experience, priority_exponent=self.config.priority_exponent)
+        replay = configs.replay_spec(self.config, experience, priority_exponent=self.config.priority_exponent)
+        return dataclasses.replace(replay, drawn_by="server")
 
     def _networks(self, spec: EnvironmentSpec) -> networks.Networks:
         return networks.make_networks(self.config, spec, agent=type(self).__name__)

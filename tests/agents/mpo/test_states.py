@@ -13,8 +13,7 @@ from acme_agents.agents.mpo import learning as mpo_learning
 from acme_agents.agents.mpo import networks as mpo_networks
 from acme_agents.core.interfaces import ActorContext
 from acme_agents.core.types import ArraySpec, EnvironmentSpec, Trajectory, Transition
-from acme_agents.replay import chunks, store
-from acme_agents.runtime import gathering
+from acme_agents.replay import chunks, device_replay, ring
 
 AGENTS = {"mpo": mpo, "dime": dime}
 PROBES = {"probe:blank": 1, "probe:blank3": 3, "probe:blank8": 8}  # and their lengths
@@ -59,8 +58,8 @@ def test_learns_the_best_action_at_every_state_from_uniformly_random_ones(name):
     spec = EnvironmentSpec(ArraySpec((size,)), ArraySpec((1,)))
     agent = AGENTS[name].make(AGENTS[name].Config(**FAST))
     learner, actor = agent.learner(spec), agent.actor(spec, ActorContext(evaluation=True))
-    held = store.from_trajectories(chunks.step_spec(agent, spec), episodes)
-    update = gathering.make_update(learner, agent.replay(spec))
+    held = ring.from_trajectories(chunks.step_spec(agent, spec), episodes, agent.replay(spec).experience)
+    update = device_replay.make_update(learner, agent.replay(spec))
     state, *_ = update(
         learner.init(jax.random.PRNGKey(0)), {}, {"replay": held}, jax.random.PRNGKey(1), np.int32(0), np.int32(1000)
     )

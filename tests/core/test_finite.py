@@ -1,15 +1,17 @@
 """Divergence: which metric was the first, at which update, and that the training state is looked at."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from acme_agents.core import errors
+from acme_agents.core import errors, finite
 from acme_agents.core.interfaces import DATASET, LearnerCore, UpdateOutput
 from acme_agents.core.types import Trajectory
-from acme_agents.replay import store
-from acme_agents.runtime import finite, gathering
+from acme_agents.replay import device_replay
+from acme_agents.replay.device_replay import DeviceReplay, FixedRing
 from acme_agents.runtime.learner import Learner
 from tests.replay import toys
 
@@ -52,12 +54,12 @@ def _diverging(at: int, leaf: str) -> LearnerCore:
 
 def _learner(core: LearnerCore, *, in_python: bool = False) -> Learner:
     e = toys.episode(0, 40)
-    held = store.from_trajectories(toys.STEPS, [Trajectory(e.observations, e.actions, e.rewards, e.discounts)])
-    updates = gathering.GatheredUpdates(core, toys.REPLAY, 0, dataset=held)
+    spec = dataclasses.replace(toys.REPLAY, sources={DATASET: 1.0})
+    held = FixedRing(toys.STEPS, spec, [Trajectory(e.observations, e.actions, e.rewards, e.discounts)])
+    replay = DeviceReplay(core, spec, 0, {DATASET: held})
     if in_python:
-        replay = gathering.dataclasses.replace(toys.REPLAY, sources={DATASET: 1.0})
-        updates._update[True] = gathering.make_update(core, replay, in_python=True)
-    return Learner(core, 0, updates, offline_updates=np.inf)
+        replay._update = device_replay.make_update(core, spec, in_python=True)
+    return Learner(core, 0, replay)
 
 
 @pytest.mark.parametrize("in_python", [False, True])

@@ -9,8 +9,8 @@ import pytest
 
 from acme_agents.core.interfaces import DATASET, LearnerCore, UpdateOutput
 from acme_agents.core.types import Trajectory
-from acme_agents.replay import store
-from acme_agents.runtime import gathering
+from acme_agents.replay import device_replay, ring
+from acme_agents.replay.device_replay import DeviceReplay, FixedRing
 from tests.replay import toys
 
 LENGTH = 40  # transitions, of one episode; a transition is known by its time, the second number observed
@@ -18,9 +18,14 @@ REPLAY = dataclasses.replace(toys.REPLAY, batch_size=4, priority_exponent=0.5, s
 
 
 @pytest.fixture
-def held():
+def fixed():
     e = toys.episode(0, LENGTH)
-    return store.from_trajectories(toys.STEPS, [Trajectory(e.observations, e.actions, e.rewards, e.discounts)])
+    return FixedRing(toys.STEPS, REPLAY, [Trajectory(e.observations, e.actions, e.rewards, e.discounts)])
+
+
+@pytest.fixture
+def held(fixed):
+    return fixed.state
 
 
 def _core(priorities_of):
@@ -36,8 +41,8 @@ def _core(priorities_of):
 
 @pytest.mark.parametrize("in_python", [False, True])
 def test_what_was_drawn_gets_the_priority_that_the_agent_gave_it_and_nothing_else_does(held, in_python):
-    update = gathering.make_update(_core(lambda times: 4.0 + times), REPLAY, in_python=in_python)
-    trees = {DATASET: store.equal_priorities(held, REPLAY.priority_exponent)}
+    update = device_replay.make_update(_core(lambda times: 4.0 + times), REPLAY, in_python=in_python)
+    trees = {DATASET: ring.equal_priorities(held, REPLAY.priority_exponent)}
     seen, trees, *_ = update(
         jnp.zeros(LENGTH, bool), trees, {DATASET: held}, jax.random.PRNGKey(0), np.int32(0), np.int32(6)
     )
@@ -49,8 +54,8 @@ def test_what_was_drawn_gets_the_priority_that_the_agent_gave_it_and_nothing_els
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
-def test_a_priority_that_is_not_finite_is_one_sentence(held, wrong):
+def test_a_priority_that_is_not_finite_is_one_sentence(fixed, wrong):
     core = _core(lambda times: jnp.where(times == 7, wrong, 1.0))
-    updates = gathering.GatheredUpdates(core, REPLAY, 0, dataset=held)
+    replay = DeviceReplay(core, REPLAY, 0, {DATASET: fixed})
     with pytest.raises(ValueError, match="priorities are no longer finite at update 130: lower its learning rate"):
-        updates.do(jnp.zeros(LENGTH, bool), 100, 30, offline=True)
+        replay.update(jnp.zeros(LENGTH, bool), 100, 30)

@@ -1,4 +1,4 @@
-"""Who acts in a run: the actors that explore, and the evaluator that does not."""
+"""The evaluator: the deterministic policy, in environments of its own seeds."""
 
 import logging
 import threading
@@ -7,46 +7,13 @@ from typing import Any
 
 import dm_env
 import jax
-import reverb
 
-from acme_agents import environments
 from acme_agents.core.interfaces import ActorContext
 from acme_agents.experiments import making
 from acme_agents.experiments.experiment import Experiment
-from acme_agents.replay import chunks
-from acme_agents.replay.writer import ChunkWriter
 from acme_agents.runtime import seeding
 from acme_agents.runtime.actor import Actor
 from acme_agents.runtime.loop import EnvironmentLoop, Episode
-
-
-def make_actor(
-    experiment: Experiment,
-    environment: dm_env.Environment,
-    client: reverb.Client,
-    index: int,
-    start: int,
-    stop: threading.Event,
-    *,
-    life: int = 0,
-    writer_id: int | None = None,
-) -> tuple[Actor, ChunkWriter]:
-    """Makes an exploring actor and the writer of its steps.
-
-    Args:
-      experiment: what to run.
-      environment: the one that the actor will act in.
-      client: of the replay server.
-      index: of the actor.
-      start: environment steps of the run when this actor begins.
-      stop: set to make the writer's blocked calls return.
-      life: how many actors of this index the run had before.
-      writer_id: by which its chunks are known; a random one if left out.
-    """
-    agent, spec = making.make_agent(experiment), environments.spec(environment)
-    writer = ChunkWriter(client, chunks.step_spec(agent, spec), agent.replay(spec), stop=stop, writer_id=writer_id)
-    key = jax.random.PRNGKey(experiment.worker_seed("actor", index, start, life))
-    return Actor(agent.actor(spec, ActorContext(False, index, experiment.num_actors)), key, writer), writer
 
 
 class Evaluator:

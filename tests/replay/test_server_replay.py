@@ -8,8 +8,8 @@ import pytest
 
 from acme_agents.core.interfaces import LearnerCore, UpdateOutput
 from acme_agents.replay import tables
-from acme_agents.replay.writer import ChunkWriter
-from acme_agents.runtime.sampling import SampledUpdates
+from acme_agents.replay.intake import TableIntake
+from acme_agents.replay.server_replay import ServerReplay
 from tests.replay import toys
 
 NUM_EPISODES = 12  # of one sequence each
@@ -19,7 +19,7 @@ NUM_EPISODES = 12  # of one sequence each
 def replay():
     """A server with sequences that are known by their number, 0 to 11, the first that they observe."""
     with toys.serve(toys.SEQUENCES) as replay:
-        writer = ChunkWriter(replay.client, replay.steps, replay.replay, into=(tables.REPLAY,))
+        writer = replay.writer(into=(tables.REPLAY,))
         for number in range(NUM_EPISODES):
             toys.write(writer, toys.episode(number, toys.SEQUENCES.experience.length - 1))
         writer.flush()
@@ -35,7 +35,8 @@ def _updates(replay, priorities_of):
         return count + 1, UpdateOutput({"count": count + 1}, priorities_of(count + 1, numbers))
 
     core = LearnerCore(init=lambda key: jnp.float32(0), update=update, params=lambda count: count)
-    return SampledUpdates(core, replay.replay, replay.steps, 0, replay.client)
+    intake = TableIntake(replay.receiver(), replay.replay, tolerance=1e9, on_new=lambda new: None)
+    return ServerReplay(core, replay.replay, replay.steps, 0, replay.client, {tables.REPLAY: intake})
 
 
 def _priorities(replay):
@@ -46,12 +47,12 @@ def _priorities(replay):
 
 def test_each_sequence_gets_the_priority_that_the_agent_gave_it(replay):
     updates = _updates(replay, lambda count, numbers: 2.0 + numbers)
-    state, metrics, done = updates.do(jnp.float32(0), 0, 40, offline=False)
+    state, metrics, done = updates.update(jnp.float32(0), 0, 40)
     assert (float(state), float(metrics["count"]), done) == (40, 20.5, 40)  # the mean of 1 to 40
     deadline = time.monotonic() + 20
     while (found := _priorities(replay)) != {number: 2.0 + number for number in range(NUM_EPISODES)}:
         assert time.monotonic() < deadline, found
-        updates.do(jnp.float32(0), 0, 1, offline=False)  # The thread sends them when it draws.
+        updates.update(jnp.float32(0), 0, 1)  # The thread sends them when it draws.
     updates.close()
 
 
@@ -66,5 +67,5 @@ def test_each_sequence_gets_the_priority_that_the_agent_gave_it(replay):
 def test_a_priority_by_which_nothing_can_be_drawn_is_one_sentence(replay, wrong, sentence):
     updates = _updates(replay, lambda count, numbers: jnp.where(count == 3, wrong, 1.0 + numbers).at[1:].set(1.0))
     with pytest.raises(ValueError, match=sentence):
-        updates.do(jnp.float32(0), 100, 10, offline=False)
+        updates.update(jnp.float32(0), 100, 10)
     updates.close()

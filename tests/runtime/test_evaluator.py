@@ -1,38 +1,19 @@
-"""Who acts: each actor of a run is told its place, and the evaluator keeps one environment."""
+"""The evaluator keeps one environment, and every evaluation ends."""
 
 import logging
 import random
 import threading
 
-import dm_env
 import jax
 import numpy as np
 import pytest
 
 from acme_agents import environments
-from acme_agents.agents import mpo, r2d2
+from acme_agents.agents import mpo
 from acme_agents.core import errors
 from acme_agents.experiments import Experiment, making
-from acme_agents.replay import chunks
-from acme_agents.runtime import acting
+from acme_agents.runtime import evaluator as evaluator_lib
 from tests.environments import odd
-from tests.replay import toys
-
-
-@pytest.mark.parametrize(("index", "epsilon"), [(0, 0.1), (1, 0.001)])
-def test_an_actor_has_its_own_rung_of_the_ladder(index: int, epsilon: float) -> None:
-    config = r2d2.Config(
-        torso_layers=(4,), lstm_size=4, head_layers=(4,), num_epsilons=2, epsilon_max=0.1, epsilon_min=0.001
-    )
-    experiment = Experiment("r2d2", "probe:memory", config=config, num_actors=2)
-    agent, spec = making.make_agent(experiment), experiment.environment_spec()
-    environment = experiment.make_environment("actor", index)
-    with toys.serve(agent.replay(spec), chunks.step_spec(agent, spec)) as replay:
-        actor, writer = acting.make_actor(experiment, environment, replay.client, index, 0, threading.Event())
-        actor.observe_first(dm_env.restart(np.zeros(2, np.float32)))
-        writer.close()
-    assert float(actor._state.epsilon) == pytest.approx(epsilon)
-
 
 _CONFIG = mpo.Config(critic="scalar", policy_layers=(4,), critic_layers=(4,), num_actions=2)
 
@@ -46,7 +27,7 @@ def make_evaluator():
         experiment = Experiment(agent, odd.name(name), config=config, eval_episodes=2, **kwargs)
         learner = making.make_agent(experiment).learner(experiment.environment_spec())
         odd.LOG.clear()  # What was made to ask for the spec is closed.
-        evaluators.append(acting.Evaluator(experiment))
+        evaluators.append(evaluator_lib.Evaluator(experiment))
         return evaluators[-1], learner.params(jax.jit(learner.init)(jax.random.PRNGKey(0)))
 
     yield make
@@ -96,7 +77,7 @@ def test_an_environment_that_cannot_be_closed_is_a_warning(caplog):
             raise OSError(32, "Broken pipe")
 
     with caplog.at_level(logging.WARNING):
-        acting.close(Environment())
+        evaluator_lib.close(Environment())
     assert "Closing the environment failed." in caplog.text
 
 

@@ -1,4 +1,4 @@
-"""The store's transitions against a plain reading of the episodes; what it holds, and where."""
+"""The ring's transitions against a plain reading of the episodes; what it holds, and where."""
 
 import dataclasses
 import functools
@@ -11,14 +11,14 @@ from scipy import stats
 from acme_agents.core.experience import Transitions
 from acme_agents.core.interfaces import REPLAY
 from acme_agents.core.types import ArraySpec, Trajectory
-from acme_agents.replay import store
+from acme_agents.replay import ring
 from tests.replay import toys
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
 def _jitted(state, key, size, experience):
     replay = dataclasses.replace(toys.REPLAY, batch_size=size, experience=experience)
-    return store.sample({REPLAY: state}, {}, key, replay)[0]
+    return ring.sample({REPLAY: state}, {}, key, replay)[0]
 
 
 def _sample(held, size, experience, seed=0):
@@ -50,7 +50,7 @@ def test_samples_are_the_n_step_transitions_of_the_episodes_and_all_of_them(n):
     expected = _transitions(written, spec.experience)
     with toys.serve(spec) as replay:
         found = replay.cut(written)
-    held = store.Store(toys.STEPS, spec)
+    held = ring.Ring(toys.STEPS, spec)
     assert held.insert(found) == held.size == len(expected)
     batch = _sample(held, 30 * len(expected), spec.experience)
     assert set(_check(batch, expected)) == set(expected)
@@ -58,7 +58,7 @@ def test_samples_are_the_n_step_transitions_of_the_episodes_and_all_of_them(n):
 
 def test_a_truncation_bootstraps_from_the_final_observation_and_a_termination_does_not(replay):
     """Rewards 1, 2, discounts 1 and the last one's; n = 3, gamma = 0.9."""
-    held = store.Store(toys.STEPS, toys.REPLAY)
+    held = ring.Ring(toys.STEPS, toys.REPLAY)
     for number, final in enumerate([0.0, 1.0]):
         e = toys.episode(number, 2)._replace(
             rewards=np.array([1, 2], np.float32), discounts=np.array([1, final], np.float32)
@@ -79,7 +79,7 @@ def test_a_truncation_bootstraps_from_the_final_observation_and_a_termination_do
 
 def test_samples_are_uniform(replay):
     written = toys.episodes(12, 60)
-    held = store.Store(toys.STEPS, toys.REPLAY)
+    held = ring.Ring(toys.STEPS, toys.REPLAY)
     held.insert(replay.cut(written))
     assert 200 < held.size
     batch = _sample(held, 500 * held.size, toys.REPLAY.experience)
@@ -94,9 +94,9 @@ def test_after_wrapping_it_holds_exactly_the_newest_whole_chunks():
     expected = _transitions(written, spec.experience)
     with toys.serve(spec) as replay:
         found = replay.cut(written)
-    held = store.Store(toys.STEPS, spec)
+    held = ring.Ring(toys.STEPS, spec)
     assert len(expected) > 15 * spec.max_size
-    rows = held.state.steps.last.shape[0]
+    rows = held.state.rows.steps.last.shape[0]
     inserted, sizes, evicted_for_rows = [], iter([*range(1, 21)] * 2), 0
     while len(inserted) < len(found):
         new = found[len(inserted) :][: next(sizes)]
@@ -117,7 +117,7 @@ def test_after_wrapping_it_holds_exactly_the_newest_whole_chunks():
 
 def test_full_chunks_fill_it_to_the_last_transition(replay):
     spec = dataclasses.replace(toys.REPLAY, max_size=320)
-    held = store.Store(toys.STEPS, spec)
+    held = ring.Ring(toys.STEPS, spec)
     held.insert(replay.cut([toys.episode(i, 160, final_discount=1.0) for i in range(3)]))
     assert held.size == 320
 
@@ -127,7 +127,7 @@ def test_how_chunks_are_grouped_makes_no_difference(batch):
     spec = dataclasses.replace(toys.REPLAY, max_size=500)
     with toys.serve(spec) as replay:
         found = replay.cut(toys.episodes(40, 90))
-    together, grouped = store.Store(toys.STEPS, spec), store.Store(toys.STEPS, spec)
+    together, grouped = ring.Ring(toys.STEPS, spec), ring.Ring(toys.STEPS, spec)
     together.insert(found)
     for i in range(0, len(found), batch):
         grouped.insert(found[i : i + batch])
@@ -140,14 +140,15 @@ def test_no_row_of_a_chunk_that_comes_and_goes_in_one_insertion_is_written(repla
     """Two values for one place in one scatter would leave to the device which of them it keeps."""
     spec = dataclasses.replace(toys.REPLAY, max_size=64)
     places = []
-    scatter = store._scatter
+    scatter = ring._scatter
 
-    def record(state, steps, rows, starts, *rest):
-        places.append((rows[rows < state.steps.last.shape[0]], starts[starts < state.starts.shape[0]]))
-        return scatter(state, steps, rows, starts, *rest)
+    def record(state, steps, items, rows, starts, *rest):
+        held = state.rows
+        places.append((rows[rows < held.steps.last.shape[0]], starts[starts < held.item_rows.shape[0]]))
+        return scatter(state, steps, items, rows, starts, *rest)
 
-    monkeypatch.setattr(store, "_scatter", record)
-    held = store.Store(toys.STEPS, spec)
+    monkeypatch.setattr(ring, "_scatter", record)
+    held = ring.Ring(toys.STEPS, spec)
     held.insert(replay.cut([toys.episode(0, 320)]))
     for kind in range(2):
         assert all(len(np.unique(place[kind])) == place[kind].size for place in places)
@@ -155,16 +156,16 @@ def test_no_row_of_a_chunk_that_comes_and_goes_in_one_insertion_is_written(repla
 
 def test_its_memory_is_what_num_bytes_says():
     steps = toys.STEPS._replace(observation={"picture": ArraySpec((4, 4), "uint8"), "x": ArraySpec((3,))})
-    held = store.Store(steps, toys.REPLAY)
-    allocated = sum(x.nbytes for x in jax.tree.leaves((held.state.steps, held.state.starts)))
-    assert store.num_bytes(steps, toys.REPLAY) == allocated
+    for spec in (toys.REPLAY, toys.SEQUENCES):
+        held = ring.Ring(steps, spec)
+        assert ring.num_bytes(steps, spec) == sum(x.nbytes for x in jax.tree.leaves(held.state.rows))
 
 
 def test_insertion_happens_in_place(replay):
-    held = store.Store(toys.STEPS, toys.REPLAY)
-    before = [x.unsafe_buffer_pointer() for x in jax.tree.leaves((held.state.steps, held.state.starts))]
+    held = ring.Ring(toys.STEPS, toys.REPLAY)
+    before = [x.unsafe_buffer_pointer() for x in jax.tree.leaves(held.state.rows)]
     held.insert(replay.cut([toys.episode(0, 100)]))
-    assert [x.unsafe_buffer_pointer() for x in jax.tree.leaves((held.state.steps, held.state.starts))] == before
+    assert [x.unsafe_buffer_pointer() for x in jax.tree.leaves(held.state.rows)] == before
 
 
 @pytest.mark.parametrize("n", [1, 3])
@@ -172,7 +173,7 @@ def test_a_dataset_gives_the_transitions_of_its_episodes(n):
     experience = Transitions(n, 0.9)
     written = toys.episodes(20, 70)
     trajectories = [Trajectory(e.observations, e.actions, e.rewards, e.discounts) for e in written]
-    state = store.from_trajectories(toys.STEPS, trajectories)
+    state = ring.from_trajectories(toys.STEPS, trajectories, experience)
     expected = _transitions(written, experience)
     assert int(state.size) == len(expected)
     batch = jax.tree.map(np.asarray, _jitted(state, jax.random.PRNGKey(0), 30 * len(expected), experience))
@@ -188,12 +189,14 @@ def test_a_dataset_gives_the_transitions_of_its_episodes(n):
 def test_each_transition_of_a_batch_is_drawn_from_a_source_by_its_share():
     def held(number):
         e = toys.episode(number, 10)
-        return store.from_trajectories(toys.STEPS, [Trajectory(e.observations, e.actions, e.rewards, e.discounts)])
+        return ring.from_trajectories(
+            toys.STEPS, [Trajectory(e.observations, e.actions, e.rewards, e.discounts)], toys.REPLAY.experience
+        )
 
     sources = {"dataset": 0.02, "replay": 0.98}
     replay = dataclasses.replace(toys.REPLAY, batch_size=8, sources=sources)  # less than one in a batch
     states = {"dataset": held(1), "replay": held(0)}
-    draw = jax.jit(lambda key: store.sample(states, {}, key, replay)[0])
+    draw = jax.jit(lambda key: ring.sample(states, {}, key, replay)[0])
     batches = [jax.tree.map(np.asarray, draw(jax.random.PRNGKey(seed))) for seed in range(2000)]
     counts = np.array([int(np.sum(batch.observation[:, 0] == 1)) for batch in batches])
     # Every element by itself: how many batches have none, one, and more from the dataset is binomial.
@@ -214,20 +217,20 @@ def _prioritised(**fields):
 
 
 def _draw(held, spec, seed=0):
-    batch, places = store.sample({"replay": held.state}, {"replay": held.priorities}, jax.random.PRNGKey(seed), spec)
+    batch, places = ring.sample({"replay": held.state}, {"replay": held.priorities}, jax.random.PRNGKey(seed), spec)
     return jax.tree.map(np.asarray, batch), np.asarray(places)
 
 
 def test_transitions_are_drawn_by_their_priority_and_know_with_which_probability(replay):
     spec = _prioritised(batch_size=512)
-    held = store.Store(toys.STEPS, spec)
+    held = ring.Ring(toys.STEPS, spec)
     held.insert(replay.cut([toys.episode(0, 10)]))
     given = np.arange(1.0, 11.0)  # of the transition that begins at t, t + 1
     batch, places = _draw(held, spec)
     np.testing.assert_allclose(batch.sample_info.probability, 0.1)
     priorities = {"replay": held.priorities}
     new = given[batch.observation[:, 1].astype(int)].astype(np.float32)
-    held.priorities = store.reprioritise(priorities, batch.sample_info, places, new, spec)["replay"]
+    held.priorities = ring.reprioritise(priorities, batch.sample_info, places, new, spec)["replay"]
     expected = given**0.5 / np.sum(given**0.5)
     drawn = [_draw(held, spec, seed)[0] for seed in range(1, 41)]
     found = np.concatenate([batch.observation[:, 1] for batch in drawn]).astype(int)
@@ -239,10 +242,10 @@ def test_transitions_are_drawn_by_their_priority_and_know_with_which_probability
 def test_new_transitions_are_drawn_like_the_best_so_far_and_evicted_ones_never(replay):
     """Room for 100, episodes of 40 in chunks of 32 and 8: what is left of the fourth on is always what is newest."""
     spec = _prioritised(max_size=100)
-    held = store.Store(toys.STEPS, spec)
+    held = ring.Ring(toys.STEPS, spec)
     for number in range(8):
         held.insert(replay.cut([toys.episode(number, 40)]))
-        names = [(int(n), int(t)) for n, t in np.asarray(held.state.steps.observation)[_live(held)]]
+        names = [(int(n), int(t)) for n, t in np.asarray(held.state.rows.steps.observation)[_live(held)]]
         assert len(names) == held.size
         weights = np.asarray(held.priorities.weights).reshape(-1)
         assert np.count_nonzero(weights) == held.size
@@ -251,7 +254,7 @@ def test_new_transitions_are_drawn_like_the_best_so_far_and_evicted_ones_never(r
             batch, places = _draw(held, spec, seed)
             seen |= {(int(n), int(t)) for n, t in batch.observation}
             new = np.full(64, 4.0 if number == 3 else 1.0, np.float32)
-            held.priorities = store.reprioritise({"replay": held.priorities}, batch.sample_info, places, new, spec)[
+            held.priorities = ring.reprioritise({"replay": held.priorities}, batch.sample_info, places, new, spec)[
                 "replay"
             ]
         assert seen == set(names)
@@ -262,14 +265,14 @@ def test_new_transitions_are_drawn_like_the_best_so_far_and_evicted_ones_never(r
 
 def _live(held):
     size, oldest = int(held.state.size), int(held.state.oldest)
-    places = (oldest + np.arange(size)) % len(held.state.starts)
-    return np.asarray(held.state.starts)[places]
+    places = (oldest + np.arange(size)) % len(held.state.rows.item_rows)
+    return np.asarray(held.state.rows.item_rows)[places]
 
 
 def test_many_chunks_at_once_leave_the_same_priorities(replay):
     spec = _prioritised(max_size=100)
     chunks = replay.cut(toys.episodes(12, 60))
-    together, grouped = store.Store(toys.STEPS, spec), store.Store(toys.STEPS, spec)
+    together, grouped = ring.Ring(toys.STEPS, spec), ring.Ring(toys.STEPS, spec)
     together.insert(chunks)
     for chunk in chunks:
         grouped.insert([chunk])
@@ -280,16 +283,18 @@ def test_many_chunks_at_once_leave_the_same_priorities(replay):
 
 def test_each_source_keeps_priorities_of_its_own(replay):
     spec = _prioritised(sources={"dataset": 0.5, "replay": 0.5})
-    held = store.Store(toys.STEPS, spec)
+    held = ring.Ring(toys.STEPS, spec)
     held.insert(replay.cut([toys.episode(0, 4)]))
     e = toys.episode(1, 2)
-    dataset = store.from_trajectories(toys.STEPS, [Trajectory(e.observations, e.actions, e.rewards, e.discounts)])
+    dataset = ring.from_trajectories(
+        toys.STEPS, [Trajectory(e.observations, e.actions, e.rewards, e.discounts)], toys.REPLAY.experience
+    )
     states = {"dataset": dataset, "replay": held.state}
-    priorities = {"dataset": store.equal_priorities(dataset, 0.5), "replay": held.priorities}
-    batch, places = store.sample(states, priorities, jax.random.PRNGKey(0), spec)
+    priorities = {"dataset": ring.equal_priorities(dataset, 0.5), "replay": held.priorities}
+    batch, places = ring.sample(states, priorities, jax.random.PRNGKey(0), spec)
     np.testing.assert_array_equal(batch.sample_info.source, np.where(batch.observation[:, 0] == 1, 0, 1))
     np.testing.assert_allclose(batch.sample_info.probability, np.where(batch.sample_info.source == 0, 1 / 2, 1 / 4))
-    changed = store.reprioritise(
+    changed = ring.reprioritise(
         priorities, batch.sample_info, places, np.where(batch.sample_info.source == 0, 9.0, 4.0), spec
     )
     assert np.asarray(changed["dataset"].weights)[0, :3].tolist() == [3, 3, 0]

@@ -38,18 +38,18 @@ def _priorities(replay, num_samples):
 
 
 def test_every_chunk_comes_once_and_in_order(replay):
-    writer, stream = replay.writer(), replay.stream()
-    assert stream.poll() == []
+    writer, receiver = replay.writer(), replay.receiver()
+    assert receiver.poll(10_000) == []
     found = []
     for i in range(30):
         toys.write(writer, toys.episode(i, 70))
         writer.flush()
         if i % 3 == 2:
-            found += stream.poll()
+            found += receiver.poll(10_000)
     writer.close()
     assert _names(found) == [(i, t) for i in range(30) for t in (0, 32, 64)]
-    assert stream.poll() == []
-    assert stream.delivered() == {int(found[0].writer): int(found[-1].time_ns)}
+    assert receiver.poll(10_000) == []
+    assert receiver.save()["delivered"] == {str(found[0].writer): int(found[-1].time_ns)}
 
 
 def test_a_chunk_is_read_whole(replay):
@@ -64,15 +64,15 @@ def test_a_chunk_is_read_whole(replay):
 
 def test_collect_returns_the_whole_durable_table_in_the_order_written_and_leaves_it_uniform():
     with toys.serve(dataclasses.replace(toys.REPLAY, max_size=20_000)) as replay:
-        running = replay.stream()
+        running = replay.receiver()
         written = []
         for i in range(0, 560, 14):  # more than are asked for at a time, and never a full stream
             written += _write_episodes(replay, i, 14)
-            running.poll()
-        stream = replay.stream()
-        assert stream.collect() == []
-        assert _names(stream.poll(3)) == written[:3]
-        assert _names(stream.poll()) == written[3:]
+            running.poll(10_000)
+        receiver = replay.receiver()
+        assert receiver.recover() == []
+        assert _names(receiver.poll(3)) == written[:3]
+        assert _names(receiver.poll(10_000)) == written[3:]
         keys, priorities = zip(*_priorities(replay, 5600))
         assert set(priorities) == {1.0}
         _, counts = np.unique(keys, return_counts=True)
@@ -91,11 +91,11 @@ def test_chunks_that_a_reconnected_writer_sent_in_another_order_are_put_right_an
             for table in (tables.REPLAY, tables.STREAM):
                 writer.create_item(table, 1.0, [column[-1:] for column in writer.history])
             writer.flush()
-    stream = replay.stream()
-    assert [int(chunk.time_ns) for chunk in stream.poll()] == [early.time_ns, late.time_ns]
-    again = replay.stream(stream.delivered())
-    assert sum(int(chunk.writer) == late.writer for chunk in again.collect()) == 2
-    assert not any(int(chunk.writer) == late.writer for chunk in again.poll())
+    receiver = replay.receiver()
+    assert [int(chunk.time_ns) for chunk in receiver.poll(10_000)] == [early.time_ns, late.time_ns]
+    again = replay.receiver(receiver.save())
+    assert sum(int(chunk.writer) == late.writer for chunk in again.recover()) == 2
+    assert not any(int(chunk.writer) == late.writer for chunk in again.poll(10_000))
 
 
 @pytest.mark.parametrize("num_seen", [1, 6, 12])
@@ -104,8 +104,8 @@ def test_collect_finds_what_a_reader_that_died_had_marked(replay, num_seen):
     keys = sorted({key for key, _ in _priorities(replay, 300)})
     assert len(keys) == 12
     replay.client.mutate_priorities(tables.REPLAY, dict.fromkeys(keys[:num_seen], 0.0))
-    stream = replay.stream()
-    assert (stream.collect(), _names(stream.poll())) == ([], written)
+    receiver = replay.receiver()
+    assert (receiver.recover(), _names(receiver.poll(10_000))) == ([], written)
     assert {priority for _, priority in _priorities(replay, 100)} == {1.0}
 
 
@@ -118,30 +118,30 @@ def test_collect_takes_a_chunk_once_that_was_sent_twice(replay):
             writer.create_item(table, 1.0, [column[-1:] for column in writer.history])
         writer.flush()
     assert (replay.size(tables.REPLAY), replay.size(tables.STREAM)) == (2, 1)
-    stream = replay.stream()
-    assert (stream.collect(), _names(stream.poll()), stream.poll()) == ([], [(1, 0)], [])
+    receiver = replay.receiver()
+    assert (receiver.recover(), _names(receiver.poll(10_000)), receiver.poll(10_000)) == ([], [(1, 0)], [])
 
 
 def test_collect_of_an_empty_table_is_empty(replay):
-    assert replay.stream().collect() == []
+    assert replay.receiver().recover() == []
 
 
 def test_collect_tells_what_was_delivered_from_what_was_not(replay):
-    before = replay.stream()
+    before = replay.receiver()
     first = _write_episodes(replay, 0, 5)
-    assert len(before.poll()) == 5
+    assert len(before.poll(10_000)) == 5
     second = _write_episodes(replay, 5, 4)
-    after = replay.stream(before.delivered())
-    assert (_names(after.collect()), _names(after.poll())) == (first, second)
-    assert after.poll() == []  # The stream still had the second four.
+    after = replay.receiver(before.save())
+    assert (_names(after.recover()), _names(after.poll(10_000))) == (first, second)
+    assert after.poll(10_000) == []  # The stream still had the second four.
     third = _write_episodes(replay, 9, 3)
-    assert _names(after.poll()) == third
+    assert _names(after.poll(10_000)) == third
 
 
 def test_a_new_reader_may_leave_the_stream_to_deliver(replay):
     """Without a collection, everything that waits in the stream is new."""
     written = _write_episodes(replay, 0, 3)
-    assert _names(replay.stream().poll()) == written
+    assert _names(replay.receiver().poll(10_000)) == written
 
 
 def _serve(port, directory):
@@ -160,20 +160,20 @@ def test_a_killed_server_is_waited_for_and_nothing_comes_twice(tmp_path, caplog,
         port = free.getsockname()[1]
     process = _serve(port, tmp_path)
     replay = toys.Replay(port)
-    writer, stream = replay.writer(), replay.stream()
+    writer, receiver = replay.writer(), replay.receiver()
     try:
         toys.write(writer, toys.episode(1, 100))
         writer.flush()
-        assert _names(stream.poll()) == [(1, 0), (1, 32), (1, 64), (1, 96)]
+        assert _names(receiver.poll(10_000)) == [(1, 0), (1, 32), (1, 64), (1, 96)]
         toys.write(writer, toys.episode(2, 40))
         writer.flush()
         replay.client.checkpoint()
-        assert _names(stream.poll()) == [(2, 0), (2, 32)]
+        assert _names(receiver.poll(10_000)) == [(2, 0), (2, 32)]
 
         process.kill()
         process.wait()
         for _ in range(2):
-            assert stream.poll() == []
+            assert receiver.poll(10_000) == []
         warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
         assert len(warnings) == 1
         assert warnings[0].startswith("The replay server is away (")
@@ -183,11 +183,11 @@ def test_a_killed_server_is_waited_for_and_nothing_comes_twice(tmp_path, caplog,
         writer.flush()
         found, deadline = [], time.monotonic() + 60  # A connection that failed for long is tried again rarely.
         while not found and time.monotonic() < deadline:
-            found = stream.poll()
+            found = receiver.poll(10_000)
         assert _names(found) == [(3, 0), (3, 32)]
         assert replay.size(tables.STREAM) == 0  # The two of episode 2 came with the checkpoint, and were dropped.
-        again = replay.stream(stream.delivered())
-        assert (len(again.collect()), again.poll()) == (8, [])
+        again = replay.receiver(receiver.save())
+        assert (len(again.recover()), again.poll(10_000)) == (8, [])
     finally:
         process.kill()
         process.wait()

@@ -1,0 +1,12 @@
+"""The kinds of experience that an agent can learn from, a file each.
+
+A kind knows how episodes are cut into chunks, which items a chunk holds, and how a batch is made of the rows of
+episodes. Nothing else asks which kind it has.
+"""
+
+from acme_agents.core.experience.episodes import of_trajectories
+from acme_agents.core.experience.kind import Experience, Layout, Rows
+from acme_agents.core.experience.sequences import Sequences
+from acme_agents.core.experience.transitions import Transitions
+
+__all__ = ["Experience", "Layout", "Rows", "Sequences", "Transitions", "of_trajectories"]

@@ -1,0 +1,54 @@
+"""Every item of some episodes."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from acme_agents.core.experience.kind import Experience, Rows
+from acme_agents.core.types import Step, Trajectory
+
+
+class _Part(NamedTuple):
+    """What `Experience.describe` looks at of a chunk."""
+
+    num_steps: Any
+    num_starts: Any
+    episode_step: Any
+    previous_action: Any
+    previous_reward: Any
+
+
+def of_trajectories(steps: Step, trajectories: Sequence[Trajectory], experience: Experience) -> Rows:
+    """The rows of episodes, and all their items in order: NumPy arrays.
+
+    Args:
+      steps: the spec of a step; extras, which trajectories do not have, are zero.
+      trajectories: at least one, as the spec says.
+      experience: says which items there are.
+    """
+    lengths = np.array([len(trajectory.discount) for trajectory in trajectories])
+    last_rows = np.cumsum(lengths + 1) - 1
+    rows: Step = jax.tree.map(lambda s: np.zeros((int(np.sum(lengths + 1)), *s.shape), s.dtype), steps)
+    rows.last[last_rows] = True
+    acting = np.flatnonzero(~rows.last)
+    for field in ("action", "reward", "discount"):
+        getattr(rows, field)[acting] = np.concatenate([getattr(trajectory, field) for trajectory in trajectories])
+    observations = jax.tree.map(lambda *x: np.concatenate(x), *(t.observation for t in trajectories))
+    rows = rows._replace(observation=observations)
+    item_rows, items = [], []
+    for first_row, length in zip((last_rows - lengths).tolist(), lengths.tolist()):
+        for piece in experience.layout.cut(length):
+            row, number = first_row + piece.first, experience.num_items(piece)
+            item_rows.append(np.arange(row, row + number, dtype=np.int32))
+            follows = piece.first > 0
+            part = _Part(
+                np.int32(piece.num_steps),
+                np.int32(piece.num_starts),
+                np.int32(piece.first),
+                rows.action[row - 1] if follows else np.zeros_like(rows.action[0]),
+                rows.reward[row - 1] if follows else np.zeros_like(rows.reward[0]),
+            )
+            items.append(jax.tree.map(lambda x, number=number: x[:number], experience.describe(part)))
+    return Rows(rows, np.concatenate(item_rows), jax.tree.map(lambda *x: np.concatenate(x), *items))

@@ -1,0 +1,78 @@
+"""What every kind of experience says of itself."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+from acme_agents.core.types import Array, Step
+
+
+class Piece(NamedTuple):
+    """A chunk of an episode, by its steps."""
+
+    first: int  # step of the episode in the chunk's first row
+    num_steps: int  # rows in use, the episode's final observation included if it is among them
+    num_starts: int  # rows before the episode's next chunk, or before its final observation
+
+
+class Layout(NamedTuple):
+    """How episodes are cut into overlapping chunks."""
+
+    num_rows: int  # T, rows of a chunk
+    period: int  # steps from one chunk's first row to the next one's
+    max_starts: int  # rows of an episode's last chunk, its final observation aside
+
+    def cut(self, length: int) -> Iterator[Piece]:
+        """The chunks of an episode of `length` steps, in their order."""
+        first, rows_left = 0, length + 1
+        while rows_left > 1:
+            whole = rows_left > self.num_rows
+            starts = self.period if whole else min(self.max_starts, rows_left - 1)
+            yield Piece(first, min(rows_left, self.num_rows), starts)
+            first, rows_left = first + starts, rows_left - starts
+
+
+class Rows(NamedTuple):
+    """Consecutive rows of many episodes, and a way to them: what batches are gathered from."""
+
+    steps: Step  # [R, ...], a ring
+    item_rows: Any  # [N] int32: the row at which each item begins
+    items: Any  # a pytree of [N, ...]: what else the kind keeps of each item
+
+
+class Experience(Protocol):
+    """A kind of experience; data, and pure functions of it."""
+
+    @property
+    def noun(self) -> str:
+        """What a message calls many items."""
+
+    @property
+    def layout(self) -> Layout:
+        """How episodes are cut."""
+
+    @property
+    def reach(self) -> int:
+        """Steps of an episode that an item takes in, at most."""
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with its numbers, as the end of a sentence; empty where nothing is."""
+
+    @property
+    def items_per_chunk(self) -> int:
+        """Items of a full chunk, the most that one holds."""
+
+    def num_items(self, piece: Any) -> int:
+        """Items that a chunk, or a `Piece`, holds."""
+
+    def item_spec(self, steps: Step) -> Any:
+        """The `ArraySpec` pytree of what `Rows.items` keeps of an item, for the spec of a step."""
+
+    def describe(self, chunk: Any) -> Any:
+        """What `Rows.items` keeps of a chunk's items: a pytree of [`items_per_chunk`, ...] NumPy arrays."""
+
+    def gather(self, rows: Rows, places: Array) -> Any:
+        """The batch of the items at `places` [B] int32. Pure; `sample_info` is left out."""
+
+    def steps_for(self, num_items: int) -> int:
+        """Environment steps of one long episode after which it has given `num_items`."""

@@ -1,0 +1,82 @@
+"""Experience as stretches of an episode, for recurrent networks."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from acme_agents.core.experience.kind import Layout, Rows
+from acme_agents.core.types import Array, ArraySpec, Sequence, Step
+
+
+class _Stretch(NamedTuple):
+    """What is kept of a sequence beside its rows; the fields are those of `types.Sequence`."""
+
+    num_steps: Any
+    episode_step: Any
+    previous_action: Any
+    previous_reward: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Sequences:
+    """Overlapping stretches of an episode: batches are `types.Sequence`. A chunk is one of them.
+
+    Attributes:
+      length: T, rows of a sequence: one more than its transitions.
+      period: steps from one sequence's first row to the next one's; below `length`, so that every transition is in one.
+    """
+
+    length: int
+    period: int
+
+    noun = "sequences"
+    items_per_chunk = 1
+
+    @property
+    def layout(self) -> Layout:
+        """A chunk for each sequence."""
+        return Layout(self.length, self.period, self.length - 1)
+
+    @property
+    def reach(self) -> int:
+        """Its transitions."""
+        return self.length - 1
+
+    @property
+    def problem(self) -> str:
+        """Sequences overlap by a row at least."""
+        fits = 1 <= self.period < self.length
+        return "" if fits else f"leaves transitions out: it needs 1 <= period < length, not {self}"
+
+    def num_items(self, piece: Any) -> int:
+        """One."""
+        return 1
+
+    def item_spec(self, steps: Step) -> Any:
+        """Its length, where it begins, and what came before."""
+        count = ArraySpec((), "int32")
+        return _Stretch(count, count, steps.action, steps.reward)
+
+    def describe(self, chunk: Any) -> Any:
+        """The same of a chunk, [1, ...]."""
+        return _Stretch(*(np.asarray(getattr(chunk, field))[None] for field in _Stretch._fields))
+
+    def gather(self, rows: Rows, places: Array) -> Sequence:
+        """The sequences at `places` [B], the rows behind each one's end zero."""
+        first, kept = rows.item_rows[places], jax.tree.map(lambda x: x[places], rows.items)
+        index = jnp.arange(self.length)
+        window = (first[:, None] + index[None]) % rows.steps.last.shape[0]  # [B, T]
+        in_use = index[None] < kept.num_steps[:, None]  # [B, T]
+
+        def stretch(x: Array) -> Array:
+            value = x[window]  # [B, T, ...]
+            return jnp.where(in_use.reshape(*in_use.shape, *[1] * (value.ndim - 2)), value, jnp.zeros((), x.dtype))
+
+        return Sequence(steps=jax.tree.map(stretch, rows.steps), **kept._asdict())
+
+    def steps_for(self, num_items: int) -> int:
+        """A whole sequence, and a period for each one more."""
+        return self.length + (num_items - 1) * self.period

@@ -1,0 +1,270 @@
+"""Batches gathered where the learner computes: many updates in one call into JAX.
+
+Except where observations are images or grids and the learner computes on the CPU: XLA's CPU backend is several times
+slower at convolutions within a loop of its own, so there the loop is Python's.
+"""
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from acme_agents.core import finite
+from acme_agents.core.interfaces import LearnerCore, ReplaySpec, TrainingState
+from acme_agents.core.types import Array, Key, Step, Trajectory
+from acme_agents.replay import priorities as priorities_lib
+from acme_agents.replay import ring
+from acme_agents.replay.chunks import Chunk
+from acme_agents.replay.priorities import Priorities
+from acme_agents.replay.replay import Metrics
+from acme_agents.replay.ring import RingState
+
+Held = Mapping[str, RingState]  # a ring for each source
+
+
+class DeviceSource(Protocol):
+    """A ring that is drawn from: `intake.RingIntake` of what actors see, or `FixedRing` of a dataset.
+
+    Attributes:
+      size: items held.
+      capacity: items that there can be.
+      priorities: of the items, replaced by updates; an empty tuple where they are drawn uniformly.
+      state: the ring.
+    """
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def state(self) -> RingState: ...
+
+    capacity: int
+    priorities: Any
+
+    def ingest(self) -> float:
+        """Takes in what waits; returns the updates allowed now."""
+
+    def count(self, num_sampled: int) -> None:
+        """Counts items that were sampled."""
+
+    def samples_per_insert(self) -> float:
+        """The ratio measured so far; NaN where there is none."""
+
+    def checkpoint(self) -> None:
+        """Makes what came in outlive this process."""
+
+    def save(self) -> dict[str, Any]:
+        """The counts."""
+
+    def restore(self, counts: dict[str, Any]) -> None:
+        """Continues from what `save` returned."""
+
+    def recover(self) -> Sequence[Chunk]:
+        """Fills the ring with what it held; returns what had come in before."""
+
+
+class FixedRing:
+    """Every item of a dataset, for good."""
+
+    def __init__(self, steps: Step, replay: ReplaySpec, trajectories: Sequence[Trajectory]):
+        """Puts the episodes on the device.
+
+        Args:
+          steps: `chunks.step_spec` of the agent and the environment.
+          replay: the agent's.
+          trajectories: at least one, as the spec says.
+        """
+        self.state = ring.from_trajectories(steps, trajectories, replay.experience)
+        self.size = self.capacity = int(self.state.size)
+        exponent = replay.priority_exponent
+        self.priorities: Any = ring.equal_priorities(self.state, exponent) if exponent else ()
+
+    def ingest(self) -> float:
+        """Nothing limits how often a dataset is drawn from."""
+        return math.inf
+
+    def count(self, num_sampled: int) -> None:
+        """Nothing is held to a ratio."""
+
+    def samples_per_insert(self) -> float:
+        """There is none."""
+        return math.nan
+
+    def checkpoint(self) -> None:
+        """It is read again."""
+
+    def save(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def restore(self, counts: dict[str, Any]) -> None:
+        """Nothing; its priorities begin again, all alike."""
+
+    def recover(self) -> Sequence[Chunk]:
+        """It is full."""
+        return []
+
+
+class DeviceReplay:
+    """Every update draws its batch by a key made from the seed and the update's number."""
+
+    def __init__(self, core: LearnerCore, replay: ReplaySpec, seed: int, sources: Mapping[str, DeviceSource]):
+        """Initialises.
+
+        Args:
+          core: the agent's functions.
+          replay: the agent's, its sources those of `sources`.
+          seed: of what is sampled.
+          sources: to draw from, by name.
+        """
+        self._key = jax.random.split(jax.random.PRNGKey(seed))[1]
+        self._batch_size = replay.batch_size
+        self._sources = sources
+        in_python = jax.default_backend() == "cpu" and any(_is_pictures(source.state) for source in sources.values())
+        self._update = make_update(core, replay, in_python=in_python)
+        self._is_compiled = False
+
+    @property
+    def size(self) -> int:
+        """Items to draw from now."""
+        return sum(source.size for source in self._sources.values())
+
+    @property
+    def capacity(self) -> int:
+        """Items that there can be."""
+        return sum(source.capacity for source in self._sources.values())
+
+    @property
+    def samples_per_insert(self) -> float:
+        """Of the source that has a ratio; NaN where none has."""
+        return next((x for s in self._sources.values() if not math.isnan(x := s.samples_per_insert())), math.nan)
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether an update was done."""
+        return self._is_compiled
+
+    def ingest(self) -> float:
+        """Takes in what waits; returns the updates that every source allows."""
+        return min(source.ingest() for source in self._sources.values())
+
+    def update(self, state: TrainingState, first: int, number: int) -> tuple[TrainingState, Metrics, int]:
+        """Does updates, as `Replay.update` says."""
+        state, priorities, metrics, not_finite = self._update(
+            state, self._priorities(), self._held(), self._key, np.int32(first), np.int32(number)
+        )
+        self._is_compiled = True
+        finite.check_metrics(not_finite, metrics)
+        # One that is not finite stays the largest ever after, so that all of them need not be looked at.
+        priorities_lib.check(np.array([tree.largest for tree in priorities.values()]), first + number)
+        for name, source in self._sources.items():
+            source.priorities = priorities.get(name, ())
+            source.count(number * self._batch_size)
+        return state, metrics, number
+
+    def compile(self, state: TrainingState) -> None:
+        """Compiles the update, by one whose result is dropped."""
+        held = {name: state._replace(size=jnp.maximum(state.size, 1)) for name, state in self._held().items()}
+        priorities = jax.tree.map(jnp.copy, self._priorities())  # They are donated.
+        self._update(state, priorities, held, self._key, np.int32(0), np.int32(1))
+        self._is_compiled = True
+
+    def checkpoint(self) -> None:
+        """Has every source do so."""
+        for source in self._sources.values():
+            source.checkpoint()
+
+    def save(self) -> dict[str, Any]:
+        """The counts of every source."""
+        return {name: source.save() for name, source in self._sources.items()}
+
+    def restore(self, counts: dict[str, Any], num_updates: int) -> None:
+        """Continues from what `save` returned; a source that was not there then begins."""
+        for name in self._sources.keys() & counts.keys():
+            self._sources[name].restore(counts[name])
+
+    def recover(self) -> Sequence[Chunk]:
+        """Fills the rings."""
+        return [chunk for source in self._sources.values() for chunk in source.recover()]
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+    def _held(self) -> dict[str, RingState]:
+        return {name: source.state for name, source in self._sources.items()}
+
+    def _priorities(self) -> dict[str, Priorities]:
+        """Of the sources that are drawn from by priority."""
+        return {name: source.priorities for name, source in self._sources.items() if source.priorities}
+
+
+def _is_pictures(state: RingState) -> bool:
+    """Whether an observation has height, width and channels, and passes convolutions."""
+    return any(leaf.ndim == 4 for leaf in jax.tree.leaves(state.rows.steps.observation))
+
+
+def make_update(core: LearnerCore, replay: ReplaySpec, *, in_python: bool = False) -> Any:
+    """Makes the function that does a number of updates on batches drawn from the rings.
+
+    Args:
+      core: the agent's functions.
+      replay: the agent's.
+      in_python: call into JAX for each update, rather than once for all.
+
+    Returns:
+      `(training_state, {source: priorities}, {source: ring}, key, first_step, num_updates >= 1) ->
+      (training_state, {source: priorities}, mean metrics, the updates that `finite.note` noted)`, without priorities
+      where items are drawn uniformly; the training state and the priorities that go in are donated.
+    """
+    Carry = tuple[TrainingState, dict[str, Priorities]]
+    Results = tuple[TrainingState, dict[str, Priorities], Metrics, Array]
+
+    def one(carry: Carry, held: Held, key: Key, step: Array) -> tuple[Carry, Metrics]:
+        state, priorities = carry
+        batch, places = ring.sample(held, priorities, jax.random.fold_in(key, step), replay)
+        state, output = core.update(state, batch)
+        if priorities and output.priorities is not None:
+            priorities = ring.reprioritise(priorities, batch.sample_info, places, output.priorities, replay)
+        return (state, priorities), output.metrics
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def one_at_a_time(carry: Carry, held: Held, key: Key, step: Array) -> tuple[Carry, Metrics, Array]:
+        carry, metrics = one(carry, held, key, step)
+        return carry, metrics, finite.note(metrics, step + 1)
+
+    def update_in_python(
+        state: TrainingState, priorities: dict[str, Priorities], held: Held, key: Key, first_step: int, num_updates: int
+    ) -> Results:
+        carry, total, not_finite = one_at_a_time((state, priorities), held, key, np.int32(first_step))
+        for i in range(1, num_updates):
+            carry, metrics, found = one_at_a_time(carry, held, key, np.int32(first_step + i))
+            total, not_finite = jax.tree.map(jnp.add, total, metrics), finite.merge(not_finite, found)
+        return *carry, jax.tree.map(lambda x: x / num_updates, total), not_finite
+
+    @functools.partial(jax.jit, donate_argnums=(0, 1))
+    def update(
+        state: TrainingState,
+        priorities: dict[str, Priorities],
+        held: Held,
+        key: Key,
+        first_step: Array,
+        num_updates: Array,
+    ) -> Results:
+        carry = state, priorities
+        shapes = jax.eval_shape(one, carry, held, key, first_step)[1]
+        metrics = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+
+        def body(i: Array, loop: tuple[Carry, Metrics, Array]) -> tuple[Carry, Metrics, Array]:
+            carry, total, not_finite = loop
+            carry, metrics = one(carry, held, key, first_step + i)
+            not_finite = finite.merge(not_finite, finite.note(metrics, first_step + i + 1))
+            return carry, jax.tree.map(jnp.add, total, metrics), not_finite
+
+        start = carry, metrics, jnp.zeros(len(metrics), jnp.int32)
+        (state, priorities), total, not_finite = jax.lax.fori_loop(0, num_updates, body, start)
+        return state, priorities, jax.tree.map(lambda x: x / num_updates, total), not_finite
+
+    return update_in_python if in_python else update

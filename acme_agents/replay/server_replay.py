@@ -1,0 +1,196 @@
+"""Batches that the replay server draws, ahead of the learner: for what does not fit beside it.
+
+One batch and one call into JAX for each update.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import reverb
+
+from acme_agents.core import finite
+from acme_agents.core.interfaces import LearnerCore, ReplaySpec, TrainingState, UpdateOutput
+from acme_agents.core.types import Array, SampleInfo, Step
+from acme_agents.replay import chunks, priorities
+from acme_agents.replay.chunks import Chunk
+from acme_agents.replay.replay import Metrics
+from acme_agents.replay.sampler import ChunkSampler, to_batch
+
+_WAIT_SECONDS = 0.5  # for a batch; longer, and the server is away
+
+
+class ServerSource(Protocol):
+    """A table that is drawn from: `intake.TableIntake` of what actors see, or `demonstrations.Demonstrations`.
+
+    Attributes:
+      size: items held.
+      capacity: items that there can be.
+    """
+
+    @property
+    def size(self) -> int: ...
+
+    capacity: int
+
+    def ready(self) -> bool:
+        """Sees to it that the server holds what is drawn from; False while it is away."""
+
+    def ingest(self) -> float:
+        """Takes in what waits; returns the updates allowed now."""
+
+    def count(self, num_sampled: int) -> None:
+        """Counts items that were sampled."""
+
+    def samples_per_insert(self) -> float:
+        """The ratio measured so far; NaN where there is none."""
+
+    def checkpoint(self) -> None:
+        """Makes what came in outlive this process."""
+
+    def save(self) -> dict[str, Any]:
+        """The counts."""
+
+    def restore(self, counts: dict[str, Any]) -> None:
+        """Continues from what `save` returned."""
+
+    def recover(self) -> Sequence[Chunk]:
+        """Counts what the server took in meanwhile; returns what had come in before, as far as it is known here."""
+
+
+class ServerReplay:
+    """Every update takes the next batch that was drawn ahead of it, and sends the new priorities back."""
+
+    def __init__(
+        self,
+        core: LearnerCore,
+        replay: ReplaySpec,
+        steps: Step,
+        seed: int,
+        client: reverb.Client,
+        sources: Mapping[str, ServerSource],
+    ):
+        """Initialises; nothing is drawn before the first update.
+
+        Args:
+          core: the agent's functions.
+          replay: the agent's, its sources those of `sources`; an item must be a chunk.
+          steps: `chunks.step_spec` of the agent and the environment.
+          seed: of which source is drawn from.
+          client: of the replay server.
+          sources: tables to draw from, by name.
+        """
+        self._replay, self._steps, self._seed, self._client = replay, steps, seed, client
+        self._sources = sources
+
+        def update(state: TrainingState, batch: Any, number: Array) -> tuple[TrainingState, UpdateOutput, Array]:
+            state, output = core.update(state, batch)
+            return state, output, finite.note(output.metrics, number)
+
+        self._update = jax.jit(update, donate_argnums=0)
+        self._is_compiled = False
+        self._samplers: list[ChunkSampler] = []  # one, once every source is ready
+
+    @property
+    def size(self) -> int:
+        """Items to draw from now."""
+        return sum(source.size for source in self._sources.values())
+
+    @property
+    def capacity(self) -> int:
+        """Items that there can be."""
+        return sum(source.capacity for source in self._sources.values())
+
+    @property
+    def samples_per_insert(self) -> float:
+        """Of the source that has a ratio; NaN where none has."""
+        return next((x for s in self._sources.values() if not math.isnan(x := s.samples_per_insert())), math.nan)
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether an update was done."""
+        return self._is_compiled
+
+    def ingest(self) -> float:
+        """Takes in what waits; returns the updates that every source allows."""
+        return min(source.ingest() for source in self._sources.values())
+
+    def update(self, state: TrainingState, first: int, number: int) -> tuple[TrainingState, Metrics, int]:
+        """Does updates, as `Replay.update` says."""
+        total: Metrics = {}
+        not_finite: Any = 0
+        done = 0
+        for sampler in self._drawing(first):
+            while done < number:
+                drawn = sampler.next(_WAIT_SECONDS)
+                if drawn is None:
+                    self._are_ready()  # A server that was killed before its first checkpoint has lost a dataset.
+                    break
+                state, output, found = self._update(state, drawn.batch, np.int32(first + done + 1))
+                self._is_compiled = True
+                if output.priorities is not None:
+                    new = np.asarray(output.priorities)
+                    priorities.check(new, first + done + 1)
+                    sampler.prioritise(drawn, new)
+                total = jax.tree.map(jnp.add, total, output.metrics) if done else output.metrics
+                not_finite = finite.merge(not_finite, found) if done else found
+                done += 1
+        if done:
+            finite.check_metrics(not_finite, total)
+            for source in self._sources.values():
+                source.count(done * self._replay.batch_size)
+        return state, {name: value / done for name, value in total.items()}, done
+
+    def compile(self, state: TrainingState) -> None:
+        """Compiles the update, by one whose result is dropped."""
+        size = self._replay.batch_size
+        zeros = chunks.zeros(self._steps, size, self._replay.experience.layout.num_rows)
+        counts = np.full(size, 2, np.int32)
+        batch = chunks.Chunk(
+            steps=zeros,
+            num_steps=counts,
+            num_starts=counts,
+            episode_step=counts,
+            previous_action=zeros.action[:, 0],
+            previous_reward=zeros.reward[:, 0],
+            writer=counts,
+            time_ns=counts,
+        )
+        info = SampleInfo(jnp.ones(size), jnp.zeros(size, jnp.int32))
+        self._update(state, to_batch(batch, info), np.int32(1))
+        self._is_compiled = True
+
+    def checkpoint(self) -> None:
+        """Has every source do so."""
+        for source in self._sources.values():
+            source.checkpoint()
+
+    def save(self) -> dict[str, Any]:
+        """The counts of every source."""
+        return {name: source.save() for name, source in self._sources.items()}
+
+    def restore(self, counts: dict[str, Any], num_updates: int) -> None:
+        """Continues from what `save` returned; a source that was not there then begins."""
+        for name in self._sources.keys() & counts.keys():
+            self._sources[name].restore(counts[name])
+
+    def recover(self) -> Sequence[Chunk]:
+        """Counts what came in meanwhile."""
+        return [chunk for source in self._sources.values() for chunk in source.recover()]
+
+    def close(self) -> None:
+        """Stops drawing."""
+        for sampler in self._samplers:
+            sampler.close()
+
+    def _are_ready(self) -> bool:
+        return all(source.ready() for source in self._sources.values())
+
+    def _drawing(self, first: int) -> list[ChunkSampler]:
+        """The sampler, which begins to draw; none while a source is not ready."""
+        if not self._samplers and self._are_ready():
+            self._samplers = [ChunkSampler(self._client, self._steps, self._replay, self._seed + first)]
+        return self._samplers

@@ -1,0 +1,174 @@
+"""The replay of an experiment, put together: what is drawn from, and by whom."""
+
+import contextlib
+import dataclasses
+import functools
+import logging
+import pathlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from acme_agents import datasets
+from acme_agents.core import checkpoint
+from acme_agents.core.interfaces import DATASET, REPLAY, LearnerCore, ReplaySpec
+from acme_agents.core.types import Step, Trajectory
+from acme_agents.experiments import making
+from acme_agents.experiments.experiment import Experiment
+from acme_agents.replay import chunks, sizes
+from acme_agents.replay.device_replay import DeviceReplay, DeviceSource, FixedRing
+from acme_agents.replay.intake import OnNew, RingIntake, TableIntake
+from acme_agents.replay.replay import Phases, Replay
+from acme_agents.replay.transport import NoSender, Receiver, Sender
+from acme_agents.runtime import loopback
+
+if TYPE_CHECKING:
+    from acme_agents.replay.reverb_transport import ReverbReceiver
+
+MakeReplay = Callable[[Experiment, LearnerCore, OnNew], Replay]
+
+_MAX_LAG = 16  # updates by which sampling may lag before actors wait: as many as a learner's step does
+
+
+def on_device(experiment: Experiment, core: LearnerCore, receiver: Receiver, on_new: OnNew) -> Replay:
+    """A replay that lies where the learner computes.
+
+    Args:
+      experiment: what to run.
+      core: the agent's functions.
+      receiver: brings what actors see.
+      on_new: is told of what comes in.
+
+    Raises:
+      DatasetError: the experiment's dataset cannot be learned from.
+    """
+    steps, replay = specs(experiment)
+    sources: dict[str, DeviceSource] = {}
+    if experiment.dataset is not None:
+        sources[DATASET] = FixedRing(steps, replay, load_dataset(experiment, steps, replay))
+    if not experiment.is_offline:
+        tolerance = float(_MAX_LAG * replay.batch_size)
+        sources[REPLAY] = RingIntake(receiver, steps, replay, tolerance=tolerance, on_new=on_new)
+
+    def drawn_from(replay: ReplaySpec) -> Replay:
+        return DeviceReplay(core, replay, experiment.seed, {name: sources[name] for name in replay.sources})
+
+    if experiment.is_offline or not experiment.offline_updates:
+        return drawn_from(replay)
+    offline = dataclasses.replace(replay, sources={DATASET: 1.0})
+    return Phases(drawn_from(offline), drawn_from(replay), experiment.offline_updates)
+
+
+def in_server(
+    experiment: Experiment, core: LearnerCore, receiver: "ReverbReceiver", stop: threading.Event, on_new: OnNew
+) -> Replay:
+    """A replay that the replay server draws from; the arguments are those of `on_device`.
+
+    Args:
+      experiment: what to run.
+      core: the agent's functions.
+      receiver: counts what actors send.
+      stop: set to make calls return that wait for a server that is away.
+      on_new: is told of what comes in.
+
+    Raises:
+      DatasetError: the experiment's dataset cannot be learned from.
+    """
+    from acme_agents.replay.demonstrations import Demonstrations
+    from acme_agents.replay.server_replay import ServerReplay, ServerSource
+
+    steps, replay = specs(experiment)
+    tolerance = float(_MAX_LAG * replay.batch_size)
+    sources: dict[str, ServerSource] = {REPLAY: TableIntake(receiver, replay, tolerance=tolerance, on_new=on_new)}
+    if experiment.dataset is not None:
+        trajectories = load_dataset(experiment, steps, replay)
+        sources[DATASET] = Demonstrations(receiver.client, steps, replay, trajectories, stop=stop)
+
+    def drawn_from(replay: ReplaySpec) -> Replay:
+        used = {name: sources[name] for name in replay.sources}
+        return ServerReplay(core, replay, steps, experiment.seed, receiver.client, used)
+
+    if not experiment.offline_updates:
+        return drawn_from(replay)
+    offline = dataclasses.replace(replay, sources={DATASET: 1.0})
+    return Phases(drawn_from(offline), drawn_from(replay), experiment.offline_updates)
+
+
+def between_processes(client: Any, run_dir: pathlib.Path, stop: threading.Event) -> MakeReplay:
+    """What makes the replay of a learner whose actors are other processes.
+
+    Args:
+      client: `reverb.Client` of the replay server; not used where nobody acts, for then there is none.
+      run_dir: the run's directory.
+      stop: set to make calls return that wait for a server that is away.
+    """
+
+    def make(experiment: Experiment, core: LearnerCore, on_new: OnNew) -> Replay:
+        if experiment.is_offline:
+            return on_device(experiment, core, NoSender(), on_new)
+        from acme_agents.replay.reverb_transport import ReverbReceiver
+
+        steps, replay = specs(experiment)
+        receiver = ReverbReceiver(client, steps, replay, run_dir / checkpoint.DIRECTORY)
+        if replay.drawn_by == "server":
+            return in_server(experiment, core, receiver, stop, on_new)
+        return on_device(experiment, core, receiver, on_new)
+
+    return make
+
+
+@contextlib.contextmanager
+def served(
+    steps: Step, replay: ReplaySpec, directory: pathlib.Path, stop: threading.Event
+) -> Iterator[tuple[Sender, Receiver]]:
+    """Both ends of the way through a replay server in this process, with what its newest checkpoint holds.
+
+    Args:
+      steps: `chunks.step_spec` of the agent and the environment.
+      replay: the agent's.
+      directory: of the run's checkpoints.
+      stop: set to make blocked calls return.
+    """
+    import reverb
+
+    from acme_agents.replay import tables
+    from acme_agents.replay.reverb_transport import ReverbReceiver, ReverbSender
+
+    server = tables.serve(functools.partial(tables.make_tables, replay), directory / tables.CHECKPOINTS)
+    loopback.only_this_machine()
+    client = reverb.Client(f"localhost:{server.port}")
+    sender = ReverbSender(client, stop)
+    try:
+        yield sender, ReverbReceiver(client, steps, replay, directory)
+    finally:
+        sender.close()
+        server.stop()
+
+
+def load_dataset(experiment: Experiment, steps: Step, replay: ReplaySpec) -> list[Trajectory]:
+    """The episodes of the experiment's dataset.
+
+    Raises:
+      DatasetError: it cannot be learned from.
+      UserError: it does not fit into memory.
+    """
+    assert experiment.dataset is not None
+    trajectories = datasets.load(
+        experiment.dataset,
+        experiment.environment_spec(),
+        keep_good=experiment.keep_good,
+        good_return=experiment.good_return,
+        seed=experiment.seed,
+        bad_episodes=experiment.bad_episodes,
+        clip_actions=experiment.clip_actions,
+    )
+    num_steps = sum(len(trajectory.discount) for trajectory in trajectories)
+    sizes.check_dataset(experiment.dataset, steps, replay, num_steps + len(trajectories))
+    logging.info("%s: %s episodes, %s steps.", experiment.dataset, f"{len(trajectories):,}", f"{num_steps:,}")
+    return trajectories
+
+
+def specs(experiment: Experiment) -> tuple[Step, ReplaySpec]:
+    """The spec of a step, `chunks.step_spec`, and the replay that the experiment has."""
+    spec = experiment.environment_spec()
+    return chunks.step_spec(making.make_agent(experiment), spec), making.replay_spec(experiment, spec)

@@ -1,0 +1,87 @@
+"""How episodes are cut, and the batches that a kind of experience makes of their rows."""
+
+import jax
+import numpy as np
+import pytest
+
+from acme_agents.core.experience import Sequences, Transitions, of_trajectories
+from acme_agents.core.types import Trajectory
+from tests.replay import toys
+
+
+def _rows(experience, *episodes):
+    trajectories = [Trajectory(e.observations, e.actions, e.rewards, e.discounts) for e in episodes]
+    return jax.tree.map(jax.numpy.asarray, of_trajectories(toys.STEPS, trajectories, experience))
+
+
+@pytest.mark.parametrize(
+    ("experience", "length", "expected"),
+    [
+        (Sequences(6, 3), 5, [(0, 6, 5)]),
+        (Sequences(6, 3), 6, [(0, 6, 3), (3, 4, 3)]),
+        (Sequences(6, 3), 9, [(0, 6, 3), (3, 6, 3), (6, 4, 3)]),
+        (Sequences(6, 5), 1, [(0, 2, 1)]),
+        (Transitions(3, 0.9), 33, [(0, 34, 32), (32, 2, 1)]),
+        (Transitions(3, 0.9), 36, [(0, 35, 32), (32, 5, 4)]),
+    ],
+)
+def test_an_episode_is_cut_into_pieces(experience, length, expected):
+    assert list(experience.layout.cut(length)) == expected
+
+
+@pytest.mark.parametrize("experience", [Sequences(6, 3), Sequences(4, 1), Transitions(3, 0.9), Transitions(40, 0.9)])
+def test_every_action_begins_one_piece_of_its_own(experience):
+    for length in range(1, 120):
+        pieces = list(experience.layout.cut(length))
+        begun = [step for piece in pieces for step in range(piece.first, piece.first + piece.num_starts)]
+        assert begun == list(range(length))
+        assert all(2 <= piece.num_steps <= experience.layout.num_rows for piece in pieces)
+
+
+def test_sequences_are_stretches_with_what_came_before_and_zeros_behind():
+    episodes = [toys.episode(0, 7), toys.episode(1, 2)]
+    experience = Sequences(length=6, period=3)
+    rows = _rows(experience, *episodes)
+    assert rows.item_rows.tolist() == [0, 3, 8]
+    batch = experience.gather(rows, np.arange(3))
+    assert batch.num_steps.tolist() == [6, 5, 3] and batch.episode_step.tolist() == [0, 3, 0]
+    for i, (number, first, used) in enumerate([(0, 0, 6), (0, 3, 5), (1, 0, 3)]):
+        e = episodes[number]
+        np.testing.assert_array_equal(batch.steps.observation[i, :used], e.observations[first : first + used])
+        acting = min(used, len(e.rewards) - first)
+        np.testing.assert_array_equal(batch.steps.reward[i, :acting], e.rewards[first : first + acting])
+        np.testing.assert_array_equal(batch.steps.action[i, :acting], e.actions[first : first + acting])
+        assert batch.steps.last[i].tolist() == [first + t == len(e.rewards) for t in range(6)]
+        assert all(not np.any(leaf[i, used:]) for leaf in jax.tree.leaves(batch.steps))
+    np.testing.assert_array_equal(batch.previous_action, [[0.0], episodes[0].actions[2], [0.0]])
+    np.testing.assert_array_equal(batch.previous_reward, [0.0, episodes[0].rewards[2], 0.0])
+
+
+def test_an_n_step_window_ends_with_its_episode():
+    """Rewards 1, 2, 4, discounts 1, 1, 0, gamma 1/2: by hand."""
+    e = toys.episode(0, 3)._replace(rewards=np.float32([1, 2, 4]), discounts=np.float32([1, 1, 0]))
+    experience = Transitions(2, 0.5)
+    batch = experience.gather(_rows(experience, e), np.arange(3))
+    assert batch.reward.tolist() == [2.0, 4.0, 4.0]
+    assert batch.discount.tolist() == [0.25, 0.0, 0.0]
+    assert batch.next_observation[:, 1].tolist() == [2.0, 3.0, 3.0]
+    assert batch.next_last.tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("experience", "problem"),
+    [
+        (Transitions(0, 0.9), "asks for transitions of 0 steps"),
+        (Transitions(1, 1.1), "has a discount of 1.1"),
+        (Sequences(4, 4), "leaves transitions out"),
+        (Sequences(4, 0), "leaves transitions out"),
+        (Transitions(1, 1.0), ""),
+        (Sequences(4, 3), ""),
+    ],
+)
+def test_numbers_that_cannot_be_are_said(experience, problem):
+    assert experience.problem.startswith(problem) and bool(experience.problem) == bool(problem)
+
+
+def test_steps_that_an_amount_of_experience_takes():
+    assert (Transitions(3, 0.9).steps_for(100), Sequences(81, 40).steps_for(5)) == (100, 241)
