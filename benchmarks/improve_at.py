@@ -21,7 +21,7 @@ from acme_agents.agents import mpo
 from acme_agents.agents.mpo import config as mpo_config
 from acme_agents.agents.mpo import learning, losses, networks
 from acme_agents.agents.mpo.networks import Networks
-from acme_agents.core import distributions
+from acme_agents.core import distributions, training
 from acme_agents.core.interfaces import LearnerCore, UpdateOutput
 from acme_agents.core.types import Array, EnvironmentSpec, Observation, Params, Transition
 
@@ -53,12 +53,12 @@ make = ImproveAt
 def _make_learner(config: Config, nets: Networks, num_dimensions: int) -> LearnerCore:
     """`mpo.learning.make_learner`, but for where the policy improves."""
     core, head = learning.make_learner(config, nets, num_dimensions), nets.value_head
-    optimizer = optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), optax.adam(config.learning_rate))
+    optimizer = training.clipped_adam(config.learning_rate, config.max_gradient_norm)
     dual_optimizer = optax.adam(config.dual_learning_rate)
-    evaluate = jax.vmap(nets.critic, (None, None, 0))
+    evaluate = jax.vmap(nets.critic.apply, (None, None, 0))
 
     def critic_loss(critic: Params, batch: Transition, next_value: Any) -> tuple[Array, dict[str, Array]]:
-        value = nets.critic(critic, batch.observation, batch.action)
+        value = nets.critic.apply(critic, batch.observation, batch.action)
         loss = jnp.mean(head.loss(value, batch.reward, batch.discount, next_value))
         return loss, {"loss_critic": loss, "q_value": jnp.mean(head.mean(value))}
 
@@ -66,46 +66,38 @@ def _make_learner(config: Config, nets: Networks, num_dimensions: int) -> Learne
         policy: Params, duals: losses.Duals, target: Params, observation: Observation, actions: Array, q_values: Array
     ) -> tuple[Array, dict[str, Array]]:
         bounds = {name: getattr(config, name) for name in ("epsilon", "epsilon_penalty", "epsilon_mean")}
-        online, target = nets.policy(policy, observation), nets.policy(target, observation)
+        online, target = nets.policy.apply(policy, observation), nets.policy.apply(target, observation)
         return losses.mpo_loss(duals, online, target, actions, q_values, epsilon_stddev=config.epsilon_stddev, **bounds)
 
     def update(state: learning.TrainingState, batch: Transition) -> tuple[learning.TrainingState, UpdateOutput]:
         taken_key, next_key, key = jax.random.split(state.key, 3)
         following = batch.next_observation
-        actions = distributions.sample(next_key, nets.policy(state.target_policy, following), config.num_actions)
-        next_value = evaluate(state.target_critic, following, actions)
+        actions = distributions.sample(next_key, nets.policy.apply(state.policy.target, following), config.num_actions)
+        next_value = evaluate(state.critic.target, following, actions)
         observation, q_values = following, head.mean(next_value)
         if config.improve_at != "bootstrap":
             size = batch.discount.shape[0]
             first = size // 2 if config.improve_at == "half" else size  # so many transitions improve at o_t
             rest = {"half": size - first, "both": size, "taken": 0}[config.improve_at]  # and at o_{t+m}
             taken = jax.tree.map(lambda x: x[:first], batch.observation)
-            taken_actions = distributions.sample(taken_key, nets.policy(state.target_policy, taken), config.num_actions)
-            taken_q_values = head.mean(evaluate(state.target_critic, taken, taken_actions))
+            taken_actions = distributions.sample(
+                taken_key, nets.policy.apply(state.policy.target, taken), config.num_actions
+            )
+            taken_q_values = head.mean(evaluate(state.critic.target, taken, taken_actions))
             observation = jax.tree.map(lambda x, y: jnp.concatenate([x, y[size - rest :]]), taken, following)
             actions = jnp.concatenate([taken_actions, actions[:, size - rest :]], axis=1)
             q_values = jnp.concatenate([taken_q_values, q_values[:, size - rest :]], axis=1)
 
-        critic_grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(state.critic, batch, next_value)
+        critic_grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(state.critic.online, batch, next_value)
         (policy_grad, dual_grad), policy_metrics = jax.grad(policy_loss, argnums=(0, 1), has_aux=True)(
-            state.policy, state.duals, state.target_policy, observation, actions, q_values
+            state.policy.online, state.duals, state.policy.target, observation, actions, q_values
         )
-        critic_updates, critic_optimizer = optimizer.update(critic_grad, state.critic_optimizer)
-        policy_updates, policy_optimizer = optimizer.update(policy_grad, state.policy_optimizer)
-        dual_updates, new_dual_optimizer = dual_optimizer.update(dual_grad, state.dual_optimizer)
-        critic = optax.apply_updates(state.critic, critic_updates)
-        policy = optax.apply_updates(state.policy, policy_updates)
-        steps = state.steps + 1
+        duals, dual_state = training.descend(state.duals, dual_grad, state.dual_optimizer, dual_optimizer)
         state = learning.TrainingState(
-            policy=policy,
-            critic=critic,
-            target_policy=optax.periodic_update(policy, state.target_policy, steps, config.target_update_period),
-            target_critic=optax.periodic_update(critic, state.target_critic, steps, config.target_update_period),
-            duals=losses.clip_duals(optax.apply_updates(state.duals, dual_updates)),
-            policy_optimizer=policy_optimizer,
-            critic_optimizer=critic_optimizer,
-            dual_optimizer=new_dual_optimizer,
-            steps=steps,
+            policy=training.step(state.policy, policy_grad, optimizer, config.target_update_period),
+            critic=training.step(state.critic, critic_grad, optimizer, config.target_update_period),
+            duals=losses.clip_duals(duals),
+            dual_optimizer=dual_state,
             key=key,
         )
         return state, UpdateOutput(metrics=critic_metrics | policy_metrics)

@@ -207,15 +207,15 @@ def _noise(critic: Any, num_minibatches: int) -> list[float]:
     def gradient(batch_key: Any, key: Any, num_actions: int) -> Any:
         """[P], of the critic's loss on the minibatch that a key draws."""
         batch, _ = ring.sample({REPLAY: held}, {}, batch_key, replay)
-        target = nets.policy(state.target_policy, batch.next_observation)
+        target = nets.policy.apply(state.policy.target, batch.next_observation)
         actions = distributions.sample(key, target, num_actions)
-        next_value = jax.vmap(nets.critic, (None, None, 0))(state.target_critic, batch.next_observation, actions)
+        next_value = jax.vmap(nets.critic.apply, (None, None, 0))(state.critic.target, batch.next_observation, actions)
 
         def loss(params: Any) -> Any:
-            value = nets.critic(params, batch.observation, batch.action)
+            value = nets.critic.apply(params, batch.observation, batch.action)
             return jnp.mean(nets.value_head.loss(value, batch.reward, batch.discount, next_value))
 
-        return jnp.concatenate([x.ravel() for x in jax.tree.leaves(jax.grad(loss)(state.critic))])
+        return jnp.concatenate([x.ravel() for x in jax.tree.leaves(jax.grad(loss)(state.critic.online))])
 
     keys = jax.random.split(jax.random.PRNGKey(2), num_minibatches)
 

@@ -31,7 +31,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from acme_agents.agents import r2d3
-from acme_agents.core import priorities
+from acme_agents.core import importance
 from acme_agents.experiments import Experiment
 
 _RATIOS = ["0", "1/256", "1/64", "1/16", "1/4", "1"]
@@ -68,8 +68,8 @@ def main() -> None:
     options = parser.parse_args()
 
     if options.weights == "batch":
-        of_sources = priorities.importance_weights
-        priorities.importance_weights = lambda draw, exponent: of_sources(
+        of_sources = importance.weights
+        importance.weights = lambda draw, exponent: of_sources(
             draw._replace(source=jnp.zeros_like(draw.source)), exponent
         )
     evaluations: dict[str, list[dict[str, np.ndarray]]] = {}

@@ -138,7 +138,11 @@ def test_conforms(subject, check):
     check(subject)
 
 
-FOLDERS = sorted(file.parent.name for file in Path(__file__).parents[1].glob("acme_agents/*/config.py"))
+FOLDERS = sorted(file.parent.name for file in Path(__file__).parents[1].glob("acme_agents/agents/*/config.py"))
+
+
+def test_finds_the_agents():
+    assert {"bc", "crr", "dime", "dqn", "mpo", "r2d2", "r2d3"} <= set(FOLDERS)
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -156,7 +160,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_every_field_of_a_configuration_is_read(name):
-    module = importlib.import_module(f"acme_agents.{name}")
+    module = importlib.import_module(f"acme_agents.agents.{name}")
     spec = DISCRETE if name in ("dqn", "r2d2", "r2d3") else OBJECTIVES if name == "dime" else CONTINUOUS
     configs = [module.Config(batch_size=4, **changes) for changes in ({}, *OTHERS.get(name, ()))]
     assert conformance.unread_fields(module.make, configs, spec) == set()

@@ -1,4 +1,4 @@
-"""What agents of discrete actions share: what they refuse, their head, double Q-learning, epsilon-greedy actions."""
+"""What agents of discrete actions share: their head, double Q-learning, epsilon-greedy actions."""
 
 from collections.abc import Sequence
 
@@ -7,31 +7,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from acme_agents.core import errors
-from acme_agents.core.types import Action, Array, EnvironmentSpec, Key
-
-
-def num_actions(spec: EnvironmentSpec, *, agent: str) -> int:
-    """How many actions the environment has.
-
-    Args:
-      spec: the environment's.
-      agent: the agent's name, for the error.
-
-    Raises:
-      ValueError: its actions are continuous, or its reward is a vector.
-    """
-    if spec.reward.shape:
-        raise errors.UserError(
-            f"{agent} needs one reward, and this environment has a vector of {spec.reward.shape[0]}: choose an "
-            "environment with a scalar reward."
-        )
-    if spec.action.num_values is None:
-        raise errors.UserError(
-            f"{agent} needs discrete actions, and this environment has continuous ones of shape {spec.action.shape}: "
-            "choose an environment with a discrete action space."
-        )
-    return spec.action.num_values
+from acme_agents.core.types import Action, Array, Key
 
 
 def q_head(features: Array, num_actions: int, layers: Sequence[int], *, dueling: bool) -> Array:

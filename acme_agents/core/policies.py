@@ -4,7 +4,7 @@ A `PolicyHead` bundles the four, so that an agent that fits a policy by likeliho
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import chex
 import haiku as hk
@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from acme_agents.core import distributions, heads
+from acme_agents.core.configs import StochasticPolicy
 from acme_agents.core.distributions import LOG_SQRT_2PI, Gaussian
 from acme_agents.core.types import Action, Array, Key
 
@@ -43,20 +44,7 @@ class PolicyHead(NamedTuple):
     mode: Callable[[Any], Action]
 
 
-class HeadConfig(Protocol):
-    """The fields of an agent's configuration that choose its policy."""
-
-    @property
-    def policy(self) -> Literal["mixture", "gaussian", "tanh-gaussian"]: ...
-    @property
-    def num_policy_components(self) -> int: ...
-    @property
-    def policy_init_stddev(self) -> float: ...
-    @property
-    def policy_min_stddev(self) -> float: ...
-
-
-def make_head(config: HeadConfig) -> PolicyHead:
+def make_head(config: StochasticPolicy) -> PolicyHead:
     """The policy's kind, as configured."""
     if config.policy == "mixture":
         return mixture(config.num_policy_components, config.policy_init_stddev, config.policy_min_stddev)

@@ -8,6 +8,11 @@ from acme_agents.core.types import Array
 _RESCALE_EPSILON = 1e-3  # keeps the inverse of the rescaling Lipschitz
 
 
+def clip(rewards: Array, max_abs_reward: float | None) -> Array:
+    """The rewards, of any shape, clipped to [-max_abs_reward, max_abs_reward]; None leaves them as they are."""
+    return rewards if max_abs_reward is None else jnp.clip(rewards, -max_abs_reward, max_abs_reward)
+
+
 def n_step(rewards: Array, discounts: Array, valid: Array, gamma: float) -> tuple[Array, Array, Array]:
     """Collapses up to n steps of reward into one, batch-major.
 

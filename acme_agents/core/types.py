@@ -96,7 +96,7 @@ class Transition(NamedTuple):
     next_action: Array  # [B, *A] a_{t+m}, as it was taken; zero where there is none
     next_last: Array  # [B] bool, whether o_{t+m} is an episode's final observation, where no action was taken
     extras: Extras = ()  # [B, *E], of time t
-    sample_info: SampleInfo | None = None  # None where a batch was not drawn, as in a test
+    sample_info: SampleInfo = ()  # type: ignore[assignment]  # every batch of an update has one
 
 
 class Sequence(NamedTuple):
@@ -111,4 +111,4 @@ class Sequence(NamedTuple):
     episode_step: Array  # [B] int32, steps of the episode before the first row
     previous_action: Array  # [B, *A], what led to the first row; zero where that begins the episode
     previous_reward: Array  # [B] or [B, K] float32, what it earned
-    sample_info: SampleInfo | None = None
+    sample_info: SampleInfo = ()  # type: ignore[assignment]

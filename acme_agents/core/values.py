@@ -6,7 +6,7 @@ names: `value_tm1` is the online critic at (s_{t-1}, a_{t-1}), `value_t` the tar
 
 import functools
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import chex
 import haiku as hk
@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from acme_agents.core import heads
+from acme_agents.core.configs import Critic
 from acme_agents.core.types import Array
 
 _MIN_SCALE = 1e-4  # of a mixture's components; Acme's floor
@@ -43,26 +44,7 @@ class ValueHead(NamedTuple):
     loss: Callable[[Any, Array, Array, Any], Array]
 
 
-class HeadConfig(Protocol):
-    """The fields of an agent's configuration that choose its critic."""
-
-    @property
-    def critic(self) -> Literal["mixture", "categorical", "scalar"]: ...
-    @property
-    def num_components(self) -> int: ...
-    @property
-    def init_scale(self) -> float: ...
-    @property
-    def smoothing(self) -> float: ...
-    @property
-    def vmin(self) -> float: ...
-    @property
-    def vmax(self) -> float: ...
-    @property
-    def num_atoms(self) -> int: ...
-
-
-def make_head(config: HeadConfig) -> ValueHead:
+def make_head(config: Critic) -> ValueHead:
     """The critic's kind, as configured."""
     if config.critic == "mixture":
         return mixture(config.num_components, config.init_scale, config.smoothing)

@@ -1,39 +1,57 @@
-"""Every number of an agent's configuration is explained."""
+"""Every number of an agent's configuration is explained, where it is declared and on the command line."""
 
 import ast
 import dataclasses
 import importlib
+import inspect
 import itertools
+import textwrap
 from pathlib import Path
 
 import pytest
 
-FOLDERS = sorted(file.parent for file in Path(__file__).parents[2].glob("acme_agents/*/config.py"))
+from acme_agents.core import configs
+
+AGENTS = sorted(file.parent.name for file in Path(__file__).parents[2].glob("acme_agents/agents/*/config.py"))
+CONFIGS = {name: importlib.import_module(f"acme_agents.agents.{name}").Config for name in AGENTS}
+BASES = {
+    name: base for name, base in vars(configs).items() if isinstance(base, type) and issubclass(base, configs.Checked)
+}
+DECLARING = [*CONFIGS.values(), *BASES.values()]
 
 
-def _undocumented(source, fields):
-    (body,) = (n.body for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ClassDef) and n.name == "Config")
-    documented = {
+def _documented(source):
+    (body,) = (node.body for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef))
+    return [
         field.target.id
         for field, doc in itertools.pairwise(body)
         if isinstance(field, ast.AnnAssign) and isinstance(doc, ast.Expr) and isinstance(doc.value.value, str)
-    }
-    return [field for field in fields if field not in documented]
+    ]
 
 
-@pytest.fixture(params=FOLDERS, ids=lambda folder: folder.name)
-def folder(request):
-    return request.param
+def test_finds_agents_and_what_they_inherit():
+    assert {"bc", "crr", "dime", "dqn", "mpo", "r2d2", "r2d3"} <= set(CONFIGS) and {
+        "Replay",
+        "Critic",
+        "Checked",
+    } <= set(BASES)
+    assert all(issubclass(config, configs.Checked) for config in CONFIGS.values())
 
 
-def _own_fields(folder):
-    config = importlib.import_module(f"acme_agents.{folder.name}.config").Config
-    return [field.name for field in dataclasses.fields(config) if field.name in vars(config).get("__annotations__", {})]
+@pytest.mark.parametrize("declaring", DECLARING, ids=lambda c: f"{c.__module__}.{c.__name__}")
+def test_every_field_has_a_docstring(declaring):
+    source = textwrap.dedent(inspect.getsource(declaring))
+    own = list(inspect.get_annotations(declaring))
+    assert _documented(source) == own
+    if own:
+        bare = source.replace(f"    {own[-1]}:", f"    dead: int = 0\n    {own[-1]}:")
+        assert _documented(bare) == own  # it would notice one without
 
 
-def test_every_field_has_a_docstring(folder):
-    source = (folder / "config.py").read_text()
-    own = _own_fields(folder)
-    assert _undocumented(source, own) == []
-    bare = source.replace(f"    {own[-1]}:", f"    dead: int = 0\n    {own[-1]}:")
-    assert _undocumented(bare, ["dead", own[-1]]) == ["dead"]  # it would notice
+@pytest.mark.parametrize("name", CONFIGS)
+def test_what_is_declared_again_differs(name):
+    config = CONFIGS[name]
+    inherited = {field.name: field for base in config.__bases__ for field in dataclasses.fields(base)}
+    own = [field for field in dataclasses.fields(config) if field.name in inspect.get_annotations(config)]
+    same = [field.name for field in own if field.name in inherited and inherited[field.name].default == field.default]
+    assert same == []

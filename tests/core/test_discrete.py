@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from acme_agents.core import discrete
-from acme_agents.core.types import ArraySpec, EnvironmentSpec
 
 
 def test_dueling_values_have_the_mean_of_the_value():
@@ -53,12 +52,3 @@ def test_epsilon_greedy_takes_any_action_with_the_chance_epsilon(epsilon):
     frequencies = np.bincount(np.asarray(actions), minlength=3) / 6000
     expected = np.array([epsilon / 3, 1 - 2 * epsilon / 3, epsilon / 3])
     np.testing.assert_allclose(frequencies, expected, atol=0.0 if epsilon == 0.0 else 0.025)
-
-
-def test_refuses_continuous_actions_and_vector_rewards():
-    action = ArraySpec((), "int32", 4)
-    assert discrete.num_actions(EnvironmentSpec(ArraySpec((1,)), action), agent="X") == 4
-    with pytest.raises(ValueError, match="X needs discrete actions, and this environment has continuous ones of shape"):
-        discrete.num_actions(EnvironmentSpec(ArraySpec((1,)), ArraySpec((2,))), agent="X")
-    with pytest.raises(ValueError, match="X needs one reward, and this environment has a vector of 2"):
-        discrete.num_actions(EnvironmentSpec(ArraySpec((1,)), action, ArraySpec((2,))), agent="X")

@@ -19,6 +19,12 @@ def _n_step(rewards, discounts, valid, gamma=GAMMA):
     return float(reward[0]), float(discount[0]), int(num_steps[0])
 
 
+def test_clips_to_both_sides_or_not_at_all():
+    rewards = jnp.array([[-3.0, 0.5], [2.0, -0.5]])
+    np.testing.assert_array_equal(returns.clip(rewards, 1.0), [[-1.0, 0.5], [1.0, -0.5]])
+    np.testing.assert_array_equal(returns.clip(rewards, None), rewards)
+
+
 def test_full_window():
     # 1 + 2/2 + 4/4 = 3, and gamma^3 = 1/8.
     assert _n_step([1, 2, 4], [1, 1, 1], [1, 1, 1]) == (3.0, 0.125, 3)

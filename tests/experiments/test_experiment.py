@@ -4,7 +4,7 @@ import pytest
 
 from acme_agents.agents import dqn, r2d3
 from acme_agents.core.interfaces import DATASET, REPLAY
-from acme_agents.experiments import Experiment, making
+from acme_agents.experiments import Experiment, making, registry
 
 
 def _sources(**fields):
@@ -45,3 +45,8 @@ def test_who_draws():
     assert drawn_by("r2d2", dataset="data", max_steps=0) == "learner"  # Nobody acts, and there is no server.
     with pytest.raises(ValueError, match="draws whole chunks, and dqn learns from transitions: leave --replay server"):
         drawn_by("dqn", replay="server")
+
+
+def test_every_folder_of_an_agent_has_a_name(repository):
+    folders = {file.parent.name for file in (repository / "acme_agents" / "agents").glob("*/config.py")}
+    assert set(registry.AGENTS) == folders and len(folders) >= 7

@@ -9,6 +9,7 @@ import optax
 from acme_agents.agents.bc import losses
 from acme_agents.agents.bc.config import Config
 from acme_agents.agents.bc.networks import Policy
+from acme_agents.core import training
 from acme_agents.core.interfaces import LearnerCore, UpdateOutput
 from acme_agents.core.types import Array, Key, Params, Transition
 
@@ -22,7 +23,7 @@ class TrainingState(NamedTuple):
 
 def make_learner(config: Config, policy: Policy) -> LearnerCore:
     """Makes the learner's functions."""
-    optimizer = optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), optax.adam(config.learning_rate))
+    optimizer = training.clipped_adam(config.learning_rate, config.max_gradient_norm)
 
     def init(key: Key) -> TrainingState:
         policy_key, _, _ = jax.random.split(key, 3)  # as CRR's: the same seed gives the same policy
@@ -36,7 +37,7 @@ def make_learner(config: Config, policy: Policy) -> LearnerCore:
 
     def update(state: TrainingState, batch: Transition) -> tuple[TrainingState, UpdateOutput]:
         gradient, metrics = jax.grad(loss, has_aux=True)(state.policy, batch)
-        updates, optimizer_state = optimizer.update(gradient, state.optimizer)
-        return TrainingState(optax.apply_updates(state.policy, updates), optimizer_state), UpdateOutput(metrics)
+        state = TrainingState(*training.descend(state.policy, gradient, state.optimizer, optimizer))
+        return state, UpdateOutput(metrics)
 
     return LearnerCore(init=init, update=update, params=lambda state: state.policy)

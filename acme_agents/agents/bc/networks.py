@@ -1,19 +1,11 @@
 """The policy network, which CRR shares."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-import haiku as hk
-
-from acme_agents.core import errors, policies, torsos
+from acme_agents.core import networks, policies, specs, torsos
+from acme_agents.core.configs import StochasticPolicy
 from acme_agents.core.types import EnvironmentSpec, Key, Observation, Params
-
-
-class PolicyConfig(policies.HeadConfig, Protocol):
-    """The fields of an agent's configuration that make its policy network."""
-
-    @property
-    def policy_layers(self) -> tuple[int, ...]: ...
 
 
 class Policy(NamedTuple):
@@ -30,7 +22,7 @@ class Policy(NamedTuple):
     head: policies.PolicyHead
 
 
-def make_policy(config: PolicyConfig, spec: EnvironmentSpec, *, agent: str) -> Policy:
+def make_policy(config: StochasticPolicy, spec: EnvironmentSpec, *, agent: str) -> Policy:
     """Makes the policy network for an environment with continuous actions.
 
     Args:
@@ -39,19 +31,13 @@ def make_policy(config: PolicyConfig, spec: EnvironmentSpec, *, agent: str) -> P
       agent: the agent's name, for the error.
 
     Raises:
-      ValueError: the environment's actions are discrete.
+      UserError: the environment's actions are discrete.
     """
-    if spec.action.num_values is not None:
-        raise errors.UserError(
-            f"{agent} needs continuous actions, and this environment has {spec.action.num_values} discrete ones: "
-            "choose an environment with a continuous action space."
-        )
-    (num_dimensions,) = spec.action.shape
+    num_dimensions = specs.num_dimensions(spec, agent=agent)
     head = policies.make_head(config)
 
     def policy(observation: Observation) -> Any:
         features = torsos.layer_norm_mlp(torsos.encode(observation, spec), config.policy_layers)
         return head.head(features, num_dimensions)
 
-    net = hk.without_apply_rng(hk.transform(policy))
-    return Policy(lambda key: net.init(key, torsos.zeros_like(spec.observation)), net.apply, head)
+    return Policy(*networks.make(policy, torsos.zeros_like(spec.observation)), head)

@@ -5,18 +5,18 @@ import jax.numpy as jnp
 
 from acme_agents.agents.crr.config import Config
 from acme_agents.agents.crr.networks import ActorParams, Networks
+from acme_agents.core import actors
 from acme_agents.core.interfaces import ActorCore
-from acme_agents.core.types import Action, Array, Extras, Key, Observation
+from acme_agents.core.types import Action, Array, Key, Observation
 
 
 def make_actor(config: Config, networks: Networks, *, evaluation: bool) -> ActorCore:
-    """Makes the actor's functions; its state is a random key, and its actions are clipped to [-1, 1]."""
+    """Makes the actor's functions; actions are clipped to [-1, 1]."""
     how = config.evaluation if evaluation else "sample"
     head, value_head = networks.policy.head, networks.value_head
 
-    def select_action(params: ActorParams, observation: Observation, key: Key) -> tuple[Action, Key, Extras]:
-        key, sample_key, choice_key = jax.random.split(key, 3)
-        observation = jax.tree.map(lambda x: x[None], observation)
+    def act(params: ActorParams, observation: Observation, key: Key) -> Action:
+        sample_key, choice_key = jax.random.split(key)
         distribution = networks.policy.apply(params.policy, observation)
         if how == "mode":
             action = head.mode(distribution)[0]
@@ -24,11 +24,11 @@ def make_actor(config: Config, networks: Networks, *, evaluation: bool) -> Actor
             action = head.sample(sample_key, distribution, 1)[0, 0]
         else:
             actions = head.sample(sample_key, distribution, config.num_evaluation_actions)  # [N, 1, A]
-            value = jax.vmap(networks.critic, (None, None, 0))(params.critic, observation, actions)
+            value = jax.vmap(networks.critic.apply, (None, None, 0))(params.critic, observation, actions)
             action = actions[choose(choice_key, value_head.mean(value)[:, 0], config.beta), 0]
-        return jnp.clip(action, -1.0, 1.0), key, ()
+        return jnp.clip(action, -1.0, 1.0)
 
-    return ActorCore(init=lambda key: key, select_action=select_action)
+    return actors.stateless(act)
 
 
 def choose(key: Key, q_values: Array, beta: float) -> Array:

@@ -83,10 +83,3 @@ def has_target(discount: Array, next_last: Array) -> Array:
     chex.assert_rank([discount, next_last], 1)
     chex.assert_equal_shape([discount, next_last])
     return ~next_last | (discount == 0.0)
-
-
-def mean_where(losses: Array, counts: Array) -> Array:
-    """The mean of those `losses` [B] that count [B] bool; zero if none does."""
-    chex.assert_rank([losses, counts], 1)
-    chex.assert_equal_shape([losses, counts])
-    return jnp.sum(jnp.where(counts, losses, 0.0)) / jnp.maximum(jnp.sum(counts), 1)

@@ -33,7 +33,7 @@ def make_actor(networks: Networks, *, draw_preference: bool, evaluation: bool) -
         return ActorState(key, preferences.sample(preference_key, 1, networks.preference.shape[0])[0])
 
     def select_action(params: Params, observation: Observation, state: ActorState) -> tuple[Action, ActorState, Extras]:
-        policy = networks.policy(params, jax.tree.map(lambda x: x[None], observation), state.preference[None])
+        policy = networks.policy.apply(params, jax.tree.map(lambda x: x[None], observation), state.preference[None])
         key, sample_key = jax.random.split(state.key)
         action = policy.mean if evaluation else distributions.sample(sample_key, policy, 1)[0]
         return jnp.clip(action[0], -1.0, 1.0), state._replace(key=key), ()

@@ -1,10 +1,10 @@
 """Every number of the DiME agent: those of MPO, and what several objectives add."""
 
 import dataclasses
-from typing import Literal
+from typing import Annotated, Literal
 
 from acme_agents.agents.mpo import config as mpo_config
-from acme_agents.core import errors
+from acme_agents.core import configs, errors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,13 +24,11 @@ class Config(mpo_config.Config):
 
     behaviour: Literal["none", "bc", "awbc", "teacher"] = "none"
     """One more expert: the data's actions, those actions weighted by their advantage, or a teacher's actions."""
-    advantage_temperature: float = 1.0
+    advantage_temperature: Annotated[float, configs.above(0)] = 1.0
     """Of the weights of "awbc", in units of the value (ours; CRR has 1)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.advantage_temperature > 0.0:
-            raise errors.UserError(f"advantage_temperature must be above 0, not {self.advantage_temperature!r}.")
         if self.conditioned and self.method == "mo-mpo":
             raise errors.UserError(
                 "A conditioned policy needs the method dime or scalarisation: mo-mpo has its preference in the "

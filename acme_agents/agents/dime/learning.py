@@ -11,25 +11,21 @@ from acme_agents.agents.dime import losses, preferences
 from acme_agents.agents.dime.config import Config
 from acme_agents.agents.dime.networks import Networks
 from acme_agents.agents.mpo import losses as mpo
-from acme_agents.core import distributions, errors
+from acme_agents.core import distributions, errors, training
 from acme_agents.core.interfaces import LearnerCore, UpdateOutput
+from acme_agents.core.training import Trained
 from acme_agents.core.types import Action, Array, Key, Observation, Params, Transition
 
 Teacher = Callable[[Key, Observation], Action]  # (key, observation [B, ...]) -> [B, A], pure; called under jit
 
 
 class TrainingState(NamedTuple):
-    """Everything that an update changes. The critics' leaves have a leading K."""
+    """Everything that an update changes. The leaves of the critics' parameters have a leading K."""
 
-    policy: Params
-    critics: Params
-    target_policy: Params
-    target_critics: Params
+    policy: Trained
+    critics: Trained
     duals: mpo.Duals
-    policy_optimizer: optax.OptState
-    critic_optimizers: optax.OptState
     dual_optimizer: optax.OptState
-    steps: Array  # [] int32, updates done
     key: Key
 
 
@@ -39,19 +35,18 @@ def make_learner(
     """Makes the learner's functions for actions of `num_dimensions`.
 
     Raises:
-      ValueError: the behaviour is a teacher's, and there is none.
+      UserError: the behaviour is a teacher's, and there is none.
     """
     if config.behaviour == "teacher" and teacher is None:
         raise errors.UserError('behaviour "teacher" needs a teacher to imitate: give --teacher RUN_DIR.')
     value_head, num_objectives = networks.value_head, networks.num_objectives
-    network_optimizer = optax.chain(
-        optax.clip_by_global_norm(config.max_gradient_norm), optax.adam(config.learning_rate)
-    )
+    optimizer = training.clipped_adam(config.learning_rate, config.max_gradient_norm)
+    # An optimiser each: the gradient of an objective with large rewards must not clip those of the others.
+    critic_optimizers = optax.GradientTransformation(jax.vmap(optimizer.init), jax.vmap(optimizer.update))
     dual_optimizer = optax.adam(config.dual_learning_rate)
 
     def init(key: Key) -> TrainingState:
         policy_key, critic_key, key = jax.random.split(key, 3)
-        policy, critics = networks.init_policy(policy_key), networks.init_critics(critic_key)
         num_experts = losses.num_experts(config.method, num_objectives)
         duals = mpo.Duals(
             log_temperature=jnp.full(num_experts, config.init_log_temperature, jnp.float32),
@@ -60,17 +55,10 @@ def make_learner(
             log_alpha_stddev=jnp.full(num_dimensions, config.init_log_alpha_stddev, jnp.float32),
         )
         return TrainingState(
-            policy=policy,
-            critics=critics,
-            # Copies: the runtime donates the state to the update, and a buffer can be donated once.
-            target_policy=jax.tree.map(jnp.copy, policy),
-            target_critics=jax.tree.map(jnp.copy, critics),
+            policy=training.init(networks.policy.init(policy_key), optimizer),
+            critics=training.init(networks.critics.init(critic_key), critic_optimizers),
             duals=duals,
-            policy_optimizer=network_optimizer.init(policy),
-            # An optimiser each: the gradient of an objective with large rewards must not clip those of the others.
-            critic_optimizers=jax.vmap(network_optimizer.init)(critics),
             dual_optimizer=dual_optimizer.init(duals),
-            steps=jnp.int32(0),
             key=key,
         )
 
@@ -78,15 +66,15 @@ def make_learner(
         key: Key, state: TrainingState, observation: Observation, preference: Array, num_actions: int
     ) -> tuple[Array, Any]:
         """Actions of the target policy, [N, B, A], and the target critics' values of them, [K, N, B]."""
-        target = networks.policy(state.target_policy, observation, preference)
+        target = networks.policy.apply(state.policy.target, observation, preference)
         actions = distributions.sample(key, target, num_actions)
-        evaluate = jax.vmap(networks.critics, (None, None, 0, None), out_axes=1)
-        return actions, evaluate(state.target_critics, observation, actions, preference)
+        evaluate = jax.vmap(networks.critics.apply, (None, None, 0, None), out_axes=1)
+        return actions, evaluate(state.critics.target, observation, actions, preference)
 
     def critic_loss(
         critics: Params, batch: Transition, preference: Array, next_value: Any
     ) -> tuple[Array, dict[str, Array]]:
-        value = networks.critics(critics, batch.observation, batch.action, preference)
+        value = networks.critics.apply(critics, batch.observation, batch.action, preference)
         rewards = batch.reward.reshape(-1, num_objectives)  # [B, K]
         each = jax.vmap(value_head.loss, (0, 1, None, 0))(value, rewards, batch.discount, next_value)
         loss, q_value = jnp.mean(each, axis=1), jnp.mean(value_head.mean(value), axis=1)  # [K]
@@ -105,7 +93,7 @@ def make_learner(
             return losses.Behaviour(action, jnp.ones(action.shape[0]))
         if config.behaviour == "bc":
             return losses.Behaviour(batch.action, jnp.ones(batch.action.shape[0]))
-        value = networks.critics(state.target_critics, batch.observation, batch.action, preference)
+        value = networks.critics.apply(state.critics.target, batch.observation, batch.action, preference)
         advantage = losses.advantage(value_head.mean(value), q_values, preference)
         factor = losses.advantage_weights(advantage, config.advantage_temperature)
         return losses.Behaviour(batch.action, factor)
@@ -122,8 +110,8 @@ def make_learner(
     ) -> tuple[Array, dict[str, Array]]:
         return losses.dime_loss(
             duals,
-            networks.policy(policy, batch.observation, preference),
-            networks.policy(state.target_policy, batch.observation, preference),
+            networks.policy.apply(policy, batch.observation, preference),
+            networks.policy.apply(state.policy.target, batch.observation, preference),
             actions,
             q_values,
             preference,
@@ -151,36 +139,27 @@ def make_learner(
 
         if config.fit_temperature:
             improved = losses.experts(config.method, q_values, preference, config.epsilon)
-            is_new = state.steps % config.target_update_period == 0
+            is_new = state.critics.steps % config.target_update_period == 0
             fitted = jax.vmap(mpo.fit_temperature, (0, 0, 0, None))(
                 state.duals.log_temperature, improved.q_values, improved.epsilon, is_new
             )
             state = state._replace(duals=state.duals._replace(log_temperature=fitted))
 
-        critic_grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(state.critics, batch, preference, next_value)
+        critic_grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(
+            state.critics.online, batch, preference, next_value
+        )
         (policy_grad, dual_grad), policy_metrics = jax.grad(policy_loss, argnums=(0, 1), has_aux=True)(
-            state.policy, state.duals, state, batch, actions, q_values, preference, behaviour
+            state.policy.online, state.duals, state, batch, actions, q_values, preference, behaviour
         )
 
-        critic_updates, critic_optimizers = jax.vmap(network_optimizer.update)(critic_grad, state.critic_optimizers)
-        policy_updates, policy_optimizer = network_optimizer.update(policy_grad, state.policy_optimizer)
-        dual_updates, new_dual_optimizer = dual_optimizer.update(dual_grad, state.dual_optimizer)
-        critics = optax.apply_updates(state.critics, critic_updates)
-        policy = optax.apply_updates(state.policy, policy_updates)
-        steps = state.steps + 1
-
+        duals, dual_state = training.descend(state.duals, dual_grad, state.dual_optimizer, dual_optimizer)
         state = TrainingState(
-            policy=policy,
-            critics=critics,
-            target_policy=optax.periodic_update(policy, state.target_policy, steps, config.target_update_period),
-            target_critics=optax.periodic_update(critics, state.target_critics, steps, config.target_update_period),
-            duals=mpo.clip_duals(optax.apply_updates(state.duals, dual_updates)),
-            policy_optimizer=policy_optimizer,
-            critic_optimizers=critic_optimizers,
-            dual_optimizer=new_dual_optimizer,
-            steps=steps,
+            policy=training.step(state.policy, policy_grad, optimizer, config.target_update_period),
+            critics=training.step(state.critics, critic_grad, critic_optimizers, config.target_update_period),
+            duals=mpo.clip_duals(duals),
+            dual_optimizer=dual_state,
             key=key,
         )
         return state, UpdateOutput(metrics=critic_metrics | policy_metrics)
 
-    return LearnerCore(init=init, update=update, params=lambda state: state.policy)
+    return LearnerCore(init=init, update=update, params=lambda state: state.policy.online)

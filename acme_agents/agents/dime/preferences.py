@@ -17,7 +17,7 @@ def from_config(config: Config, spec: EnvironmentSpec) -> Array:
     """The configured preference, [M] float32.
 
     Raises:
-      ValueError: it has not M entries, or a negative one, or only zeros; or there is but one and nothing to condition
+      UserError: it has not M entries, or a negative one, or only zeros; or there is but one and nothing to condition
         a policy on.
     """
     k = num_objectives(spec)

@@ -20,11 +20,11 @@ class DQN:
 
     def learner(self, spec: EnvironmentSpec) -> LearnerCore:
         """Makes the learner's functions."""
-        return learning.make_learner(self.config, networks.make_networks(self.config, spec))
+        return learning.make_learner(self.config, networks.make_network(self.config, spec))
 
     def actor(self, spec: EnvironmentSpec, context: ActorContext) -> ActorCore:
         """Makes the actor's functions: exploring, or greedy for an evaluation."""
-        return acting.make_actor(self.config, networks.make_networks(self.config, spec), evaluation=context.evaluation)
+        return acting.make_actor(self.config, networks.make_network(self.config, spec), evaluation=context.evaluation)
 
     def replay(self, spec: EnvironmentSpec) -> ReplaySpec:
         """Prioritised n-step transitions, or uniform ones."""

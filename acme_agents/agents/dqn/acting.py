@@ -1,25 +1,23 @@
 """DQN's actor: epsilon-greedy, with an epsilon that falls as the learner's updates go on."""
 
-import jax
 import jax.numpy as jnp
 
 from acme_agents.agents.dqn.config import Config
-from acme_agents.agents.dqn.networks import ActorParams, Networks
-from acme_agents.core import discrete
+from acme_agents.agents.dqn.networks import ActorParams
+from acme_agents.core import actors, discrete
 from acme_agents.core.interfaces import ActorCore
-from acme_agents.core.types import Action, Array, Extras, Key, Observation
+from acme_agents.core.networks import Network
+from acme_agents.core.types import Action, Array, Key, Observation
 
 
-def make_actor(config: Config, networks: Networks, *, evaluation: bool) -> ActorCore:
-    """Makes the actor's functions; its state is a random key."""
+def make_actor(config: Config, network: Network, *, evaluation: bool) -> ActorCore:
+    """Makes the actor's functions."""
 
-    def select_action(params: ActorParams, observation: Observation, key: Key) -> tuple[Action, Key, Extras]:
-        action_key, key = jax.random.split(key)
-        q_values = networks.q_values(params.online, jax.tree.map(lambda x: jnp.asarray(x)[None], observation))[0]
+    def act(params: ActorParams, observation: Observation, key: Key) -> Action:
         epsilon = config.evaluation_epsilon if evaluation else epsilon_after(params.steps, config)
-        return discrete.epsilon_greedy(action_key, q_values, epsilon), key, ()
+        return discrete.epsilon_greedy(key, network.apply(params.online, observation)[0], epsilon)
 
-    return ActorCore(init=lambda key: key, select_action=select_action)
+    return actors.stateless(act)
 
 
 def epsilon_after(steps: Array, config: Config) -> Array:

@@ -1,25 +1,12 @@
 """DQN's network."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import haiku as hk
 
 from acme_agents.agents.dqn.config import Config
-from acme_agents.core import discrete, torsos
-from acme_agents.core.types import Array, EnvironmentSpec, Key, Observation, Params
-
-
-class Networks(NamedTuple):
-    """Pure functions of the network's parameters.
-
-    Attributes:
-      init: `(key) -> params`.
-      q_values: `(params, observation [B, ...]) -> [B, A]`, the values of the actions.
-    """
-
-    init: Callable[[Key], Params]
-    q_values: Callable[[Params, Observation], Array]
+from acme_agents.core import discrete, networks, specs, torsos
+from acme_agents.core.types import Array, EnvironmentSpec, Observation, Params
 
 
 class ActorParams(NamedTuple):
@@ -29,17 +16,17 @@ class ActorParams(NamedTuple):
     steps: Array  # [] int32, updates done: how far exploration has come
 
 
-def make_networks(config: Config, spec: EnvironmentSpec) -> Networks:
-    """Makes the network for an environment with discrete actions.
+def make_network(config: Config, spec: EnvironmentSpec) -> networks.Network:
+    """Makes the network, from an observation [B, ...] to the values of the actions [B, A].
 
     Raises:
-      ValueError: the environment's actions are continuous, or its reward is a vector.
+      UserError: the environment's actions are continuous, or its reward is a vector.
     """
-    num_actions = discrete.num_actions(spec, agent="DQN")
+    specs.needs_one_reward(spec, agent="DQN")
+    num_actions = specs.num_actions(spec, agent="DQN")
 
     def q_values(observation: Observation) -> Array:
         features = hk.nets.MLP(config.torso_layers, activate_final=True)(torsos.encode(observation, spec))
         return discrete.q_head(features, num_actions, config.head_layers, dueling=config.dueling)
 
-    net = hk.without_apply_rng(hk.transform(q_values))
-    return Networks(lambda key: net.init(key, torsos.zeros_like(spec.observation)), net.apply)
+    return networks.make(q_values, torsos.zeros_like(spec.observation))

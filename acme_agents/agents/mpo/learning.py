@@ -9,37 +9,30 @@ import optax
 from acme_agents.agents.mpo import losses
 from acme_agents.agents.mpo.config import Config
 from acme_agents.agents.mpo.networks import Networks
-from acme_agents.core import distributions
+from acme_agents.core import distributions, training
 from acme_agents.core.interfaces import LearnerCore, UpdateOutput
+from acme_agents.core.training import Trained
 from acme_agents.core.types import Array, Key, Observation, Params, Transition
 
 
 class TrainingState(NamedTuple):
     """Everything that an update changes."""
 
-    policy: Params
-    critic: Params
-    target_policy: Params
-    target_critic: Params
+    policy: Trained
+    critic: Trained
     duals: losses.Duals
-    policy_optimizer: optax.OptState
-    critic_optimizer: optax.OptState
     dual_optimizer: optax.OptState
-    steps: Array  # [] int32, updates done
     key: Key
 
 
 def make_learner(config: Config, networks: Networks, num_dimensions: int) -> LearnerCore:
     """Makes the learner's functions for actions of `num_dimensions`."""
     value_head = networks.value_head
-    network_optimizer = optax.chain(
-        optax.clip_by_global_norm(config.max_gradient_norm), optax.adam(config.learning_rate)
-    )
+    optimizer = training.clipped_adam(config.learning_rate, config.max_gradient_norm)
     dual_optimizer = optax.adam(config.dual_learning_rate)
 
     def init(key: Key) -> TrainingState:
         policy_key, critic_key, key = jax.random.split(key, 3)
-        policy, critic = networks.init_policy(policy_key), networks.init_critic(critic_key)
         duals = losses.Duals(
             log_temperature=jnp.float32(config.init_log_temperature),
             log_penalty_temperature=jnp.float32(config.init_log_temperature),
@@ -47,36 +40,30 @@ def make_learner(config: Config, networks: Networks, num_dimensions: int) -> Lea
             log_alpha_stddev=jnp.full(num_dimensions, config.init_log_alpha_stddev, jnp.float32),
         )
         return TrainingState(
-            policy=policy,
-            critic=critic,
-            # Copies: the runtime donates the state to the update, and a buffer can be donated once.
-            target_policy=jax.tree.map(jnp.copy, policy),
-            target_critic=jax.tree.map(jnp.copy, critic),
+            policy=training.init(networks.policy.init(policy_key), optimizer),
+            critic=training.init(networks.critic.init(critic_key), optimizer),
             duals=duals,
-            policy_optimizer=network_optimizer.init(policy),
-            critic_optimizer=network_optimizer.init(critic),
             dual_optimizer=dual_optimizer.init(duals),
-            steps=jnp.int32(0),
             key=key,
         )
 
     def critic_loss(critic: Params, batch: Transition, next_value: Any) -> tuple[Array, dict[str, Array]]:
-        value = networks.critic(critic, batch.observation, batch.action)
+        value = networks.critic.apply(critic, batch.observation, batch.action)
         loss = jnp.mean(value_head.loss(value, batch.reward, batch.discount, next_value))
         return loss, {"loss_critic": loss, "q_value": jnp.mean(value_head.mean(value))}
 
     def proposals(key: Key, state: TrainingState, observation: Observation, num_actions: int) -> tuple[Array, Any]:
         """Actions of the target policy, [N, B, A], and the target critic's values of them, of batch shape [N, B]."""
-        actions = distributions.sample(key, networks.policy(state.target_policy, observation), num_actions)
-        return actions, jax.vmap(networks.critic, (None, None, 0))(state.target_critic, observation, actions)
+        actions = distributions.sample(key, networks.policy.apply(state.policy.target, observation), num_actions)
+        return actions, jax.vmap(networks.critic.apply, (None, None, 0))(state.critic.target, observation, actions)
 
     def policy_loss(
         policy: Params, duals: losses.Duals, state: TrainingState, batch: Transition, actions: Array, q_values: Array
     ) -> tuple[Array, dict[str, Array]]:
         return losses.mpo_loss(
             duals,
-            networks.policy(policy, batch.observation),
-            networks.policy(state.target_policy, batch.observation),
+            networks.policy.apply(policy, batch.observation),
+            networks.policy.apply(state.policy.target, batch.observation),
             actions,
             q_values,
             epsilon=config.epsilon,
@@ -95,34 +82,23 @@ def make_learner(config: Config, networks: Networks, num_dimensions: int) -> Lea
         q_values = value_head.mean(value)  # [N, B]
         _, next_value = proposals(next_key, state, batch.next_observation, config.num_bootstrap_actions)
         if config.fit_temperature:
-            is_new = state.steps % config.target_update_period == 0
+            is_new = state.critic.steps % config.target_update_period == 0
             fitted = losses.fit_temperature(state.duals.log_temperature, q_values, config.epsilon, is_new)
             state = state._replace(duals=state.duals._replace(log_temperature=fitted))
 
-        critic_grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(state.critic, batch, next_value)
+        critic_grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(state.critic.online, batch, next_value)
         (policy_grad, dual_grad), policy_metrics = jax.grad(policy_loss, argnums=(0, 1), has_aux=True)(
-            state.policy, state.duals, state, batch, actions, q_values
+            state.policy.online, state.duals, state, batch, actions, q_values
         )
 
-        critic_updates, critic_optimizer = network_optimizer.update(critic_grad, state.critic_optimizer)
-        policy_updates, policy_optimizer = network_optimizer.update(policy_grad, state.policy_optimizer)
-        dual_updates, new_dual_optimizer = dual_optimizer.update(dual_grad, state.dual_optimizer)
-        critic = optax.apply_updates(state.critic, critic_updates)
-        policy = optax.apply_updates(state.policy, policy_updates)
-        steps = state.steps + 1
-
+        duals, dual_state = training.descend(state.duals, dual_grad, state.dual_optimizer, dual_optimizer)
         state = TrainingState(
-            policy=policy,
-            critic=critic,
-            target_policy=optax.periodic_update(policy, state.target_policy, steps, config.target_update_period),
-            target_critic=optax.periodic_update(critic, state.target_critic, steps, config.target_update_period),
-            duals=losses.clip_duals(optax.apply_updates(state.duals, dual_updates)),
-            policy_optimizer=policy_optimizer,
-            critic_optimizer=critic_optimizer,
-            dual_optimizer=new_dual_optimizer,
-            steps=steps,
+            policy=training.step(state.policy, policy_grad, optimizer, config.target_update_period),
+            critic=training.step(state.critic, critic_grad, optimizer, config.target_update_period),
+            duals=losses.clip_duals(duals),
+            dual_optimizer=dual_state,
             key=key,
         )
         return state, UpdateOutput(metrics=critic_metrics | policy_metrics)
 
-    return LearnerCore(init=init, update=update, params=lambda state: state.policy)
+    return LearnerCore(init=init, update=update, params=lambda state: state.policy.online)

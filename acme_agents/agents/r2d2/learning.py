@@ -1,38 +1,18 @@
 """R2D2's learner: one update of the network, and the batch's new priorities."""
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
-import optax
 
 from acme_agents.agents.r2d2 import losses
 from acme_agents.agents.r2d2.config import Config
 from acme_agents.agents.r2d2.networks import Inputs, Networks, inputs_of
-from acme_agents.core import discrete, priorities, recurrent
+from acme_agents.core import discrete, importance, masks, recurrent, returns, training
 from acme_agents.core.interfaces import LearnerCore, UpdateOutput
-from acme_agents.core.types import Array, Key, Params, Sequence
-
-
-class TrainingState(NamedTuple):
-    """Everything that an update changes; an update uses no chance."""
-
-    online: Params
-    target: Params
-    optimizer: optax.OptState
-    steps: Array  # [] int32, updates done
+from acme_agents.core.types import Array, Params, Sequence
 
 
 def make_learner(config: Config, networks: Networks) -> LearnerCore:
-    """Makes the learner's functions."""
-    optimizer = optax.chain(
-        optax.clip_by_global_norm(config.max_gradient_norm), optax.adam(config.learning_rate, eps=config.adam_epsilon)
-    )
-
-    def init(key: Key) -> TrainingState:
-        online = networks.init(key)
-        # A copy: the runtime donates the state to the update, and a buffer can be donated once.
-        return TrainingState(online, jax.tree.map(jnp.copy, online), optimizer.init(online), jnp.int32(0))
+    """Makes the learner's functions; their state is a `training.Trained`."""
 
     def first_state(batch: Sequence) -> recurrent.State:
         """The LSTM's state before the first row."""
@@ -54,13 +34,11 @@ def make_learner(config: Config, networks: Networks) -> LearnerCore:
         trace_values, _ = networks.unroll(online, trace, state)
         return jnp.concatenate([burn_in_values, trace_values], axis=1)
 
-    def loss(online: Params, target: Params, batch: Sequence) -> tuple[Array, tuple[Array, dict[str, Array]]]:
+    def loss(online: Params, target: Params, batch: Sequence) -> tuple[Array, UpdateOutput]:
         inputs, state = inputs_of(batch, networks.num_actions), first_state(batch)
         q_values = online_q_values(online, inputs, state, batch.episode_step == 0)
         target_q_values, _ = networks.unroll(target, inputs, state)
-        rewards = batch.steps.reward
-        if config.max_abs_reward is not None:
-            rewards = jnp.clip(rewards, -config.max_abs_reward, config.max_abs_reward)
+        rewards = returns.clip(batch.steps.reward, config.max_abs_reward)
         errors = losses.temporal_differences(
             q_values,
             target_q_values,
@@ -75,27 +53,17 @@ def make_learner(config: Config, networks: Networks) -> LearnerCore:
         counts = losses.learnt_from(
             batch.num_steps, batch.episode_step, num_rows=rewards.shape[1], burn_in=config.burn_in_length
         )
-        weights = jnp.ones(batch.num_steps.shape)
-        if batch.sample_info is not None:
-            weights = priorities.importance_weights(batch.sample_info, config.importance_exponent)
+        weights = importance.weights(batch.sample_info, config.importance_exponent)
         total = losses.squared_loss(errors, counts, weights)
         taken = discrete.select(q_values, batch.steps.action)[:, :-1]
         metrics = {
             "loss": total,
-            "q_value": losses.mean_where(taken, counts),
-            "td_error": losses.mean_where(jnp.abs(errors), counts),
+            "q_value": masks.mean_where(taken, counts),
+            "td_error": masks.mean_where(jnp.abs(errors), counts),
             "transitions": jnp.sum(counts, dtype=jnp.float32),
             "importance_weight": jnp.mean(weights),
         }
-        return total, (priorities.of_sequences(errors, counts, config.max_priority_share), metrics)
+        return total, UpdateOutput(metrics, importance.sequence_priorities(errors, counts, config.max_priority_share))
 
-    def update(state: TrainingState, batch: Sequence) -> tuple[TrainingState, UpdateOutput]:
-        gradient, (new_priorities, metrics) = jax.grad(loss, has_aux=True)(state.online, state.target, batch)
-        updates, optimizer_state = optimizer.update(gradient, state.optimizer)
-        online = optax.apply_updates(state.online, updates)
-        steps = state.steps + 1
-        target = optax.periodic_update(online, state.target, steps, config.target_update_period)
-        metrics["gradient_norm"] = optax.global_norm(gradient)
-        return TrainingState(online, target, optimizer_state, steps), UpdateOutput(metrics, new_priorities)
-
-    return LearnerCore(init=init, update=update, params=lambda state: state.online)
+    optimizer = training.clipped_adam(config.learning_rate, config.max_gradient_norm, epsilon=config.adam_epsilon)
+    return training.learner(networks.init, loss, optimizer, config.target_update_period)

@@ -83,10 +83,3 @@ def squared_loss(errors: Array, counts: Array, weights: Array) -> Array:
     chex.assert_rank([errors, counts, weights], [2, 2, 1])
     chex.assert_equal_shape([errors, counts])
     return jnp.mean(weights * jnp.sum(jnp.where(counts, 0.5 * jnp.square(errors), 0.0), axis=1))
-
-
-def mean_where(values: Array, counts: Array) -> Array:
-    """The mean of those `values` [B, T] that count [B, T] bool; zero if none does."""
-    chex.assert_rank([values, counts], 2)
-    chex.assert_equal_shape([values, counts])
-    return jnp.sum(jnp.where(counts, values, 0.0)) / jnp.maximum(jnp.sum(counts), 1)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from acme_agents.agents.r2d2.config import Config
-from acme_agents.core import discrete, recurrent, torsos
+from acme_agents.core import discrete, recurrent, specs, torsos
 from acme_agents.core.types import Array, EnvironmentSpec, Key, Observation, Params, Sequence
 
 
@@ -38,9 +38,10 @@ def make_networks(config: Config, spec: EnvironmentSpec, *, agent: str = "R2D2")
     """Makes the network for an environment with discrete actions.
 
     Raises:
-      ValueError: the environment's actions are continuous, or its reward is a vector.
+      UserError: the environment's actions are continuous, or its reward is a vector.
     """
-    num_actions = discrete.num_actions(spec, agent=agent)
+    specs.needs_one_reward(spec, agent=agent)
+    num_actions = specs.num_actions(spec, agent=agent)
 
     def unroll(inputs: Inputs, state: recurrent.State) -> tuple[Array, recurrent.State]:
         features = torsos.encode(inputs.observation, spec)

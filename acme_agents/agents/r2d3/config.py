@@ -1,10 +1,10 @@
 """Every number of the R2D3 agent: those of R2D2, some of them others, and the share of the demonstrations."""
 
 import dataclasses
-from typing import Literal
+from typing import Annotated, Literal
 
 from acme_agents.agents.r2d2 import config as r2d2_config
-from acme_agents.core import configs
+from acme_agents.core.configs import Positive, PositiveInt, Share, at_least
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,28 +15,24 @@ class Config(r2d2_config.Config):
     R2D2's.
     """
 
-    demonstration_ratio: float = 1 / 256
+    demonstration_ratio: Share = 1 / 256
     """Chance that an element of a batch is a demonstration, a sequence of the dataset; 0 is R2D2 [P]."""
 
     initial_state: Literal["stored", "zero"] = "zero"
     """The LSTM's state before a sequence's first row: what the actor's was, or zero [R], [P]."""
-    trace_length: int = 40
+    trace_length: PositiveInt = 40
     """Transitions of a sequence that are learnt from; with the burn-in, 80 [P] (unverified)."""
 
-    num_epsilons: int = 1
+    num_epsilons: PositiveInt = 1
     """Rungs of the ladder of epsilons: all actors have one [R]."""
-    epsilon_max: float = 0.01
+    epsilon_max: Share = 0.01
     """Its first rung: the chance of a random action [R]."""
-    epsilon_min: float = 0.01
+    epsilon_min: Annotated[Share, at_least(1e-6)] = 0.01
     """Its last rung, where there are several [R]."""
 
-    target_update_period: int = 100
+    target_update_period: PositiveInt = 100
     """Updates between copies of the online network to the target network [R]."""
-    batch_size: int = 32
+    batch_size: PositiveInt = 32
     """Sequences per update [R]."""
-    samples_per_insert: float = 32.0
+    samples_per_insert: Positive = 32.0
     """Sequences sampled per sequence inserted [R]."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        configs.check_shares(self, ("demonstration_ratio",))

@@ -11,6 +11,7 @@ from acme_agents.agents.crr import acting
 from acme_agents.agents.crr.networks import ActorParams, Networks
 from acme_agents.core import policies, values
 from acme_agents.core.distributions import Gaussian
+from acme_agents.core.networks import Network
 
 OBSERVATION = jnp.array([1.0, 2.0])
 KEYS = jax.random.split(jax.random.PRNGKey(0), 4000)
@@ -26,7 +27,7 @@ def _networks(critic):
     def apply(params, observation):
         return jax.tree.map(lambda p: p[None], params)
 
-    return Networks(Policy(_unused, apply, policies.gaussian(0.5, 1e-3)), _unused, critic, values.scalar())
+    return Networks(Policy(_unused, apply, policies.gaussian(0.5, 1e-3)), Network(_unused, critic), values.scalar())
 
 
 def _actions(how, *, evaluation=True, critic=_unused, mean=0.25, stddev=0.1, **changes):

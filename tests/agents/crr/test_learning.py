@@ -60,7 +60,7 @@ def _one_by_one(core, batches):
     update, state = jax.jit(core.update), core.init(KEY)
     for i in range(20):
         state, _ = update(state, jax.tree.map(lambda x, i=i: x[i % 4], batches))
-    return state.policy
+    return jax.tree.leaves(core.params(state))
 
 
 def _in_one_loop(core, batches):
@@ -80,7 +80,7 @@ def _in_one_loop(core, batches):
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(one, state, 0)[1])
         return jax.lax.fori_loop(0, length, body, (state, zeros))[0]
 
-    return loop(core.init(KEY), 100).policy
+    return jax.tree.leaves(core.params(loop(core.init(KEY), 100)))
 
 
 def _cloned_and_weighted(updates, **options):
@@ -189,8 +189,13 @@ def test_sarsa_learns_the_value_of_a_constant_reward():
 # --- The critic's target.
 
 
+def _shifted(network, distance):
+    """A network in training whose target is elsewhere than its online parameters."""
+    return network._replace(target=jax.tree.map(lambda x: x + distance, network.online))
+
+
 def _critic(config, params, observation, action):
-    return networks.make_networks(config, SPEC).critic(params, observation, action)
+    return networks.make_networks(config, SPEC).critic.apply(params, observation, action)
 
 
 def test_sarsa_bootstraps_from_the_datas_next_action_where_there_is_one():
@@ -203,29 +208,29 @@ def test_sarsa_bootstraps_from_the_datas_next_action_where_there_is_one():
     )
     learner = _learner(config)
     state = learner.init(KEY)
-    state = state._replace(target_critic=jax.tree.map(lambda x: x + 0.3, state.critic))
+    state = state._replace(critic=_shifted(state.critic, 0.3))
     after, output = learner.update(state, batch)
-    next_value = _critic(config, state.target_critic, batch.next_observation, batch.next_action)
-    value = _critic(config, state.critic, batch.observation, batch.action)
+    next_value = _critic(config, state.critic.target, batch.next_observation, batch.next_action)
+    value = _critic(config, state.critic.online, batch.observation, batch.action)
     error = 0.5 * np.square(batch.reward + batch.discount * next_value - value)
     np.testing.assert_allclose(output.metrics["loss_critic"], (error[0] + error[2] + error[3]) / 3, rtol=1e-5)
     # The transition without a next action has no part in the gradient either.
     other = batch._replace(reward=batch.reward.at[1].set(-7.0), next_action=batch.next_action.at[1].set(0.5))
-    _assert_trees_equal(learner.update(state, other)[0].critic, after.critic)
+    _assert_trees_equal(learner.update(state, other)[0].critic.online, after.critic.online)
     # One with a next action has.
     other = batch._replace(next_action=batch.next_action.at[0].set(0.5))
-    assert _differ(learner.update(state, other)[0].critic, after.critic)
+    assert _differ(learner.update(state, other)[0].critic.online, after.critic.online)
 
 
 def test_target_bootstraps_from_the_target_networks_and_every_transition_counts():
     """A target critic that says 7 everywhere: the loss is that of r + 0.9 * 7, at a time limit too."""
     learner, batch = _learner(), _batch()._replace(next_last=jnp.ones(16, bool))
     state = learner.init(KEY)
-    seven = jax.tree.map(jnp.zeros_like, state.critic)
+    seven = jax.tree.map(jnp.zeros_like, state.critic.online)
     (last,) = [name for name, module in seven.items() if module.get("b", np.zeros(0)).shape == (1,)]
     seven[last]["b"] = jnp.full(1, 7.0)
-    _, output = learner.update(state._replace(target_critic=seven), batch)
-    q_tm1 = _critic(TINY, state.critic, batch.observation, batch.action)
+    _, output = learner.update(state._replace(critic=state.critic._replace(target=seven)), batch)
+    q_tm1 = _critic(TINY, state.critic.online, batch.observation, batch.action)
     expected = np.mean(0.5 * np.square(batch.reward + 0.9 * 7.0 - q_tm1))
     np.testing.assert_allclose(output.metrics["loss_critic"], expected, rtol=1e-5)
     np.testing.assert_allclose(output.metrics["q_value"], np.mean(q_tm1), rtol=1e-5)
@@ -236,11 +241,11 @@ def test_target_policy_chooses_the_next_actions():
     config = dataclasses.replace(TINY, policy_init_stddev=1e-9, policy_min_stddev=0.0, num_bootstrap_actions=3)
     learner, batch = _learner(config), _batch()
     state = learner.init(KEY)
-    state = state._replace(target_policy=jax.tree.map(lambda x: x + 0.2, state.policy))
+    state = state._replace(policy=_shifted(state.policy, 0.2))
     _, output = learner.update(state, batch)
-    mean = networks.make_networks(config, SPEC).policy.apply(state.target_policy, batch.next_observation).mean
-    target = batch.reward + 0.9 * _critic(config, state.target_critic, batch.next_observation, mean)
-    value = _critic(config, state.critic, batch.observation, batch.action)
+    mean = networks.make_networks(config, SPEC).policy.apply(state.policy.target, batch.next_observation).mean
+    target = batch.reward + 0.9 * _critic(config, state.critic.target, batch.next_observation, mean)
+    value = _critic(config, state.critic.online, batch.observation, batch.action)
     np.testing.assert_allclose(output.metrics["loss_critic"], np.mean(0.5 * np.square(target - value)), rtol=1e-4)
 
 
@@ -249,14 +254,12 @@ def test_advantage_is_the_online_critics_over_the_online_policy():
     config = dataclasses.replace(TINY, policy_init_stddev=0.1, num_action_samples=200)
     learner, batch = _learner(config), _batch()
     state = learner.init(KEY)
-    shifted = {
-        name: jax.tree.map(lambda x: x + 0.5, getattr(state, name)) for name in ("target_policy", "target_critic")
-    }
-    _, output = learner.update(state._replace(**shifted), batch)
+    shifted = state._replace(policy=_shifted(state.policy, 0.5), critic=_shifted(state.critic, 0.5))
+    _, output = learner.update(shifted, batch)
     nets = networks.make_networks(config, SPEC)
-    samples = nets.policy.head.sample(KEY, nets.policy.apply(state.policy, batch.observation), 2000)
-    baseline = jax.vmap(nets.critic, (None, None, 0))(state.critic, batch.observation, samples).mean(0)
-    advantage = nets.critic(state.critic, batch.observation, batch.action) - baseline
+    samples = nets.policy.head.sample(KEY, nets.policy.apply(state.policy.online, batch.observation), 2000)
+    baseline = jax.vmap(nets.critic.apply, (None, None, 0))(state.critic.online, batch.observation, samples).mean(0)
+    advantage = nets.critic.apply(state.critic.online, batch.observation, batch.action) - baseline
     np.testing.assert_allclose(output.metrics["advantage"], np.mean(advantage), atol=2e-3)
     np.testing.assert_allclose(output.metrics["advantage_positive"], np.mean(advantage > 0), atol=0.07)
     np.testing.assert_allclose(output.metrics["weight"], np.mean(np.exp(advantage)), atol=5e-3)
@@ -271,12 +274,12 @@ def test_target_networks_are_copied_every_period_and_only_then():
     states = [learner.init(KEY)]
     for _ in range(7):
         states.append(update(states[-1], _batch())[0])
-    assert [int(state.steps) for state in states] == list(range(8))
+    assert [int(state.policy.steps) for state in states] == list(range(8))
     for step, copied_at in enumerate([0, 0, 0, 3, 3, 3, 6, 6]):
-        _assert_trees_equal(states[step].target_policy, states[copied_at].policy)
-        _assert_trees_equal(states[step].target_critic, states[copied_at].critic)
-    assert _differ(states[3].policy, states[0].policy)
-    assert _differ(states[3].critic, states[0].critic)
+        _assert_trees_equal(states[step].policy.target, states[copied_at].policy.online)
+        _assert_trees_equal(states[step].critic.target, states[copied_at].critic.online)
+    assert _differ(states[3].policy.online, states[0].policy.online)
+    assert _differ(states[3].critic.online, states[0].critic.online)
 
 
 def test_policy_and_critic_have_learning_rates_of_their_own():
@@ -284,8 +287,8 @@ def test_policy_and_critic_have_learning_rates_of_their_own():
         learner = _learner(dataclasses.replace(TINY, **{f"{still}_learning_rate": 0.0}))
         state = learner.init(KEY)
         after, _ = learner.update(state, _batch())
-        _assert_trees_equal(getattr(after, still), getattr(state, still))
-        assert _differ(getattr(after, moves), getattr(state, moves))
+        _assert_trees_equal(getattr(after, still).online, getattr(state, still).online)
+        assert _differ(getattr(after, moves).online, getattr(state, moves).online)
 
 
 def test_every_update_draws_other_actions():
@@ -294,19 +297,19 @@ def test_every_update_draws_other_actions():
     after, _ = update(state, _batch())
     assert np.any(after.key != state.key)
     other, _ = update(state._replace(key=jax.random.PRNGKey(9)), _batch())
-    assert _differ(after.critic, other.critic)
-    assert _differ(after.policy, other.policy)
+    assert _differ(after.critic.online, other.critic.online)
+    assert _differ(after.policy.online, other.policy.online)
     _assert_trees_equal(update(state, _batch())[0], after)
 
 
 def test_published_parameters_are_what_the_configured_evaluation_needs():
     learner = _learner()
     state, _ = learner.update(learner.init(KEY), _batch())
-    _assert_trees_equal(learner.params(state), networks.ActorParams(state.policy, ()))
+    _assert_trees_equal(learner.params(state), networks.ActorParams(state.policy.online, ()))
     by_critic = _learner(dataclasses.replace(TINY, evaluation="cwp"))
-    _assert_trees_equal(by_critic.params(state), networks.ActorParams(state.policy, state.critic))
-    assert _differ(state.policy, state.target_policy)
-    assert _differ(state.critic, state.target_critic)
+    _assert_trees_equal(by_critic.params(state), networks.ActorParams(state.policy.online, state.critic.online))
+    assert _differ(state.policy.online, state.policy.target)
+    assert _differ(state.critic.online, state.critic.target)
 
 
 def test_other_environments_are_refused_in_a_sentence():

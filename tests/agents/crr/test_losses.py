@@ -68,13 +68,6 @@ def test_a_sarsa_target_needs_a_next_action_or_no_bootstrap():
     np.testing.assert_array_equal(losses.has_target(discount, next_last), [True, False, True, True])
 
 
-def test_mean_where_divides_by_those_that_count():
-    values = jnp.array([1.0, 5.0, jnp.inf])
-    assert losses.mean_where(values, jnp.array([True, True, False])) == 3.0
-    assert losses.mean_where(values, jnp.zeros(3, bool)) == 0.0
-    assert losses.mean_where(values[:2], jnp.ones(2, bool)) == jnp.mean(values[:2])
-
-
 B, B1 = jnp.zeros(4), jnp.zeros((4, 1))
 
 
@@ -88,8 +81,6 @@ B, B1 = jnp.zeros(4), jnp.zeros((4, 1))
         lambda: losses.weighted_negative_log_likelihood(B, B1),
         lambda: losses.weighted_negative_log_likelihood(B[:1], B),
         lambda: losses.has_target(B, B1 > 0),
-        lambda: losses.mean_where(B1, B > 0),
-        lambda: losses.mean_where(B, B[:1] > 0),
     ],
 )
 def test_other_shapes_are_refused(call):

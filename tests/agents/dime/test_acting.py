@@ -12,6 +12,7 @@ from acme_agents.agents.dime import acting, networks
 from acme_agents.core import values
 from acme_agents.core.distributions import Gaussian
 from acme_agents.core.interfaces import ActorContext
+from acme_agents.core.networks import Network
 from acme_agents.core.types import ArraySpec, EnvironmentSpec
 
 SPEC = EnvironmentSpec(ArraySpec((2,)), ArraySpec((2,)), ArraySpec((2,)))
@@ -29,7 +30,9 @@ def _unused(*args):
     raise AssertionError("an actor needs the policy alone")
 
 
-NETWORKS = networks.Networks(_unused, _policy, _unused, _unused, values.scalar(), 2, jnp.array([0.25, 0.75]))
+NETWORKS = networks.Networks(
+    Network(_unused, _policy), Network(_unused, _unused), values.scalar(), 2, jnp.array([0.25, 0.75])
+)
 
 
 def test_evaluation_takes_the_clipped_mean_of_the_configured_preference():

@@ -77,7 +77,7 @@ def _means(config, preferences, batch, spec=TWO, teacher=None):
     def train(preference):
         learner = learning.make_learner(config, nets._replace(preference=preference), 1, teacher)
         state, _ = _train(learner, batch)
-        policy = nets.policy(state.policy, jnp.ones((1, 1)), preference[None])
+        policy = nets.policy.apply(state.policy.online, jnp.ones((1, 1)), preference[None])
         return policy.mean[0, 0], policy.stddev[0, 0]
 
     means, stddevs = jax.jit(lambda x: jax.lax.map(train, x))(jnp.asarray(preferences, jnp.float32))
@@ -183,12 +183,12 @@ def test_critics_bootstrap_each_from_its_own_target():
     """Target critics that say 7 and -3 everywhere: the losses are those of r_k + 0.9 * 7 and r_k - 0.9 * 3."""
     learner, batch = dime.make(TINY).learner(TWO), _random()._replace(discount=jnp.full(8, 0.9))
     state = learner.init(jax.random.PRNGKey(0))
-    constant = jax.tree.map(jnp.zeros_like, state.critics)
+    constant = jax.tree.map(jnp.zeros_like, state.critics.online)
     (last,) = [name for name, module in constant.items() if module.get("b", np.zeros(0)).shape == (2, 1)]
     constant[last]["b"] = jnp.array([[7.0], [-3.0]])
-    _, output = jax.jit(learner.update)(state._replace(target_critics=constant), batch)
+    _, output = jax.jit(learner.update)(state._replace(critics=state.critics._replace(target=constant)), batch)
     nets = networks.make_networks(TINY, TWO)
-    q_tm1 = nets.critics(state.critics, batch.observation, batch.action, jnp.zeros((8, 2)))
+    q_tm1 = nets.critics.apply(state.critics.online, batch.observation, batch.action, jnp.zeros((8, 2)))
     for k, value in enumerate((7.0, -3.0)):
         expected = np.mean(0.5 * np.square(batch.reward[:, k] + 0.9 * value - q_tm1[k]))
         np.testing.assert_allclose(output.metrics[f"loss_critic_{k}"], expected, rtol=1e-5)
@@ -201,12 +201,16 @@ def test_critics_are_independent():
     update = jax.jit(learner.update)
     large = batch._replace(reward=batch.reward * jnp.array([[1e6, 1.0]]))
     state, other = (update(learner.init(jax.random.PRNGKey(0)), data)[0] for data in (batch, large))
-    jax.tree.map(lambda x, y: np.testing.assert_array_equal(x[1], y[1]), state.critics, other.critics)
-    assert any(jax.tree.leaves(jax.tree.map(lambda x, y: bool(np.any(x[0] != y[0])), state.critics, other.critics)))
+    jax.tree.map(lambda x, y: np.testing.assert_array_equal(x[1], y[1]), state.critics.online, other.critics.online)
+    assert any(
+        jax.tree.leaves(
+            jax.tree.map(lambda x, y: bool(np.any(x[0] != y[0])), state.critics.online, other.critics.online)
+        )
+    )
 
 
 def test_critics_begin_differently():
-    critics = dime.make(TINY).learner(TWO).init(jax.random.PRNGKey(0)).critics
+    critics = dime.make(TINY).learner(TWO).init(jax.random.PRNGKey(0)).critics.online
     assert all(np.any(module["w"][0] != module["w"][1]) for module in critics.values() if "w" in module)
 
 
@@ -226,7 +230,7 @@ def test_every_weight_learns(critic, behaviour, conditioned):
     state = learner.init(jax.random.PRNGKey(0))
     after, output = jax.jit(learner.update)(state, _random())
     assert all(np.isfinite(x) for x in output.metrics.values())
-    for before, now in ((state.policy, after.policy), (state.critics, after.critics)):
+    for before, now in ((state.policy.online, after.policy.online), (state.critics.online, after.critics.online)):
         changed = jax.tree.map(lambda x, y: bool(np.any(x != y)), before, now)
         assert all(jax.tree.leaves(changed))
 
@@ -236,8 +240,9 @@ def test_target_networks_are_copied_every_period_and_only_then():
     update, state = jax.jit(learner.update), learner.init(jax.random.PRNGKey(0))
     for step in range(1, 5):
         state, _ = update(state, _random())
-        same = jax.tree.map(np.array_equal, (state.target_policy, state.target_critics), (state.policy, state.critics))
-        assert all(jax.tree.leaves(same)) == (step % 2 == 0)
+        for network in (state.policy, state.critics):
+            same = jax.tree.map(np.array_equal, network.target, network.online)
+            assert all(jax.tree.leaves(same)) == (step % 2 == 0)
 
 
 def test_a_teacher_is_not_asked_before_an_update():

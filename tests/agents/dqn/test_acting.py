@@ -7,7 +7,8 @@ import pytest
 
 from acme_agents.agents import dqn
 from acme_agents.agents.dqn import acting
-from acme_agents.agents.dqn.networks import ActorParams, Networks
+from acme_agents.agents.dqn.networks import ActorParams
+from acme_agents.core.networks import Network
 
 CONFIG = dqn.Config(epsilon_start=0.8, epsilon_end=0.2, epsilon_updates=100)
 KEYS = jax.random.split(jax.random.PRNGKey(0), 3000)
@@ -20,7 +21,7 @@ def _q_values(params, observation):
 
 
 def _actions(steps, *, evaluation=False, config=CONFIG):
-    actor = acting.make_actor(config, Networks(lambda key: None, _q_values), evaluation=evaluation)
+    actor = acting.make_actor(config, Network(lambda key: None, _q_values), evaluation=evaluation)
     params = ActorParams(jnp.array([0.1, 0.3, 0.2]), jnp.int32(steps))
     observation = {"x": jnp.zeros(2)}
     actions, keys, extras = jax.vmap(lambda key: actor.select_action(params, observation, actor.init(key)))(KEYS)

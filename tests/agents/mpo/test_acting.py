@@ -7,6 +7,7 @@ import numpy as np
 from acme_agents.agents.mpo import acting, networks
 from acme_agents.core import values
 from acme_agents.core.distributions import Gaussian
+from acme_agents.core.networks import Network
 
 OBSERVATION = {"x": jnp.array([1.0, 2.0]), "y": jnp.array(3.0)}
 MEAN, STDDEV = jnp.array([0.25, -3.0, 5.0]), jnp.array([0.1, 0.1, 9.0])
@@ -22,7 +23,7 @@ def _unused(*args):
     raise AssertionError("an actor needs the policy alone")
 
 
-NETWORKS = networks.Networks(_unused, _policy, _unused, _unused, values.scalar())
+NETWORKS = networks.Networks(Network(_unused, _policy), Network(_unused, _unused), values.scalar())
 
 
 def _act(key, *, evaluation):

@@ -56,23 +56,23 @@ def test_target_networks_are_copied_every_period_and_only_then():
     states = [learner.init(KEY)]
     for _ in range(7):
         states.append(learner.update(states[-1], _batch(SPEC))[0])
-    assert [int(state.steps) for state in states] == list(range(8))
+    assert [int(state.critic.steps) for state in states] == list(range(8))
     for step, copied_at in enumerate([0, 0, 0, 3, 3, 3, 6, 6]):
-        _assert_trees_equal(states[step].target_policy, states[copied_at].policy)
-        _assert_trees_equal(states[step].target_critic, states[copied_at].critic)
-    assert any(jax.tree.leaves(_differs(states[3].policy, states[0].policy)))
-    assert any(jax.tree.leaves(_differs(states[3].critic, states[0].critic)))
+        _assert_trees_equal(states[step].policy.target, states[copied_at].policy.online)
+        _assert_trees_equal(states[step].critic.target, states[copied_at].critic.online)
+    assert any(jax.tree.leaves(_differs(states[3].policy.online, states[0].policy.online)))
+    assert any(jax.tree.leaves(_differs(states[3].critic.online, states[0].critic.online)))
 
 
 def test_bootstraps_from_the_target_critic():
     """A target critic that says 7 everywhere: the loss is that of r + 0.9 * 7 against the online critic."""
     learner, batch = _learner(), _batch(SPEC)
     state = learner.init(KEY)
-    seven = jax.tree.map(jnp.zeros_like, state.critic)
+    seven = jax.tree.map(jnp.zeros_like, state.critic.online)
     (last,) = [name for name, module in seven.items() if module.get("b", np.zeros(0)).shape == (1,)]
     seven[last]["b"] = jnp.full(1, 7.0)
-    _, output = learner.update(state._replace(target_critic=seven), batch)
-    q_tm1 = networks.make_networks(TINY, SPEC).critic(state.critic, batch.observation, batch.action)
+    _, output = learner.update(state._replace(critic=state.critic._replace(target=seven)), batch)
+    q_tm1 = networks.make_networks(TINY, SPEC).critic.apply(state.critic.online, batch.observation, batch.action)
     expected = np.mean(0.5 * np.square(batch.reward + 0.9 * 7.0 - q_tm1))
     np.testing.assert_allclose(output.metrics["loss_critic"], expected, rtol=1e-5)
     np.testing.assert_allclose(output.metrics["q_value"], np.mean(q_tm1), rtol=1e-5)
@@ -94,15 +94,15 @@ def test_initial_state_is_as_configured():
     assert float(state.duals.log_temperature) == float(state.duals.log_penalty_temperature) == 1.0
     np.testing.assert_array_equal(state.duals.log_alpha_mean, [2.0] * 3)
     np.testing.assert_array_equal(state.duals.log_alpha_stddev, [3.0] * 3)
-    _assert_trees_equal(state.target_policy, state.policy)
-    _assert_trees_equal(state.target_critic, state.critic)
+    _assert_trees_equal(state.policy.target, state.policy.online)
+    _assert_trees_equal(state.critic.target, state.critic.online)
 
 
 def test_published_parameters_are_the_online_policys():
     learner = _learner()
     state, _ = learner.update(learner.init(KEY), _batch(SPEC))
-    _assert_trees_equal(learner.params(state), state.policy)
-    assert any(jax.tree.leaves(_differs(learner.params(state), state.target_policy)))
+    _assert_trees_equal(learner.params(state), state.policy.online)
+    assert any(jax.tree.leaves(_differs(learner.params(state), state.policy.target)))
 
 
 def test_discrete_actions_are_refused_in_a_sentence():

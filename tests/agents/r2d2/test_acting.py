@@ -13,7 +13,7 @@ from acme_agents.agents import r2d2
 from acme_agents.agents.r2d2 import acting, learning
 from acme_agents.agents.r2d2.networks import make_networks
 from acme_agents.core.interfaces import ActorContext
-from acme_agents.core.types import Sequence, Step
+from acme_agents.core.types import SampleInfo, Sequence, Step
 from tests.agents.r2d2.toys import SPEC, TINY, A, H, observations
 
 ALONE = (0, 1)
@@ -111,6 +111,7 @@ def _sequence(steps, first, rows):
         episode_step=jnp.array([first]),
         previous_action=before.action[None],
         previous_reward=before.reward[None],
+        sample_info=SampleInfo(jnp.ones(1), jnp.zeros(1, jnp.int32)),
     )
 
 

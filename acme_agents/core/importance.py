@@ -1,4 +1,4 @@
-"""Prioritised replay (Schaul et al. 2016, arXiv 1511.05952): what the priorities are, and what corrects for them."""
+"""Prioritised replay (Schaul et al. 2016, arXiv 1511.05952): what an item's priority is, and what corrects for it."""
 
 import chex
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from acme_agents.core.types import Array, SampleInfo
 
 
-def importance_weights(info: SampleInfo, exponent: float) -> Array:
+def weights(info: SampleInfo, exponent: float) -> Array:
     """What each element of a batch counts: `w_i = (1 / p_i)^exponent`, over the largest of its source in the batch.
 
     The N of Schaul et al.'s `(1 / (N p_i))^beta` (section 3.4) cancels. Two sources may hold very different numbers of
@@ -28,7 +28,7 @@ def importance_weights(info: SampleInfo, exponent: float) -> Array:
     return (least / info.probability) ** exponent
 
 
-def of_sequences(errors: Array, valid: Array, max_share: float) -> Array:
+def sequence_priorities(errors: Array, valid: Array, max_share: float) -> Array:
     """A sequence's priority: `p = max_share max_t |delta_t| + (1 - max_share) mean_t |delta_t|`.
 
     Source: Kapturowski et al. 2019 (R2D2), section 2.3, with max_share = 0.9.
