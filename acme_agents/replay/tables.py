@@ -20,12 +20,13 @@ DATASET = interfaces.DATASET  # sequences of the dataset, where sequences are dr
 
 def make_tables(replay: ReplaySpec) -> list[reverb.Table]:
     """Makes the tables of a run."""
-    stream = reverb.Table.queue(STREAM, sizes.STREAM_CHUNKS)
     if replay.drawn_by == "server":
-        sampled = {REPLAY: replay.max_size, DATASET: sizes.MAX_DATASET_SEQUENCES}
-        return [*(_table(name, size, replay.priority_exponent) for name, size in sampled.items()), stream]
-    # All priorities are 1; a reader that collects the table sets what it has seen to 0 until it has it all.
-    return [_table(REPLAY, sizes.num_chunks(replay), exponent=1.0), stream]
+        held = _table(REPLAY, replay.max_size, replay.priority_exponent)
+    else:  # All priorities are 1; a reader that collects the table sets what it has seen to 0 until it has it all.
+        held = _table(REPLAY, sizes.num_chunks(replay), exponent=1.0)
+    # Every run has every table: a checkpoint can then be read by one whose learner draws and by one whose server does.
+    dataset = _table(DATASET, sizes.MAX_DATASET_SEQUENCES, replay.priority_exponent)
+    return [held, dataset, reverb.Table.queue(STREAM, sizes.STREAM_CHUNKS)]
 
 
 def _table(name: str, max_size: int, exponent: float) -> reverb.Table:

@@ -1,16 +1,19 @@
 """One process: equal seeds give equal bytes, and a stopped run goes on."""
 
 import dataclasses
+import json
 import os
 import pathlib
 import signal
+import subprocess
+import sys
 import threading
 import time
 
 import numpy as np
 import pytest
 
-from acme_agents.agents import dqn, mpo
+from acme_agents.agents import dqn, mpo, r2d2
 from acme_agents.core import checkpoint
 from acme_agents.experiments import Experiment
 from acme_agents.launch import run
@@ -44,6 +47,17 @@ _PRIORITISED = dataclasses.replace(
 )  # fmt: skip
 
 
+_SEQUENCES = dataclasses.replace(
+    _EXPERIMENT,
+    agent="r2d2",
+    environment="probe:memory",
+    config=r2d2.Config(
+        torso_layers=(8,), lstm_size=8, head_layers=(8,), burn_in_length=2, trace_length=8, sequence_period=4,
+        batch_size=16, min_replay_size=50, max_replay_size=200, samples_per_insert=16.0,
+    ),
+)  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """The run directory of `_EXPERIMENT`, which has run to its end."""
@@ -58,9 +72,12 @@ def test_equal_seeds_give_equal_bytes(tmp_path: pathlib.Path, whole: pathlib.Pat
     _assert_repeats(_EXPERIMENT, whole, tmp_path)
 
 
-def test_equal_seeds_give_equal_bytes_with_priorities_too(tmp_path: pathlib.Path) -> None:
-    run(_PRIORITISED, run_dir=tmp_path / "first")
-    _assert_repeats(_PRIORITISED, tmp_path / "first", tmp_path)
+@pytest.mark.parametrize("experiment", [_PRIORITISED, _SEQUENCES])
+def test_equal_seeds_give_equal_bytes_with_priorities_and_sequences_too(
+    tmp_path: pathlib.Path, experiment: Experiment
+) -> None:
+    run(experiment, run_dir=tmp_path / "first")
+    _assert_repeats(experiment, tmp_path / "first", tmp_path)
 
 
 def _assert_repeats(experiment: Experiment, first_dir: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -127,3 +144,57 @@ def _signal_once_learning(run_dir: pathlib.Path, episodes: int, signum: int) -> 
     while not table.exists() or len(table.read_text().splitlines()) < episodes:
         time.sleep(0.05)
     os.kill(os.getpid(), signum)
+
+
+_BLOCKED = """
+import importlib.abc, json, sys
+
+class Blocked(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("tensorflow", "reverb", "launchpad", "courier", "acme"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Blocked())
+from acme_agents.launch import main
+for arguments in json.loads(sys.argv[1]):
+    main.main(arguments)
+"""
+
+
+def test_it_needs_no_tensorflow_reverb_or_launchpad(tmp_path: pathlib.Path) -> None:
+    tiny = ("--steps", "200", "--eval-every", "0", "--config.min-replay-size", "20", "--config.batch-size", "4")
+    small = ("--config.policy-layers", "4", "--config.critic-layers", "4", "--config.critic", "scalar")
+    short = ("--config.lstm-size", "4", "--config.torso-layers", "4", "--config.head-layers", "4")
+    short = (*short, "--config.trace-length", "4", "--config.burn-in-length", "1", "--config.sequence-period", "2")
+    mpo_run, r2d2_run = str(tmp_path / "mpo"), str(tmp_path / "r2d2")
+    commands = [
+        ["train", "mpo", "--env", "probe:reach", *tiny, "--run-dir", mpo_run, *small],
+        ["resume", mpo_run, "--steps", "300"],
+        ["evaluate", mpo_run, "--episodes", "1"],
+        ["train", "r2d2", "--env", "probe:memory", *tiny, "--run-dir", r2d2_run, *short],
+    ]
+    blocked = [sys.executable, "-c", _BLOCKED, json.dumps(commands)]
+    ended = subprocess.run(blocked, cwd=tmp_path, capture_output=True, text=True, timeout=280)
+    assert ended.returncode == 0, ended.stderr
+    for run_dir, steps in ((mpo_run, 300), (r2d2_run, 200)):
+        actor, learner = (loggers.read_csv(pathlib.Path(run_dir) / f"{table}.csv") for table in ("actor", "learner"))
+        assert actor["actor_steps"][-1] == steps
+        assert learner["learner_steps"][-1] > 0
+
+
+@pytest.mark.parametrize(("experiment", "held"), [(_EXPERIMENT, 2000), (_SEQUENCES, 200)])
+def test_a_run_continues_as_several_processes_and_as_one_again(
+    tmp_path: pathlib.Path, experiment: Experiment, held: int
+) -> None:
+    """What replay held comes along each way: the updates of the next part begin at once."""
+    run_dir, updates = tmp_path / "run", []
+    for steps, launcher in ((1000, "in-process"), (1500, "processes"), (2000, "in-process")):
+        part = dataclasses.replace(experiment, max_steps=steps, eval_every=0)
+        assert run(part, launcher=launcher, run_dir=run_dir, resume=run_dir.exists()).finished  # type: ignore[arg-type]
+        updates.append(checkpoint.steps(run_dir / "checkpoints")[-1])
+    actor = loggers.read_csv(run_dir / "actor.csv")
+    assert actor["actor_steps"][-1] == 2000
+    config = experiment.config
+    items = 2000 if held == 2000 else 400  # Episodes of five steps are one sequence each.
+    expected = (items - config.min_replay_size) * config.samples_per_insert / config.batch_size
+    assert updates == sorted(set(updates)) and updates[-1] == pytest.approx(expected, rel=0.1)

@@ -173,7 +173,7 @@ def test_partial_views_of_minigrid(tmp_path: pathlib.Path, monkeypatch: pytest.M
     agent, spec = making.make_agent(experiment), experiment.environment_spec()
     template = jax.eval_shape(agent.learner(spec).init, jax.random.PRNGKey(0))
     _, meta = checkpoint.load(tmp_path / "run" / "checkpoints", template)
-    updates, intake = meta["learner"]["learner_steps"], meta["learner"]["intake"]
+    updates, intake = meta["learner"]["learner_steps"], meta["learner"]["replay"]["replay"]
     # A sequence each 8 steps, but for the 10 steps more of an episode's first: 600 steps are three episodes or more.
     assert 60 <= intake["inserted"] <= 600
     assert updates == (intake["inserted"] - 30) * 4 // 16 >= 10
