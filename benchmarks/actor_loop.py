@@ -36,10 +36,9 @@ from acme.utils import loggers  # noqa: E402
 from acme_agents import environments  # noqa: E402
 from acme_agents.core.interfaces import ActorContext, ActorCore  # noqa: E402
 from acme_agents.experiments import Experiment, making  # noqa: E402
-from acme_agents.replay import chunks, writer  # noqa: E402
-from acme_agents.replay.stream import ChunkStream  # noqa: E402
+from acme_agents.replay import chunks  # noqa: E402
 from acme_agents.runtime import actor as actor_lib  # noqa: E402
-from acme_agents.runtime import program  # noqa: E402
+from acme_agents.runtime import replay_server  # noqa: E402
 from acme_agents.runtime.loop import EnvironmentLoop  # noqa: E402
 
 _ENVIRONMENTS = ["control:cartpole:swingup", "control:cheetah:run", "control:walker:walk"]
@@ -83,13 +82,13 @@ def _contestants(name: str, num_episodes: int) -> Iterator[dict[str, Callable[[]
     agent, spec = making.make_agent(experiment), environments.spec(experiment.make_environment("actor"))
     params = untrained_params(experiment)
     with contextlib.ExitStack() as stack:
-        address, _ = stack.enter_context(common.reverb_server(program.make_tables, experiment))
+        address, _ = stack.enter_context(common.reverb_server(replay_server.make_tables, experiment))
         acme_address, _ = stack.enter_context(common.reverb_server(_acme_tables, experiment))
         reader = stack.enter_context(common.Child(drain, address, experiment))
         reader.receive()
 
         core, key = agent.actor(spec, ActorContext(evaluation=False)), jax.random.PRNGKey(0)
-        chunk_writer = writer.ChunkWriter(reverb.Client(address), chunks.step_spec(agent, spec), agent.replay(spec))
+        chunk_writer = common.chunk_writer(address, agent, spec)
         actor = actor_lib.Actor(core, key, chunk_writer)
         actor.params = params
         our_loop = EnvironmentLoop(experiment.make_environment("actor"), actor)
@@ -180,11 +179,11 @@ def _acme_tables(experiment: Experiment) -> list[reverb.Table]:
 def drain(connection: Any, address: str, experiment: Experiment) -> None:
     """A process that takes whatever comes through the stream, as a learner does between updates."""
     spec = environments.spec(experiment.make_environment("actor"))
-    structure = chunks.empty(chunks.step_spec(making.make_agent(experiment), spec))
-    stream = ChunkStream(reverb.Client(address), structure)
+    agent = making.make_agent(experiment)
+    receiver = common.receiver(address, chunks.step_spec(agent, spec), agent.replay(spec))
     connection.send("ready")
     while True:
-        stream.poll()
+        receiver.poll(10_000)
         time.sleep(0.002)
 
 

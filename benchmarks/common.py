@@ -195,6 +195,28 @@ def _serve(connection: Any, make_tables: Callable[..., Any], args: tuple[Any, ..
         server.stop()
 
 
+def chunk_writer(address: str, agent: Any, spec: Any, **kwargs: Any) -> Any:
+    """An actor's writer to the replay server at an address; `kwargs` are the sender's."""
+    import threading
+
+    import reverb
+
+    from acme_agents.replay import chunks, reverb_transport, writer
+
+    sender = reverb_transport.ReverbSender(reverb.Client(address), threading.Event(), **kwargs)
+    experience, steps = agent.replay(spec).experience, chunks.step_spec(agent, spec)
+    return writer.ChunkWriter(sender, steps, experience, writer_id=writer.make_id())
+
+
+def receiver(address: str, steps: Any, replay: Any) -> Any:
+    """A learner's end of the way through the replay server at an address."""
+    import reverb
+
+    from acme_agents.replay.reverb_transport import ReverbReceiver
+
+    return ReverbReceiver(reverb.Client(address), steps, replay, pathlib.Path("never-written"))
+
+
 def record_of(run_dir: pathlib.Path) -> Any:
     """The record of a program that runs with --launcher processes; FileNotFoundError while it is starting."""
     from acme_agents.launch import node

@@ -5,7 +5,7 @@ actions for the advantage, and the weight exp, on a dataset of random steps of H
 actions). They take turns; d3rlpy is a process of its own, which waits while it is not its turn:
 
   bare            jitted `core.update`, 16 times in a `fori_loop`, on one batch that lies on the device
-  gather          `runtime.gathering.make_update`: the same, each batch drawn from the dataset's store
+  gather          `replay.device_replay.make_update`: the same, each batch drawn from the dataset's store
   end2end         `TrainingSession.step()` of an offline run: updating, reporting, logging and publishing parameters
   bare, LayerNorm `bare` with the layers that our agent has by default: LayerNorm and tanh after the first, then ELU
   d3rlpy update   `CRR.update` on one batch
@@ -26,6 +26,7 @@ import pathlib
 import statistics
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from unittest import mock
@@ -42,7 +43,8 @@ from acme_agents.core import torsos
 from acme_agents.core.interfaces import DATASET
 from acme_agents.core.types import EnvironmentSpec, Trajectory
 from acme_agents.experiments import Experiment, making
-from acme_agents.replay import chunks, store
+from acme_agents.replay import chunks, ring
+from acme_agents.runtime import replays
 from acme_agents.runtime.training_session import TrainingSession
 
 _ENVIRONMENT = "control:cheetah:run"  # has HalfCheetah's sizes: 17 observations, 6 actions
@@ -105,11 +107,11 @@ def _contestants(
         core, replay = agent.learner(spec), making.replay_spec(experiment, spec)
         trajectories = _random_trajectories(spec, num_transitions)
         _write_d4rl(path, trajectories)
-        held = store.from_trajectories(chunks.step_spec(agent, spec), trajectories)
-        batch, _ = store.sample({DATASET: held}, {}, jax.random.PRNGKey(0), replay)
+        held = ring.from_trajectories(chunks.step_spec(agent, spec), trajectories, replay.experience)
+        batch, _ = ring.sample({DATASET: held}, {}, jax.random.PRNGKey(0), replay)
         plain = learner.measure_updates(core, learner.make_bare_update(core), batch, seconds)
         stack.enter_context(mock.patch.object(torsos, "layer_norm_mlp", _relu_mlp))  # What is compiled from here on.
-        run = TrainingSession(experiment, directory, None)
+        run = TrainingSession(experiment, directory, replays.between_processes(None, directory, threading.Event()))
         stack.callback(run.close)
         theirs = stack.enter_context(_D3rlpy(path, threads))
         contestants = {

@@ -44,8 +44,8 @@ from acme_agents.core import distributions
 from acme_agents.core.interfaces import REPLAY, ActorContext, Agent
 from acme_agents.core.types import ArraySpec, EnvironmentSpec, Trajectory
 from acme_agents.experiments import Experiment
-from acme_agents.replay import chunks, store
-from acme_agents.runtime import gathering, loggers
+from acme_agents.replay import chunks, device_replay, ring
+from acme_agents.runtime import loggers
 
 _HALF_CHEETAH = EnvironmentSpec(ArraySpec((17,)), ArraySpec((6,)))
 _CRITICS = ("mixture", "categorical", "scalar")
@@ -138,9 +138,9 @@ def _operations(name: str, critic: str) -> float:
     module, changes, _, _ = _CHOICES[name]
     agent = module.make(module.Config(critic=critic, **changes))
     core, replay = agent.learner(_HALF_CHEETAH), agent.replay(_HALF_CHEETAH)
-    held = store.Store(chunks.step_spec(agent, _HALF_CHEETAH), dataclasses.replace(replay, max_size=100))
+    held = ring.Ring(chunks.step_spec(agent, _HALF_CHEETAH), dataclasses.replace(replay, max_size=100))
     key = jax.random.PRNGKey(0)
-    batch, _ = jax.eval_shape(lambda state: store.sample({REPLAY: state}, {}, key, replay), held.state)
+    batch, _ = jax.eval_shape(lambda state: ring.sample({REPLAY: state}, {}, key, replay), held.state)
     return jax.jit(core.update).lower(jax.eval_shape(core.init, key), batch).cost_analysis()["flops"]
 
 
@@ -151,12 +151,12 @@ def _times(critic: str, options: Any) -> dict[str, list[float]]:
         agent = module.make(module.Config(critic=critic, max_replay_size=10_000, **changes))
         core = agent.learner(_HALF_CHEETAH)
         held = filled_store(agent, _HALF_CHEETAH, 5_000)
-        batch, _ = store.sample({REPLAY: held.state}, {}, jax.random.PRNGKey(0), agent.replay(_HALF_CHEETAH))
+        batch, _ = ring.sample({REPLAY: held.state}, {}, jax.random.PRNGKey(0), agent.replay(_HALF_CHEETAH))
         contestants[name] = measure_updates(core, make_bare_update(core), batch, options.seconds)
     return common.interleave(contestants, options.repeats)
 
 
-def _random_experience(agent: Agent, environment: str, num_steps: int) -> tuple[store.StoreState, EnvironmentSpec]:
+def _random_experience(agent: Agent, environment: str, num_steps: int) -> tuple[ring.RingState, EnvironmentSpec]:
     """A store of the episodes of uniformly random actions."""
     env, rng, episodes = environments.make(environment, seed=0), np.random.default_rng(0), []
     spec = environments.spec(env)
@@ -168,13 +168,13 @@ def _random_experience(agent: Agent, environment: str, num_steps: int) -> tuple[
         observations = jax.tree.map(lambda *x: np.stack(x), *(step.observation for step in steps))
         rewards, discounts = (np.array([getattr(s, f) for s in steps[1:]], np.float32) for f in ("reward", "discount"))
         episodes.append(Trajectory(observations, np.stack(actions), rewards, discounts))
-    return store.from_trajectories(chunks.step_spec(agent, spec), episodes), spec
+    return ring.from_trajectories(chunks.step_spec(agent, spec), episodes, agent.replay(spec).experience), spec
 
 
-def _train(agent: Agent, held: store.StoreState, spec: EnvironmentSpec, num_updates: int) -> Any:
+def _train(agent: Agent, held: ring.RingState, spec: EnvironmentSpec, num_updates: int) -> Any:
     """The training state after some updates."""
     core = agent.learner(spec)
-    update, state = gathering.make_update(core, agent.replay(spec)), jax.jit(core.init)(jax.random.PRNGKey(0))
+    update, state = device_replay.make_update(core, agent.replay(spec)), jax.jit(core.init)(jax.random.PRNGKey(0))
     key = jax.random.PRNGKey(1)
     return update(state, {}, {REPLAY: held}, key, np.int32(0), np.int32(num_updates))[0]
 
@@ -206,7 +206,7 @@ def _noise(critic: Any, num_minibatches: int) -> list[float]:
 
     def gradient(batch_key: Any, key: Any, num_actions: int) -> Any:
         """[P], of the critic's loss on the minibatch that a key draws."""
-        batch, _ = store.sample({REPLAY: held}, {}, batch_key, replay)
+        batch, _ = ring.sample({REPLAY: held}, {}, batch_key, replay)
         target = nets.policy.apply(state.policy.target, batch.next_observation)
         actions = distributions.sample(key, target, num_actions)
         next_value = jax.vmap(nets.critic.apply, (None, None, 0))(state.critic.target, batch.next_observation, actions)

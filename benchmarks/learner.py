@@ -4,7 +4,7 @@ For MPO (256x3, batch 256, 20 actions) on HalfCheetah's sizes (17 observations, 
 take turns in one process, one after the other:
 
   bare      jitted `core.update`, 16 times in a `fori_loop`, on one batch that lies on the device
-  gather    `runtime.gathering.make_update`: the same, each batch drawn from a filled store of the replay
+  gather    `replay.device_replay.make_update`: the same, each batch drawn from a filled store of the replay
   end2end   `TrainingSession.step()` as a run has it: reading chunks from a Reverb server in another process, where a
             third process writes as fast as it is let, inserting, updating, reporting, logging and publishing parameters
    acme      mixture only: `bare` with the critic's loss as Acme has it, the likelihood of 128 samples for each of 20
@@ -22,6 +22,7 @@ import functools
 import pathlib
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -39,9 +40,9 @@ from acme_agents.agents.mpo import config as mpo_config
 from acme_agents.core.interfaces import REPLAY, Agent, LearnerCore, ReplaySpec
 from acme_agents.core.types import EnvironmentSpec, Transition
 from acme_agents.experiments import Experiment, making
-from acme_agents.replay import chunks, store, writer
-from acme_agents.runtime import gathering, program
+from acme_agents.replay import chunks, device_replay, ring
 from acme_agents.runtime import learner as learner_lib
+from acme_agents.runtime import replay_server, replays
 from acme_agents.runtime.training_session import TrainingSession
 
 _ENVIRONMENT = "control:cheetah:run"  # has HalfCheetah's sizes: 17 observations, 6 actions
@@ -87,7 +88,7 @@ def _contestants(critic: str, replay_size: int, seconds: float) -> Iterator[dict
     )
     agent, spec = making.make_agent(experiment), environments.spec(experiment.make_environment("actor"))
     held = filled_store(agent, spec, replay_size)
-    batch, _ = store.sample({REPLAY: held.state}, {}, jax.random.PRNGKey(0), agent.replay(spec))
+    batch, _ = ring.sample({REPLAY: held.state}, {}, jax.random.PRNGKey(0), agent.replay(spec))
     contestants = {
         "bare": measure_updates(agent.learner(spec), make_bare_update(agent.learner(spec)), batch, seconds),
         "gather": measure_gathering(agent.learner(spec), agent.replay(spec), {REPLAY: held.state}, seconds),
@@ -96,10 +97,12 @@ def _contestants(critic: str, replay_size: int, seconds: float) -> Iterator[dict
         reference = likelihood.make(dataclasses.replace(config, num_bootstrap_actions=20)).learner(spec)
         contestants["acme"] = measure_updates(reference, make_bare_update(reference), batch, seconds)
     with contextlib.ExitStack() as stack:
-        address, _ = stack.enter_context(common.reverb_server(program.make_tables, experiment))
+        address, _ = stack.enter_context(common.reverb_server(replay_server.make_tables, experiment))
         stack.enter_context(common.Child(_write, address, experiment))
         run_dir = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        run = TrainingSession(experiment, run_dir, reverb.Client(address))
+        run = TrainingSession(
+            experiment, run_dir, replays.between_processes(reverb.Client(address), run_dir, threading.Event())
+        )
         while run.learner.steps < 10 * learner_lib.MAX_UPDATES:  # Fills replay, compiles, and settles.
             run.step()
         contestants["end2end"] = functools.partial(end_to_end, run, seconds)
@@ -107,10 +110,10 @@ def _contestants(critic: str, replay_size: int, seconds: float) -> Iterator[dict
         run.close()
 
 
-def filled_store(agent: Agent, spec: EnvironmentSpec, num_transitions: int) -> store.Store:
+def filled_store(agent: Agent, spec: EnvironmentSpec, num_transitions: int) -> ring.Ring:
     """A store with so many transitions at least, of random steps, inserted as a learner inserts them."""
     replay, steps = agent.replay(spec), chunks.step_spec(agent, spec)
-    held, rng = store.Store(steps, replay), np.random.default_rng(0)
+    held, rng = ring.Ring(steps, replay), np.random.default_rng(0)
     rows = chunks.layout(replay.experience).num_rows
     filling = [
         chunks.empty(steps)._replace(
@@ -118,7 +121,7 @@ def filled_store(agent: Agent, spec: EnvironmentSpec, num_transitions: int) -> s
                 discount=np.ones(rows, np.float32), last=np.zeros(rows, bool)
             ),
             num_steps=rows,
-            num_starts=chunks.PERIOD,
+            num_starts=replay.experience.items_per_chunk,
         )
         for _ in range(64)
     ]
@@ -159,10 +162,10 @@ def measure_updates(core: LearnerCore, update: Any, batch: Transition, seconds: 
 
 
 def measure_gathering(
-    core: LearnerCore, replay: ReplaySpec, held: Mapping[str, store.StoreState], seconds: float
+    core: LearnerCore, replay: ReplaySpec, held: Mapping[str, ring.RingState], seconds: float
 ) -> Callable[[], float]:
     """Compiles the runtime's update, which draws its batches; returns a function that returns ms per update."""
-    update = gathering.make_update(core, replay)
+    update = device_replay.make_update(core, replay)
     state, key, steps = jax.jit(core.init)(jax.random.PRNGKey(0)), jax.random.PRNGKey(1), 0
 
     def step() -> int:
@@ -200,7 +203,7 @@ def _write(connection: Any, address: str, experiment: Experiment) -> None:
     """A process that writes steps, the same ones over and over, until it is ended; the server holds it back."""
     environment, agent = experiment.make_environment("actor"), making.make_agent(experiment)
     spec = environments.spec(environment)
-    chunk_writer = writer.ChunkWriter(reverb.Client(address), chunks.step_spec(agent, spec), agent.replay(spec))
+    chunk_writer = common.chunk_writer(address, agent, spec)
     action = np.zeros(spec.action.shape, np.float32)
     first = environment.reset()
     middle: dm_env.TimeStep = environment.step(action)

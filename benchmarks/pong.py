@@ -34,13 +34,12 @@ import actor_loop  # noqa: E402  It makes this process compute as actor processe
 import common  # noqa: E402
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
-import reverb  # noqa: E402
 
 from acme_agents.core.interfaces import ActorContext  # noqa: E402
 from acme_agents.experiments import Experiment, making, registry  # noqa: E402
-from acme_agents.replay import chunks, writer  # noqa: E402
+from acme_agents.replay import writer  # noqa: E402
 from acme_agents.runtime import actor as actor_lib  # noqa: E402
-from acme_agents.runtime import loggers, program  # noqa: E402
+from acme_agents.runtime import loggers, replay_server  # noqa: E402
 from acme_agents.runtime.loop import EnvironmentLoop  # noqa: E402
 
 _ENVIRONMENT = "ale:Pong"
@@ -107,10 +106,10 @@ def _loops(experiment: Experiment, num_episodes: int) -> Iterator[dict[str, Call
     """The bare loop and the actor's, each a function that runs episodes and returns their steps per second."""
     agent, spec = making.make_agent(experiment), experiment.environment_spec()
     with contextlib.ExitStack() as stack:
-        address, _ = stack.enter_context(common.reverb_server(program.make_tables, experiment))
+        address, _ = stack.enter_context(common.reverb_server(replay_server.make_tables, experiment))
         reader = stack.enter_context(common.Child(actor_loop.drain, address, experiment))
         reader.receive()
-        chunk_writer = writer.ChunkWriter(reverb.Client(address), chunks.step_spec(agent, spec), agent.replay(spec))
+        chunk_writer = common.chunk_writer(address, agent, spec)
         core, params = agent.actor(spec, ActorContext(evaluation=False)), actor_loop.untrained_params(experiment)
 
         def acting(to: writer.ChunkWriter | None) -> Callable[[], int]:

@@ -3,7 +3,7 @@
 Steps of HalfCheetah's sizes (17 observations, 6 actions, episodes of 1000) go, with no environment and no policy, from
 one writer process and then from two, through a Reverb server in another process, into the process of the benchmark:
 
-  ours   replay.ChunkWriter -> durable table and stream -> replay.ChunkStream -> replay.Store, on the device
+  ours   replay.ChunkWriter -> durable table and stream -> replay.ReverbReceiver -> replay.Ring, on the device
   acme   acme's NStepTransitionAdder (dm-acme 0.4.0), an item for each transition -> a table that gives each once, in
          order -> reverb's dataset in batches of 256 (acme.datasets.make_reverb_dataset), as NumPy arrays
 
@@ -35,9 +35,8 @@ from learner import filled_store
 from acme_agents import environments
 from acme_agents.core.interfaces import REPLAY
 from acme_agents.experiments import Experiment, making
-from acme_agents.replay import chunks, store, writer
-from acme_agents.replay.stream import ChunkStream
-from acme_agents.runtime import program
+from acme_agents.replay import chunks, ring
+from acme_agents.runtime import replay_server
 
 _EPISODE = 1000
 _BATCH = 256
@@ -60,7 +59,7 @@ def main() -> None:
         rates = {}
         with contextlib.ExitStack() as stack:
             paths = {
-                "ours": stack.enter_context(_path(_write_ours, program.make_tables, num_writers, _OurReader)),
+                "ours": stack.enter_context(_path(_write_ours, replay_server.make_tables, num_writers, _OurReader)),
                 "acme": stack.enter_context(_path(_write_acme, _once_table, num_writers, _AcmeReader)),
             }
             steps = {"ours": options.steps, "acme": options.acme_steps}
@@ -95,15 +94,15 @@ class _OurReader:
         spec = environments.spec(_EXPERIMENT.make_environment("actor"))
         agent = making.make_agent(_EXPERIMENT)
         steps = chunks.step_spec(agent, spec)
-        self._stream = ChunkStream(reverb.Client(address), chunks.empty(steps))
-        self._store = store.Store(steps, agent.replay(spec))
+        self._receiver = common.receiver(address, steps, agent.replay(spec))
+        self._ring = ring.Ring(steps, agent.replay(spec))
 
     def read(self) -> int:
         """Takes in what waits; returns how many transitions that was."""
-        num_transitions = self._store.insert(self._stream.poll())
+        num_transitions = self._ring.insert(self._receiver.poll(10_000))
         if not num_transitions:
             time.sleep(0.002)
-        jax.block_until_ready(self._store.state.size)
+        jax.block_until_ready(self._ring.state.size)
         return num_transitions
 
 
@@ -175,7 +174,7 @@ def _timesteps() -> tuple[dm_env.TimeStep, np.ndarray, dm_env.TimeStep, dm_env.T
 def _write_ours(connection: Any, address: str) -> None:
     """A writer's process: writes as many episodes as it is told to, and says when it has."""
     agent, spec = making.make_agent(_EXPERIMENT), environments.spec(_EXPERIMENT.make_environment("actor"))
-    ours = writer.ChunkWriter(reverb.Client(address), chunks.step_spec(agent, spec), agent.replay(spec))
+    ours = common.chunk_writer(address, agent, spec)
 
     def episode(first: dm_env.TimeStep, action: np.ndarray, middle: dm_env.TimeStep, last: dm_env.TimeStep) -> None:
         ours.observe_first(first)
@@ -218,7 +217,7 @@ def _signature() -> Any:
 def _once_table(experiment: Experiment) -> list[reverb.Table]:
     """Each transition once, in order; as many may wait as in our stream."""
     del experiment
-    return [reverb.Table.queue(_TABLE, 16 * chunks.PERIOD, signature=_signature())]
+    return [reverb.Table.queue(_TABLE, 16 * 32, signature=_signature())]
 
 
 def _uniform_table(experiment: Experiment) -> list[reverb.Table]:
@@ -240,7 +239,7 @@ def _batch_times(repeats: int) -> tuple[float, float]:
     agent, spec = making.make_agent(_EXPERIMENT), environments.spec(_EXPERIMENT.make_environment("actor"))
     held = filled_store(agent, spec, num_transitions)
     replay = dataclasses.replace(agent.replay(spec), batch_size=_BATCH)
-    sample = jax.jit(lambda state, key: store.sample({REPLAY: state}, {}, key, replay)[0])
+    sample = jax.jit(lambda state, key: ring.sample({REPLAY: state}, {}, key, replay)[0])
     with contextlib.ExitStack() as stack:
         address, _ = stack.enter_context(common.reverb_server(_uniform_table, _EXPERIMENT))
         child = stack.enter_context(common.Child(_write_acme, address))

@@ -45,7 +45,7 @@ import psutil
 from acme_agents.agents import mpo
 from acme_agents.core.interfaces import ActorContext
 from acme_agents.experiments import Experiment, making
-from acme_agents.runtime import program
+from acme_agents.runtime import replay_server
 
 _GIVE_UP_SECONDS = 300.0
 _SETTLE_SECONDS = 2.0  # in which clients that have not asked for a while get what they have missed
@@ -252,7 +252,7 @@ def _parameters(options: argparse.Namespace) -> common.Report:
             eval_every=0,
             checkpoint_seconds=1e9,
         )
-        replay, _ = stack.enter_context(common.reverb_server(program.make_tables, experiment))
+        replay, _ = stack.enter_context(common.reverb_server(replay_server.make_tables, experiment))
         learner = stack.enter_context(common.Child(_learn, experiment, directory, replay))
         address, size = learner.receive(timeout=300.0)
         clients = stack.enter_context(_forked(_ask, options.clients, address, options.clients))
@@ -334,12 +334,17 @@ def _learn(connection: Any, experiment: Experiment, directory: pathlib.Path, rep
     """A learner's process, as `workers.LearnerWorker` has it, that has data for ever and learns when it is told to."""
     import reverb
 
-    from acme_agents.runtime import variables
+    from acme_agents.runtime import replays, variables
     from acme_agents.runtime.training_session import TrainingSession
 
     client = reverb.Client(replay)
-    threading.Thread(target=_fill, args=(experiment, client), daemon=True).start()
-    run = TrainingSession(experiment, directory, client, bytes_per_second=variables.BYTES_PER_SECOND)
+    threading.Thread(target=_fill, args=(experiment, replay), daemon=True).start()
+    run = TrainingSession(
+        experiment,
+        directory,
+        replays.between_processes(client, directory, threading.Event()),
+        bytes_per_second=variables.BYTES_PER_SECOND,
+    )
     run.learner.compile()
     while not run.step():
         time.sleep(0.01)
@@ -367,14 +372,9 @@ def _learn(connection: Any, experiment: Experiment, directory: pathlib.Path, rep
         connection.send(((run.learner.steps - before) / taken, num_snapshots[0] / taken))
 
 
-def _fill(experiment: Experiment, client: Any) -> None:
-    """Writes 2,000 steps of no policy."""
-    from acme_agents.replay import chunks, writer
-
-    spec = experiment.environment_spec()
-    ours = writer.ChunkWriter(
-        client, chunks.step_spec(making.make_agent(experiment), spec), making.replay_spec(experiment, spec)
-    )
+def _fill(experiment: Experiment, address: str) -> None:
+    """Writes 2,000 steps of no policy to a replay server."""
+    ours = common.chunk_writer(address, making.make_agent(experiment), experiment.environment_spec())
     environment = experiment.make_environment("actor")
     timestep = None
     for _ in range(2_000):

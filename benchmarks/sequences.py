@@ -3,7 +3,7 @@
 A Reverb server in another process holds sequences that uniformly random actions made. Four readers take turns to draw
 batches of 32 from the same table, by priority:
 
-  ours     replay.SequenceSampler as the learner uses it: each batch is drawn ahead, stacked, and its new priorities are
+  ours     replay.ChunkSampler as the learner uses it: each batch is drawn ahead, stacked, and its new priorities are
            written back
   limit    Reverb's sampler, the one that `ours` draws with: what a batch holds is drawn, and let go at once; nothing is
            written back
@@ -33,8 +33,8 @@ import reverb
 from acme_agents.agents import r2d2
 from acme_agents.experiments import Experiment, making
 from acme_agents.replay import chunks, tables, writer
-from acme_agents.replay.sampler import SequenceSampler
-from acme_agents.runtime import program
+from acme_agents.replay.sampler import ChunkSampler
+from acme_agents.runtime import replay_server
 
 _READERS = ("ours", "limit", "dataset", "client")
 _BATCH = 32
@@ -89,11 +89,11 @@ def _contestants(
     """The readers of a filled table, each a function that returns its sequences per second; and a sequence's bytes."""
     agent, spec = making.make_agent(experiment), experiment.environment_spec()
     steps, replay = chunks.step_spec(agent, spec), making.replay_spec(experiment, spec)
-    with common.reverb_server(program.make_tables, experiment) as (address, _):
+    with common.reverb_server(replay_server.make_tables, experiment) as (address, _):
         client = reverb.Client(address)
-        _fill(experiment, writer.ChunkWriter(client, steps, replay, into=(tables.REPLAY,)), num_sequences)
+        _fill(experiment, common.chunk_writer(address, agent, spec, into=(tables.REPLAY,)), num_sequences)
         columns = next(client.sample(tables.REPLAY, 1, emit_timesteps=False)).data
-        sampler = SequenceSampler(client, steps, replay, seed=0)
+        sampler = ChunkSampler(client, steps, replay, seed=0)
         rng = np.random.default_rng(0)
 
         def ours() -> None:

@@ -23,21 +23,20 @@ import ray.util
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from acme_agents.core import checkpoint, errors
-from acme_agents.experiments import Experiment
-from acme_agents.launch import head, links, placement
+from acme_agents.launch import head, links, placement, room, sockets
 from acme_agents.launch import keeper as keeper_lib
 from acme_agents.launch import node as node_lib
 from acme_agents.launch import run_dir as run_dir_lib
-from acme_agents.launch.node import LEARNER, SERVERS, Launcher, Node, Options, Record
+from acme_agents.launch.node import Launcher, Options, Record
 from acme_agents.launch.supervisor import LOST, PlaceLost
 from acme_agents.runtime.display import Display
+from acme_agents.runtime.nodes import LEARNER, Node
 
 _KILL_SECONDS = 5.0  # that the keepers have to kill their workers at the end
 _LEAVE_SECONDS = 30.0  # that Ray has to take back the places
 _REFUSED_SECONDS = 5.0  # that the head refuses connections before Ray is taken to have stopped
 _SILENT_SECONDS = 45.0  # that it does not answer at all; after 60 s Ray would end this process with a word of its own
 _LAST_WORDS_SECONDS = 12.0  # that the learner has for its last checkpoint when Ray has stopped
-_START = "start one with `ray start --head`"
 
 
 class Cluster:
@@ -53,7 +52,7 @@ class Cluster:
           nodes: the program's workers.
           run_dir: the run's directory, the same on every host.
           options: how the program is launched.
-          display: shows who waits for a place.
+          display: shows which workers wait for a place.
           group: name of the program's placement group.
         """
         self._nodes = nodes
@@ -68,7 +67,8 @@ class Cluster:
         self._failure: Exception | None = None
         self._head = head.Head(options)
         self._questions = head.Questions()
-        logging.getLogger(links.__name__).setLevel(logging.ERROR)  # That servers start and move is shown otherwise.
+        for module in (links, sockets):  # That servers start and move is shown otherwise.
+            logging.getLogger(module.__name__).setLevel(logging.ERROR)
         self._link = links.Link(keeper_lib.make_token(self._run_dir))
         self.learner_port = self._link.port
 
@@ -79,7 +79,7 @@ class Cluster:
         Raises:
           ValueError: no cluster answers, or it has no room for them all within `options.place_seconds`.
         """
-        head.connect(options, _START)
+        head.connect(options, room.START)
         group = f"acme_agents-{run_dir.name}-{secrets.token_hex(4)}"
         cluster = cls(nodes, run_dir, options, display, group)
         bundles = [placement.bundle(options.roles.of(node)) for node in nodes]
@@ -87,7 +87,7 @@ class Cluster:
         display.message(f"waiting for places for {len(nodes)} workers on the Ray cluster at {options.address}")
         if not placed.wait(timeout_seconds=options.place_seconds):
             ray.util.remove_placement_group(placed)
-            raise errors.UserError(_cannot_place(nodes, options))
+            raise errors.UserError(room.cannot_place(nodes, options))
         return cluster
 
     @classmethod
@@ -126,11 +126,11 @@ class Cluster:
         return worker
 
     def announce(self, server: Node, address: str) -> None:
-        """Tells everyone where a server is reached now."""
+        """Tells every worker where a server is reached now."""
         if self._addresses.get(server.role) == address:
             return
         self._addresses[server.role] = address
-        if server.role == LEARNER:
+        if server == LEARNER:
             self._link.point_to(address)
         for node, worker in self._workers.items():
             if node != server and worker.keeper is not None:
@@ -146,7 +146,7 @@ class Cluster:
         self._killing.append(keeper.signal.remote(signal.SIGKILL))
 
     def check(self) -> None:
-        """Returns if Ray answers, or may do so again, every keeper does as it is told, and the servers have places.
+        """Checks that Ray answers or may answer again, that every keeper works, and that the servers have places.
 
         Raises:
           Exception: what `fail` was told.
@@ -157,12 +157,12 @@ class Cluster:
             raise self._failure
         for node, worker in self._workers.items():
             if worker.waits_for_a_place(self._options.place_seconds):
-                if node.role in SERVERS:
+                if node.kind.serves:
                     waiting = [other for other, worker in self._workers.items() if worker.has_no_place]
-                    raise errors.UserError(f"{_cannot_place(waiting, self._options)} Then {self._continue}.")
+                    raise errors.UserError(f"{room.cannot_place(waiting, self._options)} Then {self._continue}.")
                 self._display.message(f"{node.name} waits for a place: there is no room for it on the cluster")
         if self._head.refused_for() > _REFUSED_SECONDS:
-            learner = node_lib.exit_path(self._run_dir, next(node for node in self._nodes if node.role == LEARNER))
+            learner = node_lib.exit_path(self._run_dir, LEARNER)
             deadline = time.monotonic() + _LAST_WORDS_SECONDS
             while not learner.exists() and time.monotonic() < deadline:
                 time.sleep(0.1)
@@ -182,7 +182,7 @@ class Cluster:
             )
 
     def fail(self, error: Exception) -> None:
-        """Has `check` raise this."""
+        """Makes `check` raise this."""
         self._failure = error
 
     @property
@@ -267,7 +267,7 @@ class _Placed:
         self._began = time.monotonic()
 
     def wait_for(self, keeper: concurrent.futures.Future) -> None:
-        """It starts when it has its keeper."""
+        """Starts it when its keeper is there."""
         self._coming = keeper
 
     def start(self, keeper: Any) -> None:
@@ -276,7 +276,7 @@ class _Placed:
         self._waiting = keeper.start.remote(self._cluster.addresses)
 
     def adopt(self, keeper: Any | None, record: dict[str, Any]) -> None:
-        """Somebody else has started it; its keeper may be gone."""
+        """Takes over a worker that another launcher started; its keeper may be gone."""
         self.keeper, self.keeper_lives, self._record = keeper, keeper is not None, record
         if keeper is not None:
             self._waiting = keeper.wait.remote()
@@ -287,7 +287,7 @@ class _Placed:
         return self._code is None and self._record is None
 
     def waits_for_a_place(self, seconds: float) -> bool:
-        """Whether it has waited for so long; says so once."""
+        """Whether it has waited for this long; true only once."""
         waits = self.has_no_place and time.monotonic() - self._began > seconds
         if waits:
             self._began = math.inf
@@ -299,7 +299,7 @@ class _Placed:
         return self._code
 
     def _look(self) -> None:
-        """Takes note of what has become of it."""
+        """Looks whether it has started or ended."""
         if self._coming is not None:
             if not self._coming.done():
                 return
@@ -369,44 +369,3 @@ def runs(record: Record) -> bool:
         return record.place["group"] in {group["name"] for group in groups if group["state"] != "REMOVED"}
     finally:
         ray.shutdown()
-
-
-def dry_run(experiment: Experiment, options: Options) -> str:
-    """Where the workers would be placed now, for a person.
-
-    Raises:
-      ValueError: no cluster answers, or it has no room for them all.
-    """
-    head.connect(options, _START)
-    try:
-        nodes = node_lib.of(experiment)
-        placed, left = placement.fit(nodes, options.roles, _free())
-        lines = []
-        for host, free in _free().items():
-            here = [node for node in nodes if placed.get(node) == host]
-            lines.append(f"{host} ({placement.describe(free)} free): {placement.names(here) or 'nothing'}")
-        if left:
-            raise errors.UserError("\n".join([_cannot_place(nodes, options), *lines]))
-        return "\n".join([*lines, "This is one way to place them; Ray may choose another."])
-    finally:
-        ray.shutdown()
-
-
-def _cannot_place(nodes: list[Node], options: Options) -> str:
-    free = _free()
-    _, left = placement.fit(nodes, options.roles, free)
-    wanted = {node.role: placement.describe(placement.bundle(options.roles.of(node))) for node in left}
-    needs = "; ".join(f"{role} needs {amount}" for role, amount in wanted.items()) or "others took the places meanwhile"
-    hosts = "; ".join(f"{host} has {placement.describe(amounts)}" for host, amounts in free.items())
-    return (
-        f"The Ray cluster at {options.address} has no room for {placement.names(left) or 'all workers'} ({needs}; "
-        f"free: {hosts}): add hosts, start fewer actors, or ask for less with --roles."
-    )
-
-
-def _free() -> dict[str, dict[str, float]]:
-    """What is free on each host of the cluster, by address."""
-    from ray._private import state
-
-    available = state.available_resources_per_node()
-    return {n["NodeManagerAddress"]: available.get(n["NodeID"], {}) for n in ray.nodes() if n["Alive"]}

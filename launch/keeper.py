@@ -1,4 +1,4 @@
-"""What is on the host of a worker that runs on a Ray cluster: its keeper."""
+"""The keeper of a worker on a Ray cluster: it starts the worker's process on its host, and connects it."""
 
 import contextlib
 import ctypes
@@ -18,20 +18,21 @@ import ray.util
 
 from acme_agents.core import errors
 from acme_agents.launch import links, processes
-from acme_agents.launch.node import LEARNER, REPLAY, SERVERS, Node, Options
+from acme_agents.launch.node import Options
 from acme_agents.runtime import compilation
+from acme_agents.runtime.nodes import LEARNER, SERVERS, Node
 
-WAITING = "waiting"  # the concurrency group of who waits for a worker's end
+WAITING = "waiting"  # the concurrency group of calls that wait for a worker's end
 
 _TOKEN = "token"  # within a run directory: what lets the run's processes reach its servers
-_UNCLAIMED_SECONDS = 60.0  # that a finished run keeps its places when no launcher takes note of its end
+_UNCLAIMED_SECONDS = 60.0  # that a finished run keeps its places for a launcher to see its end
 _PR_SET_PDEATHSIG = 1
 
 
 class Keeper:
-    """On the host of a worker: starts its process and connects it; a Ray actor.
+    """Starts a worker's process on its host and connects it; a Ray actor.
 
-    Its methods run one after another, in the order in which they were called; but for `wait`.
+    Its methods run one after another, in the order in which they were called; only `wait` runs beside them.
     """
 
     def __init__(self, node: Node, run_dir: pathlib.Path, options: Options, group: str, directory: str):
@@ -61,7 +62,7 @@ class Keeper:
         """
         if not self._links:
             self._open()
-        if self._node.role in SERVERS:
+        if self._node.kind.serves:
             self._choose_port()
         self.connect(addresses)
         compilation.use_cache(self._options.compilation_cache)
@@ -76,7 +77,7 @@ class Keeper:
                     self._node.role,
                     str(self._node.index),
                 ),
-                *("--replay-port", str(self._ports[REPLAY]), "--learner-port", str(self._ports[LEARNER])),
+                *(word for role, port in self._ports.items() for word in ("--port", role, str(port))),
                 *(("--wandb",) if self._options.wandb else ()),
             ],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TF_CPP_MIN_LOG_LEVEL": "3"},
@@ -84,7 +85,7 @@ class Keeper:
             stdin=subprocess.DEVNULL,
             preexec_fn=_end_with_the_parent,
         )
-        if self._node.role == LEARNER:
+        if self._node == LEARNER:
             threading.Thread(target=self._give_back_places, args=(self._process,), daemon=True).start()
         return {
             "host": self._host,
@@ -122,7 +123,8 @@ class Keeper:
 
     def _choose_port(self) -> None:
         """Chooses where the server is to listen: another port each time, as the one before may be another's by now."""
-        port = self._ports[self._node.role] = processes.free_ports(self._options.ports)[self._node.role]
+        role = self._node.role
+        port = self._ports[role] = processes.free_ports([role], self._options.ports)[role]
         if self._gateway is not None:
             self._gateway.lead_to(port)
             return
@@ -148,5 +150,5 @@ def make_token(run_dir: pathlib.Path) -> bytes:
 
 
 def _end_with_the_parent() -> None:
-    """Has the kernel ask this process to end when its keeper has."""
+    """Makes the kernel send this process SIGTERM when its keeper ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -9,15 +9,15 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import tyro
 
 import acme_agents
 from acme_agents.core import errors
 from acme_agents.experiments import registry
-from acme_agents.launch import faults, surroundings
-from acme_agents.launch.node import Launcher, Options
+from acme_agents.launch import commands, faults, surroundings
+from acme_agents.launch.node import Options
 from acme_agents.runtime import background
 
 _NAME = "acme-agents"
@@ -37,157 +37,13 @@ Distributed reinforcement learning in JAX.
 """
 
 
-@dataclasses.dataclass(frozen=True)
-class Train(Options):
-    """Train an agent in an environment."""
-
-    env: str | None = None
-    """Environment, as `acme-agents list` has them (default: the one that the dataset is from, where it says so)."""
-    launcher: Launcher = "in-process"
-    """Where it runs: all in this process, as Launchpad processes of this machine, or of a Ray cluster."""
-    dry_run: bool = False
-    """With --launcher ray: print where the workers would be placed, and start nothing."""
-    actors: int = 1
-    """Actor processes; with --launcher in-process there is one actor."""
-    steps: int | None = None
-    """Environment steps of all actors together (default: 1,000,000; with --updates no limit; with --dataset none)."""
-    updates: int | None = None
-    """Learner updates; with --steps, whichever ends first."""
-    dataset: str | None = None
-    """Dataset to learn from: a Minari dataset, a D4RL HDF5 file or an RL Unplugged TFRecord set."""
-    offline_updates: int = 0
-    """With --dataset and --steps: updates on the dataset alone before the actors begin."""
-    dataset_share: float | None = None
-    """With --dataset and --steps: the share of each batch that is drawn from the dataset, once the actors act (default:
-    what the agent says, else 0.5)."""
-    keep_good: float = 1.0
-    """Fraction of the dataset's good episodes to learn from (RL Unplugged: a third); the others are all kept."""
-    good_return: float | None = None
-    """Return from which an episode is good (default: halfway between the dataset's lowest and highest)."""
-    bad_episodes: Literal["refuse", "skip"] = "refuse"
-    """What an episode of the dataset that cannot be used does (NaN, wrong shapes, actions out of bounds, missing rows):
-    have the dataset refused, or be left out and counted."""
-    clip_actions: bool = False
-    """Clip the dataset's continuous actions that are out of bounds, and count them."""
-    replay: Literal["learner", "server"] | None = None
-    """Who draws batches where there are several processes: the learner, or the replay server, for sequences that do not
-    fit beside the learner. Default: what the agent says."""
-    teacher: str | None = None
-    """Run directory whose policy teaches, for agents that learn from one."""
-    record: str | None = None
-    """Where to write the run's whole history when it ends, as a Minari dataset."""
-    seed: int = 0
-    """Seed of everything random."""
-    run_dir: pathlib.Path | None = None
-    """Run directory (default: runs/AGENT-ENVIRONMENT-TIME)."""
-    resume: bool = False
-    """Continue the run in --run-dir from its newest checkpoint; what is not given is as it was, the launcher too."""
-    eval_every: int = 10_000
-    """Environment steps between evaluations, each offline update counting as one; 0 for none."""
-    eval_episodes: int = 10
-    """Episodes of each evaluation."""
-    max_episode_steps: int | None = None
-    """Steps after which an episode is cut short, of actors and in evaluations (default: the environment's own limit;
-    where it declares none, an evaluation's after 10,000)."""
-    checkpoint_seconds: float = 120.0
-    """Seconds between checkpoints."""
-    keep_checkpoints: int = 2
-    """Newest checkpoints that are kept, at least 2: a damaged one is skipped for the one before it."""
-    keep_every: int | None = None
-    """Updates; the first checkpoint at or after each multiple of it is kept too, for good."""
-    config: Any = None
-    """Configuration of the agent."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Resume(Train):
-    """Continue a run from its newest checkpoint: what is not given is as it was, how it is launched included."""
-
-    run_dir: tyro.conf.Suppress[pathlib.Path | None] = None
-    resume: tyro.conf.Suppress[bool] = True
-
-
-@dataclasses.dataclass(frozen=True)
-class Attach:
-    """Watch over a run again whose launcher has died: as if it had not, Ctrl-C included."""
-
-    run_dir: tyro.conf.Positional[pathlib.Path]
-    """Run directory."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluate:
-    """Run the deterministic policy of a run's newest checkpoint."""
-
-    run_dir: tyro.conf.Positional[pathlib.Path]
-    """Run directory."""
-    episodes: int = 10
-    """Episodes to run."""
-    seed: int = 0
-    """Seed of the environment."""
-    video: pathlib.Path | None = None
-    """File to film the episodes to, .mp4 or .gif; needs a GL library."""
-    config: Any = None
-    """Configuration of the agent, as it was unless given: such as the trade-off of a conditioned policy."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Collect:
-    """Write episodes of the policy of a run's newest checkpoint as a Minari dataset."""
-
-    run_dir: tyro.conf.Positional[pathlib.Path]
-    """Run directory."""
-    dataset: pathlib.Path
-    """Directory to write the dataset to."""
-    steps: int = 10_000
-    """Environment steps at least: whole episodes are written until there are so many."""
-    explore: bool = False
-    """Act as the run's actors do, rather than as its evaluator."""
-    seed: int = 0
-    """Seed of the environment."""
-    config: Any = None
-    """Configuration of the agent, as it was unless given: such as the trade-off of a conditioned policy."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Demonstrate:
-    """Write episodes of an environment's scripted expert as a Minari dataset."""
-
-    env: tyro.conf.Positional[str]
-    """Environment that has an expert: deep-sea:N or key-door:N."""
-    dataset: pathlib.Path
-    """Directory to write the dataset to."""
-    episodes: int = 50
-    """Episodes to write."""
-    random_actions: float = 0.0
-    """Chance of each action to be a uniformly random one instead of the expert's."""
-    seed: int = 0
-    """Seed of the environment and of the random actions."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Plot:
-    """Draw learning curves: the runs of one agent, environment and configuration are one curve with an interval."""
-
-    run_dirs: tyro.conf.Positional[tuple[pathlib.Path, ...]]
-    """Run directories."""
-    output: Annotated[pathlib.Path, tyro.conf.arg(aliases=["-o"])]
-    """Figure to write: .png, .pdf or .svg."""
-    metric: str = "episode_return"
-    """Column to draw."""
-    table: Literal["evaluator", "actor", "learner"] = "evaluator"
-    """Table of the run directory that has it."""
-    x: Literal["actor_steps", "learner_steps", "walltime"] | None = None
-    """Column of the horizontal axis (default: environment steps, or updates where nobody acted)."""
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command line; exits with 0, or with 2 and one sentence on standard error for what the user can mend.
 
     Any other exception is shown with the frames of the user's own code, and the exit code is 1.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    commands = {
+    functions = {
         "train": _train,
         "resume": _resume,
         "attach": _attach,
@@ -208,9 +64,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             if arguments[0] == "--version":
                 print(_version())
                 return
-            if arguments[0] not in commands:
-                raise errors.UserError(f"Unknown command {arguments[0]!r}: choose {', '.join(commands)}.")
-            commands[arguments[0]](arguments[1:])
+            if arguments[0] not in functions:
+                raise errors.UserError(f"Unknown command {arguments[0]!r}: choose {', '.join(functions)}.")
+            functions[arguments[0]](arguments[1:])
     except Exception as error:
         print(f"error: {faults.report(error)}", file=sys.stderr)
         if faults.sentence(error) is None:
@@ -219,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         code = 2 if faults.is_mendable(error) else 1
     except KeyboardInterrupt:
         code = 130
-    if background.is_busy():  # It compiles what nobody waits for any more, which Python would.
+    if background.is_busy():  # A compilation goes on that is no longer wanted; Python would wait for it.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -228,7 +84,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _train(arguments: list[str]) -> None:
-
     if arguments and arguments[0] in ("-h", "--help"):
         print(
             "usage: acme-agents train AGENT --env ENVIRONMENT [OPTIONS]\n\n"
@@ -242,7 +97,7 @@ def _train(arguments: list[str]) -> None:
         )
     agent, *flags = arguments
     config_type = registry.load(agent).Config
-    typed = _with_config(Train, config_type())
+    typed = _with_config(commands.Train, config_type())
     program = f"acme-agents train {agent}"
     train = tyro.cli(typed, prog=program, args=flags)
     if train.resume and train.run_dir is not None:  # What is not given is then as it was.
@@ -258,19 +113,19 @@ def _train(arguments: list[str]) -> None:
 def _resume(arguments: list[str]) -> None:
     usage = "acme-agents resume RUN_DIR [OPTIONS]"
     if arguments and arguments[0] in ("-h", "--help"):
-        print(f"usage: {usage}\n\n{Resume.__doc__}\n`acme-agents resume RUN_DIR --help` lists every option.")
+        print(f"usage: {usage}\n\n{commands.Resume.__doc__}\n`acme-agents resume RUN_DIR --help` lists every option.")
         return
     if not arguments or arguments[0].startswith("-"):
         raise errors.UserError(f"Name the directory of a run: {usage}.")
     run_dir = pathlib.Path(arguments[0])
     agent, said = _as_it_was(run_dir)
-    typed = _with_config(Resume, said["config"])
+    typed = _with_config(commands.Resume, said["config"])
     default = typed(**said, run_dir=run_dir)
     _run(agent, tyro.cli(typed, prog=f"acme-agents resume {run_dir}", args=arguments[1:], default=default))
 
 
 def _as_it_was(run_dir: pathlib.Path) -> tuple[str, dict[str, Any]]:
-    """The agent of a run, and the flags that would begin and launch it anew."""
+    """The agent of a run, and the flags that would begin and launch the same run."""
     from acme_agents.experiments import Experiment
     from acme_agents.launch import run_dir as run_dir_lib
 
@@ -292,9 +147,9 @@ def _run(agent: str, train: Any) -> None:
     experiment = _experiment(agent, train)
     options = Options(**{field.name: getattr(train, field.name) for field in dataclasses.fields(Options)})
     if train.dry_run:
-        from acme_agents.launch import cluster
+        from acme_agents.launch import room
 
-        print(cluster.dry_run(experiment, options))
+        print(room.dry_run(experiment, options))
         return
     _say(run(experiment, launcher=train.launcher, run_dir=train.run_dir, resume=train.resume, options=options))
 
@@ -302,7 +157,7 @@ def _run(agent: str, train: Any) -> None:
 def _attach(arguments: list[str]) -> None:
     from acme_agents.launch.run import attach
 
-    _say(attach(tyro.cli(Attach, prog="acme-agents attach", args=arguments).run_dir))
+    _say(attach(tyro.cli(commands.Attach, prog="acme-agents attach", args=arguments).run_dir))
 
 
 def _say(result: Any) -> None:
@@ -388,7 +243,7 @@ def _of_run(options: Any, arguments: list[str]) -> Any:
 def _evaluate(arguments: list[str]) -> None:
     from acme_agents.launch.evaluate import evaluate
 
-    options = _of_run(Evaluate, arguments)
+    options = _of_run(commands.Evaluate, arguments)
     returns = evaluate(
         options.run_dir, episodes=options.episodes, seed=options.seed, video=options.video, config=options.config
     )
@@ -401,7 +256,7 @@ def _evaluate(arguments: list[str]) -> None:
 def _collect(arguments: list[str]) -> None:
     from acme_agents.launch.collect import collect
 
-    options = _of_run(Collect, arguments)
+    options = _of_run(commands.Collect, arguments)
     returns = collect(
         options.run_dir,
         options.dataset,
@@ -416,7 +271,7 @@ def _collect(arguments: list[str]) -> None:
 def _demonstrate(arguments: list[str]) -> None:
     from acme_agents.launch.demonstrate import demonstrate
 
-    options = tyro.cli(Demonstrate, prog="acme-agents demonstrate", args=arguments)
+    options = tyro.cli(commands.Demonstrate, prog="acme-agents demonstrate", args=arguments)
     returns = demonstrate(
         options.env,
         options.dataset,
@@ -430,7 +285,7 @@ def _demonstrate(arguments: list[str]) -> None:
 def _plot(arguments: list[str]) -> None:
     from acme_agents.launch.plot import plot
 
-    options = tyro.cli(Plot, prog="acme-agents plot", args=arguments)
+    options = tyro.cli(commands.Plot, prog="acme-agents plot", args=arguments)
     notes = plot(list(options.run_dirs), options.output, metric=options.metric, table=options.table, x=options.x)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)

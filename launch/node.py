@@ -1,4 +1,4 @@
-"""The workers of a program: who they are, what they are given, their logs, and the record that a run keeps of them."""
+"""The nodes of a program: what they are given, their logs, and the record that a run keeps of them."""
 
 import dataclasses
 import importlib.util
@@ -7,15 +7,11 @@ import os
 import pathlib
 import signal
 import time
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from acme_agents.core import errors
-from acme_agents.experiments import Experiment
 from acme_agents.experiments.experiment import from_dict
-
-LEARNER = "learner"
-REPLAY = "replay"
-SERVERS = (REPLAY, LEARNER)  # roles that others connect to
+from acme_agents.runtime.nodes import NODES, Node
 
 # What asks a run to stop; the last is what a batch system sends before the time that it has given is over.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -26,33 +22,8 @@ Launcher = Literal["in-process", "processes", "ray"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Node:
-    """One worker of a program."""
-
-    role: str  # its group in the program
-    index: int = 0  # within the role
-
-    @property
-    def name(self) -> str:
-        """The name of its log."""
-        return f"{self.role}-{self.index}"
-
-
-def of(experiment: Experiment) -> list[Node]:
-    """The workers of an experiment's program, in the order in which they are started and placed."""
-    nodes = [Node(LEARNER)]
-    if not experiment.is_offline:
-        nodes.insert(0, Node(REPLAY))
-    if not experiment.is_offline:
-        nodes += [Node("actor", index) for index in range(experiment.num_actors)]
-    if experiment.eval_every:
-        nodes.append(Node("evaluator"))
-    return nodes
-
-
-@dataclasses.dataclass(frozen=True)
 class Role:
-    """What each worker of a role is given."""
+    """What each node of a role is given."""
 
     cpus: float = 1.0
     """CPU cores that Ray keeps for it."""
@@ -69,22 +40,26 @@ class Role:
                 raise errors.UserError(f"What a role is given must be at least 0, and its {name} is {value}.")
 
 
-@dataclasses.dataclass(frozen=True)
-class Roles:
-    """What the workers of each role are given."""
-
-    replay: Role = Role()
-    """The replay server."""
-    learner: Role = Role()
-    """The learner."""
-    actor: Role = Role()
-    """Each actor."""
-    evaluator: Role = Role()
-    """The evaluator."""
+class _Roles:
+    """What the nodes of each role are given."""
 
     def of(self, node: Node) -> Role:
-        """What a worker is given."""
+        """What a node is given."""
         return getattr(self, node.role)
+
+
+if TYPE_CHECKING:
+    Roles = _Roles
+else:
+    _FIELDS = "\n".join(f"  {kind.role}: {kind.description}" for kind in NODES)
+    Roles = dataclasses.make_dataclass(
+        "Roles",
+        [(kind.role, Role, Role()) for kind in NODES],
+        bases=(_Roles,),
+        # The command line's help is from the docstring.
+        namespace={"__module__": __name__, "__doc__": f"{_Roles.__doc__}\n\nAttributes:\n{_FIELDS}\n"},
+        frozen=True,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +74,7 @@ class Options:
     place_seconds: float = 120.0
     """Seconds that the Ray cluster has to place all workers at the start."""
     roles: Roles = dataclasses.field(default_factory=Roles)
-    """What each worker is given, by role."""
+    """What each node is given, by role."""
     wandb: bool = False
     """Log to Weights & Biases too, if it is installed."""
     compilation_cache: str | None = None
@@ -137,7 +112,7 @@ class Record:
 
 
 def read_record(run_dir: pathlib.Path) -> Record | None:
-    """The record of the program that runs there, or that was not ended in order; None where there is none."""
+    """The record of the program that runs there, or that was killed; None where there is none."""
     try:
         fields = json.loads((run_dir / _RECORD).read_text())
     except FileNotFoundError:
@@ -146,7 +121,7 @@ def read_record(run_dir: pathlib.Path) -> Record | None:
 
 
 def remove_record(run_dir: pathlib.Path) -> None:
-    """Says that the program has ended."""
+    """Removes the record: the program has ended."""
     (run_dir / _RECORD).unlink(missing_ok=True)
 
 
@@ -181,17 +156,17 @@ def has_begun(run_dir: pathlib.Path, node: Node, started_at: float) -> bool:
 
 
 def exit_path(run_dir: pathlib.Path, node: Node) -> pathlib.Path:
-    """Where a worker that ends by itself leaves its `Ending`."""
+    """Where a worker leaves its `Ending` when it ends by itself."""
     return run_dir / "logs" / f"{node.name}.exit"
 
 
 def write_ending(run_dir: pathlib.Path, node: Node, ending: Ending) -> None:
-    """Leaves word of how a worker ends."""
+    """Writes how a worker ends, for its launcher."""
     exit_path(run_dir, node).write_text(json.dumps(ending._asdict()) + "\n")
 
 
 def read_ending(path: pathlib.Path) -> Ending | None:
-    """How the worker ended whose `exit_path` this is; None where it could not say so, as after a kill."""
+    """How the worker with this `exit_path` ended; None where it left nothing, as after a kill."""
     try:
         return Ending(**json.loads(path.read_text()))
     except (OSError, ValueError):

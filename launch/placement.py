@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from acme_agents.launch.node import Node, Role, Roles
+from acme_agents.launch.node import Role, Roles
+from acme_agents.runtime.nodes import Node
 
 _GIB = 2**30
 _ANY_CPU = 0.001  # what a worker that wants nothing is placed with: Ray places no empty bundle

@@ -6,4 +6,4 @@ import launchpad  # noqa: F401
 import optax  # noqa: F401
 import reverb  # noqa: F401
 
-from acme_agents.runtime import program  # noqa: F401
+from acme_agents.runtime import program, replay_server, workers  # noqa: F401

@@ -1,12 +1,11 @@
 """Runs an experiment's Launchpad program as supervised processes of this machine.
 
-Launchpad's own local launcher imports TensorFlow anew in every process and ends the program with the first that fails.
+Launchpad's own local launcher imports TensorFlow in every process and ends the program with the first that fails.
 Here one server process imports everything once and forks the workers; a worker that dies is started again at the
 address it had, and its peers reconnect.
 """
 
 import contextlib
-import dataclasses
 import multiprocessing
 import os
 import pathlib
@@ -24,9 +23,10 @@ import psutil
 from acme_agents.core import errors
 from acme_agents.experiments import Experiment
 from acme_agents.launch import node as node_lib
-from acme_agents.launch.node import LEARNER, REPLAY, Launcher, Node, Roles
+from acme_agents.launch.node import Launcher
 from acme_agents.launch.supervisor import LOST
 from acme_agents.launch.work import work
+from acme_agents.runtime.nodes import LEARNER, NODES, Node
 
 _UNGUARDED = 64  # exit code of a worker that was about to run the experiment again
 _MAX_SOCKET_PATH = 107  # bytes, of a Unix socket's path
@@ -60,7 +60,7 @@ class Processes:
         self._run_dir = run_dir
         self._ports = ports
         self._children: dict[Node, _Child] = {}
-        self.learner_port = ports[LEARNER]
+        self.learner_port = ports[LEARNER.role]
 
     def start(self, node: Node) -> "_Child":
         """Starts a worker, at the address that it had if it is not the first of its name."""
@@ -75,10 +75,10 @@ class Processes:
         return _Adopted(record, node_lib.exit_path(self._run_dir, node))
 
     def check(self) -> None:
-        """Returns unless the script, which every worker imports before it begins, keeps one from beginning.
+        """Checks that workers can import the script, which each does before it begins.
 
         Raises:
-          UserError: it raises something there, or would run the experiment again.
+          UserError: the script raises something there, or would run the experiment again.
         """
         for node, child in self._children.items():
             code = child.exit_code() or 0
@@ -140,7 +140,7 @@ class _Adopted:
         self._process: psutil.Process | None = None
         with contextlib.suppress(psutil.NoSuchProcess):
             process = psutil.Process(record["pid"])
-            if process.create_time() == record.get("started"):  # else its number was given to another
+            if process.create_time() == record.get("started"):  # else another process has its number now
                 self._process = process
 
     def exit_code(self) -> int | None:
@@ -181,7 +181,7 @@ def _record(pid: int) -> dict[str, Any]:
 def refuse_in_a_worker() -> None:
     """Ends this process if it is a worker that is importing the user's script, which runs an experiment then, too."""
     process = multiprocessing.current_process()
-    is_worker = process.name.rpartition("-")[0] in {field.name for field in dataclasses.fields(Roles)}
+    is_worker = process.name.rpartition("-")[0] in {kind.role for kind in NODES}
     if is_worker and getattr(process, "_inheriting", False):
         os._exit(_UNGUARDED)
 
@@ -202,7 +202,7 @@ def _check_script() -> None:
 
 
 def _keep_sockets_short() -> None:
-    """Has multiprocessing put its sockets where their paths are not too long.
+    """Makes multiprocessing put its sockets where their paths are not too long.
 
     Raises:
       UserError: there is no such place.
@@ -223,11 +223,11 @@ def _keep_sockets_short() -> None:
     )
 
 
-def free_ports(within: tuple[int, int]) -> dict[str, int]:
-    """Ports for the servers that are free now, by role.
+def free_ports(roles: Sequence[str], within: tuple[int, int]) -> dict[str, int]:
+    """Ports that are free now, one for each of these roles.
 
-    They are chosen at random, so that two programs that start at once seldom want the same, and by default from below
-    those that Linux gives to connections, so that none takes one while its server is being restarted.
+    They are chosen at random, so that two programs that start at once seldom want the same. By default they are below
+    the ports that Linux gives to connections, so that no connection takes one while its server is being restarted.
 
     Raises:
       ValueError: there are not enough.
@@ -242,8 +242,9 @@ def free_ports(within: tuple[int, int]) -> dict[str, int]:
             except OSError:
                 continue
             found.append(wanted)
-            if len(found) == 2:
-                return {REPLAY: found[0], LEARNER: found[1]}
+            if len(found) == len(roles):
+                return dict(zip(roles, found))
     raise errors.UserError(
-        f"Of the ports {first} to {last} fewer than two are free: give others with --ports FIRST LAST, or leave it out."
+        f"Of the ports {first} to {last} fewer than {len(roles)} are free: give others with --ports FIRST LAST, or "
+        "leave it out."
     )

@@ -21,7 +21,7 @@ from acme_agents.launch import run_dir as run_dir_lib
 from acme_agents.launch.node import Launcher, Options
 from acme_agents.launch.supervisor import Place, PlaceLost, Supervisor
 from acme_agents.replay import chunks, sizes
-from acme_agents.runtime import compilation, loggers
+from acme_agents.runtime import compilation, loggers, nodes
 from acme_agents.runtime import display as display_lib
 from acme_agents.runtime.status import Status
 
@@ -93,7 +93,7 @@ def run(
                 in_process.run(experiment, directory, wandb=options.wandb, stop=stop, on_status=display.update)
         else:
             place = _make_place(launcher, experiment, directory, options, display)
-            supervisor = Supervisor(directory, node_lib.of(experiment), options, place, display)
+            supervisor = Supervisor(directory, nodes.of(experiment), options, place, display)
             _supervise(supervisor, supervisor.start, stop)
     return _result(directory, stop)
 
@@ -123,7 +123,7 @@ def attach(run_dir: pathlib.Path | str) -> Result:
         with display_lib.make_display(title=_title(experiment)) as display:
             display.message(f"attached to {directory}")
             place = _find_place(record, experiment, directory, display)
-            supervisor = Supervisor(directory, node_lib.of(experiment), record.options, place, display)
+            supervisor = Supervisor(directory, nodes.of(experiment), record.options, place, display)
             _supervise(supervisor, lambda: supervisor.adopt(record.nodes), stop)
     return _result(directory, stop)
 
@@ -146,10 +146,11 @@ def _make_place(
 ) -> Place:
     """Where the workers of a new program run."""
     if launcher == "processes":
-        return processes.Processes(experiment, run_dir, processes.free_ports(options.ports), wandb=options.wandb)
+        ports = processes.free_ports(nodes.SERVERS, options.ports)
+        return processes.Processes(experiment, run_dir, ports, wandb=options.wandb)
     from acme_agents.launch import cluster
 
-    return cluster.Cluster.begin(node_lib.of(experiment), run_dir, options, display)
+    return cluster.Cluster.begin(nodes.of(experiment), run_dir, options, display)
 
 
 def _find_place(
@@ -160,7 +161,7 @@ def _find_place(
         return processes.Processes(experiment, run_dir, record.place["ports"], wandb=record.options.wandb)
     from acme_agents.launch import cluster
 
-    return cluster.Cluster.find(node_lib.of(experiment), run_dir, record, display)
+    return cluster.Cluster.find(nodes.of(experiment), run_dir, record, display)
 
 
 def _set_environment() -> None:

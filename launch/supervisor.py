@@ -9,9 +9,10 @@ from typing import Any, NoReturn, Protocol
 
 from acme_agents.core import errors
 from acme_agents.launch import node as node_lib
-from acme_agents.launch.node import LEARNER, Ending, Launcher, Node, Options, Record
+from acme_agents.launch.node import Ending, Launcher, Options, Record
 from acme_agents.launch.work import CERTAIN, EARLY, USER_ERROR
 from acme_agents.runtime.display import Display
+from acme_agents.runtime.nodes import LEARNER, Node
 from acme_agents.runtime.status import Status
 
 _POLL_SECONDS = 0.25
@@ -20,7 +21,7 @@ _STABLE_SECONDS = 600.0  # a worker that lived so long has its deaths forgiven
 _BACKOFF_SECONDS = 1.0  # before a worker's first restart; doubles with each
 _MAX_BACKOFF_SECONDS = 60.0
 _LOG_TAIL = 15  # lines of a log that are shown when a worker keeps dying that leaves no word of why
-LOST = -9  # exit code of a worker that is gone without leaving one
+LOST = -9  # exit code of a worker that ended without leaving one
 
 
 class PlaceLost(errors.RunFailed):
@@ -63,11 +64,11 @@ class Place(Protocol):
         """A worker that was started by another process, from what its `record` was."""
 
     def check(self) -> None:
-        """Returns if workers can be started and ended there.
+        """Checks that workers can be started and ended there.
 
         Raises:
-          PlaceLost: they cannot, and it is not worth while to wait any longer.
-          UserError: a worker cannot be started there, for a reason that the user can mend, which this says.
+          PlaceLost: they cannot, and waiting longer would not help.
+          UserError: a worker cannot be started there, for a reason that the user can mend.
         """
 
     def record(self) -> dict[str, Any]:
@@ -92,7 +93,6 @@ class Supervisor:
         """
         self._run_dir = run_dir
         self._nodes = nodes
-        self._learner = next(node for node in nodes if node.role == LEARNER)
         self._options = options
         self._place = place
         self._display = display
@@ -106,7 +106,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Starts every worker."""
-        self._write_record()  # Whoever finds it finds all that is being started.
+        self._write_record()  # So that a launcher that attaches finds all that is being started.
         for node in self._nodes:
             self._start(node)
         self._write_record()
@@ -136,7 +136,7 @@ class Supervisor:
         stop_by: float | None = None
         began, answered = time.monotonic(), False
         while True:
-            code = self._workers[self._learner].exit_code()
+            code = self._workers[LEARNER].exit_code()
             self._place.check()
             if code == 0:
                 return
@@ -150,9 +150,9 @@ class Supervisor:
                     self._display.message("stopping: writing a checkpoint")
                     stop_by = time.monotonic() + self._place.stop_seconds
                     self._is_asked_to_stop = True
-                    self._workers[self._learner].terminate()
+                    self._workers[LEARNER].terminate()
                 if code is not None:
-                    self._raise_if_hopeless(self._learner, code)
+                    self._raise_if_hopeless(LEARNER, code)
                     self._display.message("the learner had died: its newest checkpoint is an earlier one")
                     return
                 if time.monotonic() > stop_by:
@@ -168,7 +168,7 @@ class Supervisor:
 
         Where the run has failed, the learner first has the time to write its checkpoint and the recording.
         """
-        learner = self._workers.get(self._learner)
+        learner = self._workers.get(LEARNER)
         if learner is not None and learner.exit_code() is None and not self._is_asked_to_stop:
             learner.terminate()
             deadline = time.monotonic() + self._place.stop_seconds
@@ -216,11 +216,11 @@ class Supervisor:
             )
 
     def _raise_if_hopeless(self, node: Node, code: int) -> Ending:
-        """Returns how a worker ended if another may do better.
+        """Returns how a worker ended, if a restart may help.
 
         Raises:
           UserError: the user has to do something first.
-          RunFailed: another would meet the same fault.
+          RunFailed: a restart would meet the same fault.
         """
         ending = node_lib.read_ending(node_lib.exit_path(self._run_dir, node)) or Ending(code)
         log = node_lib.log_path(self._run_dir, node)
@@ -243,7 +243,7 @@ class Supervisor:
         raise errors.RunFailed(f"{what}; its log, {log}, ends so:\n{tail}")
 
     def _write_record(self) -> None:
-        """Writes down where everyone is, if that has changed."""
+        """Writes down where each worker is, if that has changed."""
         nodes = [{**dataclasses.asdict(node), **worker.record()} for node, worker in self._workers.items()]
         if nodes != self._recorded or not nodes:
             Record(self._place.launcher, self._options, self._place.record(), nodes).write(self._run_dir)

@@ -1,6 +1,6 @@
 """What a worker's process does.
 
-It makes the program, of all actors only its own, tells it where the servers are, and runs one of its nodes.
+It makes the program of the servers and its own node, tells it where the servers are, and runs that node.
 """
 
 import argparse
@@ -20,17 +20,18 @@ from acme_agents.core import errors
 from acme_agents.experiments import Experiment
 from acme_agents.launch import faults
 from acme_agents.launch import node as node_lib
-from acme_agents.launch.node import LEARNER, REPLAY, SERVERS, Ending, Node
+from acme_agents.launch.node import Ending
 from acme_agents.runtime import loopback, memory
+from acme_agents.runtime.nodes import LEARNER, Node
 
 # Exit codes of a worker that an exception has ended.
 FAULT = 1  # A restart may help.
-USER_ERROR = 2  # Its report is a sentence for the user, who has to do something first.
+USER_ERROR = 2  # Its report tells the user what to do first.
 CERTAIN = 3  # The worker that replaces it would meet the same.
 EARLY = 4  # So it would if it is the second in a row that meets the same within its first steps.
 
 _FIRST_STEPS = 100
-# What is raised by code that is wrong, rather than by what happens around it.
+# Exceptions that wrong code raises, rather than circumstances.
 _OF_CODE = (
     *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, NotImplementedError),
     *(SyntaxError, TypeError, ValueError),
@@ -46,15 +47,16 @@ def work(node: Node, experiment: Experiment, run_dir: pathlib.Path, ports: Mappi
       node: which one.
       experiment: what to run.
       run_dir: its directory.
-      ports: of the loopback interface, where the servers are reached from here; a server's own is where it listens.
+      ports: of each server, by role: where it is reached from here on the loopback interface; a server's own is where
+        it listens.
       wandb: whether the learner logs to W&B.
     """
     _log_to(node_lib.begin_log(run_dir, node))
     loopback.without_proxy()
-    if node.role != LEARNER:  # One thread each, and no accelerator.
+    if not node.kind.computes:
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
         os.environ["OMP_NUM_THREADS"] = "1"
-    if node.role not in SERVERS:  # Whoever gets parameters.
+    if node.kind.takes_params:
         memory.keep_freed()
 
     import jax
@@ -64,20 +66,19 @@ def work(node: Node, experiment: Experiment, run_dir: pathlib.Path, ports: Mappi
 
     from acme_agents.runtime import program as program_lib
 
-    if node.role != LEARNER:
+    if not node.kind.computes:
         jax.config.update("jax_platforms", "cpu")
     flags.FLAGS(sys.argv[:1])
     worker_manager.WorkerManager(register_in_thread=True)
     # A terminal and a batch system send these to every process of a run; the launcher then ends us in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    if node.role == REPLAY:
-        signal.signal(signal.SIGTERM, lambda *_: _in_background(_end_after_the_learner, ports[LEARNER]))
+    if node.kind.outlives_learner:
+        signal.signal(signal.SIGTERM, lambda *_: _in_background(_end_after_the_learner, ports[LEARNER.role]))
     if (launcher := multiprocessing.parent_process()) is not None:
-        _in_background(_go_on_without, launcher.join, node, ports[LEARNER])
+        _in_background(_go_on_without, launcher.join, node, ports[LEARNER.role])
 
-    actors = [node.index] if node.role == "actor" else []
-    program = program_lib.make_program(experiment, run_dir, wandb=wandb, actors=actors)
+    program = program_lib.make_program(experiment, run_dir, wandb=wandb, only=node)
     (worker,) = program.groups[node.role]
     for role, nodes in program.groups.items():
         for launchpad_node in nodes:
@@ -106,7 +107,7 @@ def ending_of(error: Exception, node: Node) -> Ending:
         code = USER_ERROR
     elif isinstance(error, (errors.RunFailed, errors.EnvironmentFault)):
         code = FAULT
-    elif steps == 0 and node.role == LEARNER and is_of_code:
+    elif steps == 0 and node == LEARNER and is_of_code:
         code = CERTAIN
     elif steps is not None and steps < _FIRST_STEPS and (is_of_code or faults.is_users(error)):
         code = EARLY
@@ -121,11 +122,10 @@ def main() -> None:
     parser.add_argument("run_dir", type=pathlib.Path)
     parser.add_argument("role")
     parser.add_argument("index", type=int)
-    parser.add_argument("--replay-port", type=int, required=True)
-    parser.add_argument("--learner-port", type=int, required=True)
+    parser.add_argument("--port", nargs=2, action="append", default=[], metavar=("ROLE", "PORT"))
     parser.add_argument("--wandb", action="store_true")
     args = parser.parse_args()
-    ports = {REPLAY: args.replay_port, LEARNER: args.learner_port}
+    ports = {role: int(port) for role, port in args.port}
     experiment = Experiment.from_run_dir(args.run_dir)
     work(Node(args.role, args.index), experiment, args.run_dir, ports, args.wandb)
 
@@ -154,10 +154,10 @@ def _in_background(function: Callable[..., None], *args: object) -> None:
 
 
 def _go_on_without(join_launcher: Callable[[], None], node: Node, learner_port: int) -> None:
-    """Goes on when the launcher has died, for another to attach to; but not for ever where the learner is gone too."""
+    """Goes on when the launcher has died, so that another can attach; ends once the learner is gone too."""
     join_launcher()
     logging.warning("The launcher is gone; going on without it. `acme-agents attach` watches over the run again.")
-    if node.role == LEARNER:
+    if node == LEARNER:
         return
     seen = time.monotonic()
     while time.monotonic() - seen < _ALONE_SECONDS:
@@ -169,7 +169,7 @@ def _go_on_without(join_launcher: Callable[[], None], node: Node, learner_port: 
 
 
 def _end_after_the_learner(learner_port: int) -> None:
-    """Ends this process once the learner has, which may be writing its last checkpoint."""
+    """Ends this process after the learner, which may be writing its last checkpoint."""
     deadline = time.monotonic() + _LINGER_SECONDS
     while _listens(learner_port) and time.monotonic() < deadline:
         time.sleep(0.1)

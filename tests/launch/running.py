@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 
 from acme_agents.runtime import loggers
+from acme_agents.runtime.nodes import NODES
 
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "1"))  # of kills, cuts and stops in a test; `make soak` does many
 
@@ -46,8 +47,7 @@ def _started(run_dir: pathlib.Path, command: Sequence[str]) -> Iterator[subproce
 
 def max_restarts(number: int) -> tuple[str, ...]:
     """Options: how often each worker may be started again."""
-    roles = ("replay", "learner", "actor", "evaluator")
-    return tuple(word for role in roles for word in (f"--roles.{role}.max-restarts", str(number)))
+    return tuple(word for kind in NODES for word in (f"--roles.{kind.role}.max-restarts", str(number)))
 
 
 def wait(condition: Callable[[], Any], seconds: float, what: str) -> Any:

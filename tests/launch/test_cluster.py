@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from acme_agents.launch import cluster, head, links
-from acme_agents.launch.node import Node, Options
+from acme_agents.launch import cluster, head, links, room, sockets
+from acme_agents.launch.node import Options
 from acme_agents.launch.supervisor import LOST, PlaceLost
 from acme_agents.runtime.display import make_display
+from acme_agents.runtime.nodes import Node
 from tests.launch.running import wait
 
 
@@ -25,14 +26,17 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
 
 @pytest.fixture
 def place(listener: socket.socket, tmp_path: pathlib.Path) -> Iterator[cluster.Cluster]:
-    log = logging.getLogger(links.__name__)
-    level = log.level
+    logs = [logging.getLogger(module.__name__) for module in (links, sockets)]
+    levels = [log.level for log in logs]
     options = Options(address=f"127.0.0.1:{listener.getsockname()[1]}")
     display = make_display(title="a run", live=False)
     place = cluster.Cluster([Node("learner"), Node("actor")], tmp_path, options, display, "group")
     yield place
     place._link.close()
-    log.setLevel(level)  # A cluster's own process hears nothing of links; the tests that follow here do.
+    for log, level in zip(
+        logs, levels
+    ):  # A cluster's own process hears nothing of links; the tests that follow here do.
+        log.setLevel(level)
 
 
 def test_a_head_that_answers_is_there(place: cluster.Cluster) -> None:
@@ -78,7 +82,7 @@ def test_a_silent_head_is_waited_for_and_then_out_of_reach(
 def test_who_waits_long_for_a_place_is_named_and_without_a_server_the_run_ends(
     place: cluster.Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cluster, "_free", lambda: {"10.0.0.1": {"CPU": 0.5}})
+    monkeypatch.setattr(room, "free", lambda: {"10.0.0.1": {"CPU": 0.5}})
     learner, actor = (cluster._Placed(place, node) for node in (Node("learner"), Node("actor")))
     place._workers = {Node("actor"): actor}
     place.check()

@@ -17,7 +17,7 @@ import portpicker
 import pytest
 import reverb
 
-from acme_agents.launch import links
+from acme_agents.launch import handshake, links
 
 _TOKEN = b"the run's token"
 _SECONDS = 30.0  # that anything may take here
@@ -116,7 +116,7 @@ def test_a_gateway_that_does_not_know_the_token_gets_nothing(link, monkeypatch):
         while True:
             connection, _ = listener.accept()
             with connection, contextlib.suppress(OSError):
-                hello = connection.recv(len(links._HELLO) + 32, socket.MSG_WAITALL)
+                hello = connection.recv(len(handshake.HELLO) + 32, socket.MSG_WAITALL)
                 connection.sendall(hello)  # The link's own nonce,
                 connection.sendall(connection.recv(32, socket.MSG_WAITALL))  # and its own proof.
                 received.append(connection.recv(100))
@@ -130,7 +130,7 @@ def test_a_gateway_that_does_not_know_the_token_gets_nothing(link, monkeypatch):
     assert received and set(received) <= {b""}
 
 
-@pytest.mark.parametrize("words", [b"GET / HTTP/1.1\r\n\r\n" + bytes(100), b"", links._HELLO + bytes(64)])
+@pytest.mark.parametrize("words", [b"GET / HTTP/1.1\r\n\r\n" + bytes(100), b"", handshake.HELLO + bytes(64)])
 def test_a_stranger_gets_nothing_and_keeps_nobody_out(link, monkeypatch, words):
     monkeypatch.setattr(links, "_HANDSHAKE_SECONDS", 3.0)
     monkeypatch.setattr(links, "_HALF_OPEN", 20)

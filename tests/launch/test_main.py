@@ -203,7 +203,7 @@ def test_taken_ports(fails: Callable[..., str], tmp_path: pathlib.Path) -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         said = fails(*_TRAIN, "--launcher", "processes", "--ports", port, port, "--run-dir", str(tmp_path / "run"))
-    assert f"error: Of the ports {port} to {port} fewer than two are free" in said and "--ports" in said
+    assert f"error: Of the ports {port} to {port} fewer than 2 are free" in said and "--ports" in said
 
 
 def test_nothing_to_attach_to(fails: Callable[..., str], finished_run: pathlib.Path, tmp_path: pathlib.Path) -> None:

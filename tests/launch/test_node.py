@@ -1,22 +1,17 @@
-"""The workers of a program and the record of them."""
+"""What nodes are given, and the record of them."""
 
+import dataclasses
 import os
 import pathlib
+import pickle
 import sys
 
 import psutil
 import pytest
 
-from acme_agents.experiments import Experiment
 from acme_agents.launch import node, processes
-from acme_agents.launch.node import Node, Options, Record, Role, Roles
-
-
-def test_the_workers_of_an_experiment() -> None:
-    experiment = Experiment("mpo", "probe:reach", num_actors=2)
-    assert [n.name for n in node.of(experiment)] == ["replay-0", "learner-0", "actor-0", "actor-1", "evaluator-0"]
-    offline = Experiment("crr", "probe:reach", dataset="data", max_steps=0, max_updates=10, eval_every=0)
-    assert [n.name for n in node.of(offline)] == ["learner-0"]
+from acme_agents.launch.node import Options, Record, Role, Roles
+from acme_agents.runtime.nodes import LEARNER, NODES, SERVERS, Node
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: pathlib.Path) -> None:
@@ -48,13 +43,21 @@ def test_without_ray_an_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
         Options(address="head:6379")
 
 
+def test_every_role_of_the_list_has_its_options() -> None:
+    assert [field.name for field in dataclasses.fields(Roles)] == [kind.role for kind in NODES]
+    assert all(kind.description in str(Roles.__doc__) for kind in NODES)
+    for role in (Role(), Role(gpus=1)):
+        roles = pickle.loads(pickle.dumps(Roles(learner=role)))
+        assert roles == Roles(learner=role) and roles.of(LEARNER) == role
+
+
 def test_what_a_role_is_given_is_not_negative() -> None:
     with pytest.raises(ValueError, match="cpus is -1"):
         Role(cpus=-1)
 
 
 def test_the_ports_of_two_programs_seldom_clash() -> None:
-    found = [processes.free_ports((20_000, 29_999)) for _ in range(20)]
+    found = [processes.free_ports(SERVERS, (20_000, 29_999)) for _ in range(20)]
     assert all(20_000 <= port <= 29_999 for ports in found for port in ports.values())
     assert all(ports["replay"] != ports["learner"] for ports in found)
     assert len({port for ports in found for port in ports.values()}) > 30

@@ -1,7 +1,8 @@
 """Which worker fits where, and how that is said."""
 
 from acme_agents.launch import placement
-from acme_agents.launch.node import Node, Role, Roles
+from acme_agents.launch.node import Role, Roles
+from acme_agents.runtime.nodes import Node
 
 _NODES = [Node("replay"), Node("learner"), *(Node("actor", i) for i in range(4))]
 _ROLES = Roles(replay=Role(memory_gib=2), learner=Role(cpus=2, gpus=1), actor=Role(cpus=0.5))

@@ -11,10 +11,11 @@ import pytest
 from acme_agents.core import errors
 from acme_agents.launch import node as node_lib
 from acme_agents.launch import supervisor as supervisor_lib
-from acme_agents.launch.node import Ending, Node, Options, Role, Roles
+from acme_agents.launch.node import Ending, Options, Role, Roles
 from acme_agents.launch.supervisor import Supervisor
 from acme_agents.launch.work import CERTAIN, EARLY, FAULT, USER_ERROR, ending_of
 from acme_agents.runtime.display import make_display
+from acme_agents.runtime.nodes import Node
 
 _LEARNER, _ACTOR = Node("learner"), Node("actor", 0)
 _REASON = "TypeError: shapes\n  agent.py:3, in update\n    a + b"

@@ -22,8 +22,9 @@ from acme_agents.launch import main as cli
 from acme_agents.launch import node as node_lib
 from acme_agents.launch import processes, run, surroundings
 from acme_agents.launch import run_dir as run_dir_lib
-from acme_agents.launch.node import Node, Options
+from acme_agents.launch.node import Options
 from acme_agents.runtime import loggers, loopback
+from acme_agents.runtime.nodes import Node
 
 _TRAIN = ("train", "mpo", "--env", "probe:sign", "--config.policy-layers", "4", "--config.critic-layers", "4")
 

@@ -11,7 +11,6 @@ from acme.utils import counting, loggers, observers
 
 from acme_agents import environments
 from acme_agents.core.interfaces import ActorContext
-from acme_agents.replay.chunks import PERIOD
 from acme_agents.runtime.acme_interfaces import UpdatingActor
 from acme_agents.runtime.actor import Actor
 from acme_agents.runtime.learner import MAX_UPDATES, Learner
@@ -126,7 +125,12 @@ def test_acmes_agent_learns_with_our_actor_and_learner_in_either_loop(replay, ru
     learner, writer = toys.learner(replay), replay.writer()
     actor = UpdatingActor(toys.LINEAR.actor(toys.SPEC, EXPLORING), jax.random.PRNGKey(1), learner, writer)
     untrained = learner.get_variables(["policy"])[0]["weights"]
-    agent = acme_agent.Agent(actor, learner, min_observations=2 * PERIOD, observations_per_step=PERIOD)
+    agent = acme_agent.Agent(
+        actor,
+        learner,
+        min_observations=2 * toys.REPLAY.experience.items_per_chunk,
+        observations_per_step=toys.REPLAY.experience.items_per_chunk,
+    )
     episodes = run(agent, 8)
     assert [episode.length for episode in episodes] == [LENGTH] * 8
     assert 0 < learner.steps  # It learned while it acted,

@@ -8,7 +8,7 @@ import pytest
 
 from acme_agents import datasets
 from acme_agents.experiments import Experiment, making
-from acme_agents.launch import main
+from acme_agents.launch import commands, main
 from acme_agents.replay import chunks
 from acme_agents.runtime import replays
 
@@ -42,7 +42,7 @@ def test_bad_episodes_are_refused_skipped_or_clipped(experiment):
 
 
 def test_flags_say_so_too(experiment):
-    train = main.Train(
+    train = commands.Train(
         env="gym:Pendulum-v1", dataset=experiment.dataset, updates=1, bad_episodes="skip", clip_actions=True
     )
     made = main._experiment("bc", train)

@@ -7,6 +7,7 @@ import pty
 import re
 import termios
 import threading
+import time
 
 import pytest
 import rich.console
@@ -244,10 +245,14 @@ def test_an_interrupt_leaves_no_borders_behind(monkeypatch):
     with os.fdopen(ours, "w") as file:
         console = rich.console.Console(file=file, width=80, height=50, force_terminal=True)
         with display.make_display(title="mpo", console=console) as shown:
-            for _ in range(3):
+            for number in range(3):
                 shown.update(FULL)
                 shown._live.refresh()
                 os.write(terminal, b"\x03")
+                deadline = time.monotonic() + 60
+                while b"".join(read).count(b"^C") == number:  # The echo may come late.
+                    assert time.monotonic() < deadline
+                    time.sleep(0.01)
             shown.update(FULL)
             shown.message("stopping: writing a checkpoint")
     reader.join()

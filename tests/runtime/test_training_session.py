@@ -15,7 +15,7 @@ from acme_agents.core import checkpoint, errors
 from acme_agents.core.checkpoint import CheckpointError
 from acme_agents.experiments import Experiment
 from acme_agents.replay import tables
-from acme_agents.runtime import program, replays
+from acme_agents.runtime import replay_server, replays
 from acme_agents.runtime.training_session import TrainingSession
 
 _EXPERIMENT = Experiment(
@@ -27,7 +27,8 @@ _EXPERIMENT = Experiment(
 
 
 def _server(run_dir: pathlib.Path) -> reverb.Server:
-    return tables.serve(functools.partial(program.make_tables, _EXPERIMENT), program.replay_directory(run_dir))
+    make_tables = functools.partial(replay_server.make_tables, _EXPERIMENT)
+    return tables.serve(make_tables, replay_server.replay_directory(run_dir))
 
 
 def _session(run_dir: pathlib.Path, server: reverb.Server) -> TrainingSession:

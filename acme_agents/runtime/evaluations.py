@@ -1,0 +1,96 @@
+"""When a run's policy is evaluated, and with which parameters."""
+
+import math
+from typing import Any, NamedTuple
+
+from acme_agents.runtime.variables import Snapshot
+
+
+class Evaluation(NamedTuple):
+    """An evaluation that is ordered."""
+
+    number: int  # from 1
+    snapshot: Snapshot  # the parameters to evaluate
+    counts: dict[str, float]  # the run's counts when it was ordered, by column of the log
+
+
+class EvaluationSchedule:
+    """Orders one evaluation at a time: at regular steps, and at the end one of the last parameters. Not thread-safe.
+
+    An evaluation that falls due while another is pending is skipped.
+
+    Saved are the number of evaluations done and when the next one is due. An evaluation that is ordered and not done is
+    not saved.
+
+    Attributes:
+      pending: the evaluation that is ordered and not done; None if there is none.
+      num_done: evaluations that are done.
+    """
+
+    def __init__(self, every: int):
+        """Initialises a schedule without evaluations.
+
+        Args:
+          every: steps between evaluations; 0 for no evaluation, not even a last one.
+        """
+        self.pending: Evaluation | None = None
+        self.num_done = 0
+        self._every = every
+        self._next = every  # steps at which the next one is due
+        self._newest_version: int | None = None  # of the parameters of the newest evaluation that was ordered
+        self._is_ending = False  # whether the next evaluation is the last one
+        self._last = math.inf  # number of the last evaluation, once that is known
+
+    def order_if_due(self, steps: int, snapshot: Snapshot, counts: dict[str, float]) -> None:
+        """Orders an evaluation if one is due and none is pending.
+
+        Args:
+          steps: that the run has done.
+          snapshot: the newest parameters.
+          counts: to be logged with the result.
+        """
+        is_due = self._every > 0 and (self._is_ending or steps >= self._next)
+        if self.pending or self.is_over or not is_due:
+            return
+        self.pending = Evaluation(self.num_done + 1, snapshot, counts)
+        self._next = steps - steps % self._every + self._every
+        self._newest_version = snapshot.version
+        if self._is_ending:
+            self._last = self.pending.number
+
+    def is_pending(self, number: int) -> bool:
+        """Whether the evaluation of this number is the one that is ordered and not done."""
+        return self.pending is not None and self.pending.number == number
+
+    def complete(self) -> Evaluation:
+        """Takes note that the pending evaluation is done, and returns it.
+
+        Raises:
+          ValueError: no evaluation is pending.
+        """
+        evaluation, self.pending = self.pending, None
+        if evaluation is None:
+            raise ValueError("No evaluation is pending.")
+        self.num_done = evaluation.number
+        return evaluation
+
+    def finish(self, version: int | None) -> None:
+        """Makes the next evaluation the last one; or the newest one, if it is of this version of the parameters."""
+        self._is_ending = True
+        if not self._every:
+            self._last = 0
+        elif version == self._newest_version:
+            self._last = self.pending.number if self.pending else self.num_done
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last evaluation is done."""
+        return self.num_done >= self._last
+
+    def save(self) -> dict[str, Any]:
+        """What is done and due, JSON-serialisable, for a checkpoint."""
+        return {"evaluations": self.num_done, "next_evaluation": self._next}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Continues from what `save` returned."""
+        self.num_done, self._next = saved["evaluations"], saved["next_evaluation"]

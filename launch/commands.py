@@ -1,0 +1,153 @@
+"""The options of each command of the command line; their help is from the docstrings."""
+
+import dataclasses
+import pathlib
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from acme_agents.launch.node import Launcher, Options
+
+
+@dataclasses.dataclass(frozen=True)
+class Train(Options):
+    """Train an agent in an environment."""
+
+    env: str | None = None
+    """Environment, as `acme-agents list` has them (default: the one that the dataset is from, where it says so)."""
+    launcher: Launcher = "in-process"
+    """Where it runs: all in this process, as Launchpad processes of this machine, or of a Ray cluster."""
+    dry_run: bool = False
+    """With --launcher ray: print where the workers would be placed, and start nothing."""
+    actors: int = 1
+    """Actor processes; with --launcher in-process there is one actor."""
+    steps: int | None = None
+    """Environment steps of all actors together (default: 1,000,000; with --updates no limit; with --dataset none)."""
+    updates: int | None = None
+    """Learner updates; with --steps, whichever ends first."""
+    dataset: str | None = None
+    """Dataset to learn from: a Minari dataset, a D4RL HDF5 file or an RL Unplugged TFRecord set."""
+    offline_updates: int = 0
+    """With --dataset and --steps: updates on the dataset alone before the actors begin."""
+    dataset_share: float | None = None
+    """With --dataset and --steps: the share of each batch that is drawn from the dataset, once the actors act (default:
+    what the agent says, else 0.5)."""
+    keep_good: float = 1.0
+    """Fraction of the dataset's good episodes to learn from (RL Unplugged: a third); the others are all kept."""
+    good_return: float | None = None
+    """Return from which an episode is good (default: halfway between the dataset's lowest and highest)."""
+    bad_episodes: Literal["refuse", "skip"] = "refuse"
+    """What an episode of the dataset that cannot be used does (NaN, wrong shapes, actions out of bounds, missing rows):
+    have the dataset refused, or be left out and counted."""
+    clip_actions: bool = False
+    """Clip the dataset's continuous actions that are out of bounds, and count them."""
+    replay: Literal["learner", "server"] | None = None
+    """Who draws batches where there are several processes: the learner, or the replay server, for sequences that do not
+    fit beside the learner (default: what the agent says)."""
+    teacher: str | None = None
+    """Run directory whose policy teaches, for agents that learn from one."""
+    record: str | None = None
+    """Where to write the run's whole history when it ends, as a Minari dataset."""
+    seed: int = 0
+    """Seed of everything random."""
+    run_dir: pathlib.Path | None = None
+    """Run directory (default: runs/AGENT-ENVIRONMENT-TIME)."""
+    resume: bool = False
+    """Continue the run in --run-dir from its newest checkpoint; what is not given is as it was, the launcher too."""
+    eval_every: int = 10_000
+    """Environment steps between evaluations, each offline update counting as one; 0 for none."""
+    eval_episodes: int = 10
+    """Episodes of each evaluation."""
+    max_episode_steps: int | None = None
+    """Steps after which an episode is cut short, of actors and in evaluations (default: the environment's own limit;
+    where it declares none, an evaluation's after 10,000)."""
+    checkpoint_seconds: float = 120.0
+    """Seconds between checkpoints."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints that are kept, at least 2: a damaged one is skipped for the one before it."""
+    keep_every: int | None = None
+    """Updates; the first checkpoint at or after each multiple of it is kept too, for good."""
+    config: Any = None
+    """Configuration of the agent."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Resume(Train):
+    """Continue a run from its newest checkpoint: what is not given is as it was, how it is launched included."""
+
+    run_dir: tyro.conf.Suppress[pathlib.Path | None] = None
+    resume: tyro.conf.Suppress[bool] = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Attach:
+    """Watch over a run again whose launcher has died: as if it had not, Ctrl-C included."""
+
+    run_dir: tyro.conf.Positional[pathlib.Path]
+    """Run directory."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Run the deterministic policy of a run's newest checkpoint."""
+
+    run_dir: tyro.conf.Positional[pathlib.Path]
+    """Run directory."""
+    episodes: int = 10
+    """Episodes to run."""
+    seed: int = 0
+    """Seed of the environment."""
+    video: pathlib.Path | None = None
+    """File to film the episodes to, .mp4 or .gif; needs a GL library."""
+    config: Any = None
+    """Configuration of the agent, as it was unless given: such as the trade-off of a conditioned policy."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Collect:
+    """Write episodes of the policy of a run's newest checkpoint as a Minari dataset."""
+
+    run_dir: tyro.conf.Positional[pathlib.Path]
+    """Run directory."""
+    dataset: pathlib.Path
+    """Directory to write the dataset to."""
+    steps: int = 10_000
+    """Least environment steps: whole episodes are written until they are reached."""
+    explore: bool = False
+    """Act as the run's actors do, rather than as its evaluator."""
+    seed: int = 0
+    """Seed of the environment."""
+    config: Any = None
+    """Configuration of the agent, as it was unless given: such as the trade-off of a conditioned policy."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Demonstrate:
+    """Write episodes of an environment's scripted expert as a Minari dataset."""
+
+    env: tyro.conf.Positional[str]
+    """Environment that has an expert: deep-sea:N or key-door:N."""
+    dataset: pathlib.Path
+    """Directory to write the dataset to."""
+    episodes: int = 50
+    """Episodes to write."""
+    random_actions: float = 0.0
+    """Chance of each action to be a uniformly random one instead of the expert's."""
+    seed: int = 0
+    """Seed of the environment and of the random actions."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plot:
+    """Draw learning curves: the runs of one agent, environment and configuration are one curve with an interval."""
+
+    run_dirs: tyro.conf.Positional[tuple[pathlib.Path, ...]]
+    """Run directories."""
+    output: Annotated[pathlib.Path, tyro.conf.arg(aliases=["-o"])]
+    """Figure to write: .png, .pdf or .svg."""
+    metric: str = "episode_return"
+    """Column to draw."""
+    table: Literal["evaluator", "actor", "learner"] = "evaluator"
+    """Table of the run directory that has it."""
+    x: Literal["actor_steps", "learner_steps", "walltime"] | None = None
+    """Column of the horizontal axis (default: environment steps, or updates where nobody acted)."""
