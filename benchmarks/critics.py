@@ -5,10 +5,10 @@ One command does it all, and the same command goes on where it was stopped: a ru
 repeated, and an interrupted one continues from its checkpoint. One run at a time, in this process: about 6 minutes each
 on two idle cores, so hours in all. Two parts, in this order:
 
-1. The sweep, on --sweep-tasks, none of which is in the second part: the policy's initial standard deviation; the bound on
-   its KL through the standard deviation, by which exploration noise lasts longer or shorter; and whether the temperature
-   is fitted. What has the highest mean over tasks and seeds is what the second part runs with; --init-stddev,
-   --epsilon-stddev and --fit-temperature together say it by hand and skip the sweep.
+1. The sweep, on --sweep-tasks, none of which is in the second part: the policy's initial standard deviation; the bound
+   on its KL through the standard deviation, by which exploration noise lasts longer or shorter; and whether the
+   temperature is fitted. What has the highest mean over tasks and seeds is what the second part runs with;
+   --init-stddev, --epsilon-stddev and --fit-temperature together say it by hand and skip the sweep.
 2. The critics, on --tasks. All else is mpo's defaults.
 
     python benchmarks/critics.py --output benchmarks/results/critics.md
