@@ -84,6 +84,8 @@ def run(
         display.message(f"run directory {directory}; {memory}")
         for note in experiment.environment_notes():
             display.message(f"{experiment.environment}: {note}")
+        if launcher == "in-process" and experiment.num_actors > 1:
+            display.message(f"one process has one actor, not {experiment.num_actors}: --launcher processes has more")
         display.update(Status("starting", 0, experiment.max_steps, 0, experiment.max_updates))
         if launcher == "in-process":
             with _native_logs_to(directory / "logs" / "in-process.log"):
