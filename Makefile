@@ -29,6 +29,9 @@ test-fast: setup ## every test not marked slow
 test-cluster: setup ## the tests on several hosts, made of network namespaces
 	$(PYTHON) -m pytest -m cluster $(PYTEST_FLAGS)
 
+test-modern: setup ## one process on Python 3.13 and the newest JAX, installed by `pip install .` alone
+	$(PYTHON) -m pytest tests/test_modern.py $(PYTEST_FLAGS)
+
 ROUNDS ?= 10
 
 soak: setup ## many rounds of kills, cuts and stops (hours; alone on the machine); the result is to be committed
@@ -92,4 +95,4 @@ clean: ## remove caches and build outputs; .venv and runs/ stay
 	rm -rf build *.egg-info .mypy_cache .ruff_cache .pytest_cache .venv-core .venv-d3rlpy .venv-uv
 	find . -name .venv -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test test-fast test-cluster soak test-core bench-setup lint format lock lock-bench clean
+.PHONY: help setup demo test test-fast test-cluster soak test-core test-modern bench-setup lint format lock lock-bench clean

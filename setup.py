@@ -2,23 +2,50 @@
 
 from setuptools import find_packages, setup
 
-# Importable on any Python >= 3.10 and any JAX >= 0.6: `acme_agents.core` and each agent's pure files.
-CORE = [
+# All that one process needs, on any Python from 3.10 on and the newest JAX.
+ONE_PROCESS = [
     "jax>=0.6",
     "dm-haiku>=0.0.14",
     "optax>=0.2.4",
     "chex>=0.1.89",
     "numpy>=1.26",
+    "absl-py>=1.4",
+    "dm-env>=1.6",
+    "gymnasium>=1.0",
+    "tyro>=1.0.17",
+    "rich>=13",
+    "tensorboardX>=2.6",
+    "psutil>=5.9",
 ]
 
-# The runtime. dm-launchpad and dm-reverb are built against one TensorFlow, which fixes the rest (Python 3.10 only).
-RUNTIME = [
+ENVIRONMENTS = [
+    "dm-control>=1.0.30",
+    "gymnasium[classic-control,mujoco]>=1.0",
+    "ale-py>=0.11",
+    "minigrid>=3.0",
+    "opencv-python-headless>=4.11",
+    "imageio[ffmpeg]>=2.31",
+]
+
+DATASETS = ["minari[hdf5]>=0.5.3"]
+
+PLOT = ["matplotlib>=3.8", "rliable>=1.2"]
+
+# Several processes. dm-launchpad and dm-reverb are built against one TensorFlow, which fixes the rest: Linux x86-64 and
+# Python 3.10 only.
+DISTRIBUTED = [
     "dm-acme==0.4.0",
     "dm-launchpad==0.5.0",
     "dm-reverb==0.7.1",
     "tensorflow-cpu==2.8.4",
     "protobuf==3.19.6",
     "numpy<2",
+    "setuptools<81",  # TensorBoard 2.8, which TensorFlow 2.8 asks for, imports pkg_resources; 81 and later have none.
+]
+
+# Everything, at the versions that the tests run with.
+RUNTIME = [
+    *DISTRIBUTED,
     "absl-py>=1.4",
     "dm-env>=1.6",
     "dm-control==1.0.50",
@@ -26,15 +53,10 @@ RUNTIME = [
     "ale-py==0.12.1",
     "minigrid==3.1.0",
     "opencv-python-headless>=4.11,<4.12",  # Gymnasium resizes Atari's frames with it; from 4.12 on it wants NumPy 2.
+    "matplotlib>=3.8",
     "rliable==1.2.0",
     "minari[hdf5]==0.5.3",
-    "tyro>=1.0.17",
-    "rich>=13",
-    "tensorboardX>=2.6",
-    "matplotlib>=3.8",
     "imageio[ffmpeg]>=2.31",
-    "psutil>=5.9",
-    "setuptools<81",  # TensorBoard 2.8, which TensorFlow 2.8 asks for, imports pkg_resources; 81 and later have none.
 ]
 
 # `--launcher ray`. No newer Ray accepts TensorFlow 2.8's protobuf.
@@ -51,7 +73,16 @@ setup(
     # Named, so that an editable install puts this package on the path and not the folder that it lies in.
     package_dir={"acme_agents": "acme_agents"},
     packages=find_packages(include=["acme_agents*"]),
-    install_requires=CORE,
-    extras_require={"runtime": RUNTIME, "cluster": CLUSTER, "dev": DEV, "wandb": ["wandb"]},
+    install_requires=ONE_PROCESS,
+    extras_require={
+        "environments": ENVIRONMENTS,
+        "datasets": DATASETS,
+        "plot": PLOT,
+        "distributed": DISTRIBUTED,
+        "runtime": RUNTIME,
+        "cluster": CLUSTER,
+        "dev": DEV,
+        "wandb": ["wandb"],
+    },
     entry_points={"console_scripts": ["acme-agents = acme_agents.launch.main:main"]},
 )

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 import dm_env
 import numpy as np
 
-from acme_agents.core import errors
+from acme_agents.core import errors, packages
 
 if TYPE_CHECKING:
     from acme_agents.core import types
@@ -102,11 +102,18 @@ def check(name: str) -> None:
 
 
 def names() -> list[str]:
-    """Returns every `control:`, `ale:` and `probe:` name.
+    """Returns every `control:`, `ale:` and `probe:` name, as far as their packages are installed.
 
     Those of Gymnasium are `gym:` and any of its ids; of `deep-sea:` and `key-door:` there is one for each size.
     """
-    return [f"{source}:{rest}" for source in ("control", "ale", "probe") for rest in _module(source).names()]
+    found = []
+    for source in ("control", "ale", "probe"):
+        try:
+            found += [f"{source}:{rest}" for rest in _module(source).names()]
+        except ModuleNotFoundError as error:
+            if not packages.advice(error):
+                raise
+    return found
 
 
 def spec(env: dm_env.Environment) -> types.EnvironmentSpec:

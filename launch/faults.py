@@ -9,7 +9,7 @@ import traceback
 
 import acme_agents
 from acme_agents import environments
-from acme_agents.core import errors
+from acme_agents.core import errors, packages
 
 _FRAMES = 5  # of the user's code that are shown, the innermost
 _MESSAGE_LINES = 12  # of an exception's message that are shown: XLA's can be pages
@@ -46,6 +46,8 @@ def sentence(error: BaseException) -> str | None:
         return str(error)
     if isinstance(error, errors.EnvironmentFault) and error.permanent:  # It says what has the wrong shape.
         return str(error)
+    if isinstance(error, ModuleNotFoundError) and not _users_frames(error) and (advice := packages.advice(error)):
+        return advice
     if isinstance(error, OSError) and error.errno in _OF_FILES and not _users_frames(error):
         where = f" ({error.filename})" if error.filename else ""
         advice = _OF_FILES[error.errno]
