@@ -93,7 +93,7 @@ def check(name: str) -> None:
     """Does nothing if `make` knows the name.
 
     Raises:
-      ValueError: otherwise; its message is one sentence, with the closest names there are.
+      UserError: otherwise; its message is one sentence, with the closest names there are.
     """
     source, _, rest = name.partition(":")
     problem = _module(source).problem(rest) if source in _SOURCES else _unknown_source(name)
@@ -115,7 +115,7 @@ def spec(env: dm_env.Environment) -> types.EnvironmentSpec:
     An environment that maps actions from [-1, 1], or from 0, to others says which in its attribute `action_bounds`.
 
     Raises:
-      ValueError: if the actions are continuous and their bounds are not [-1, 1].
+      UserError: if the actions are continuous and their bounds are not [-1, 1].
     """
     from acme_agents.core import types  # Here, because it imports jax.
 

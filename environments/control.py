@@ -116,7 +116,7 @@ class Control(dm_env.Environment):
           action: [A], clipped to [-1, 1].
 
         Raises:
-          ValueError: if the action has another shape, which would otherwise be broadcast.
+          UserError: if the action has another shape, which would otherwise be broadcast.
         """
         action = np.asarray(action)
         if action.shape != self._shape:

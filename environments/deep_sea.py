@@ -75,7 +75,7 @@ class DeepSea(dm_env.Environment):
         return dm_env.restart(self._observe())
 
     def step(self, action: Any) -> dm_env.TimeStep:
-        """Takes one step, or resets after a last one; raises ValueError if the action is neither 0 nor 1."""
+        """Takes one step, or resets after a last one; raises UserError if the action is neither 0 nor 1."""
         if self._reset_next_step:
             return self.reset()
         if action not in (0, 1):

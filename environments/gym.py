@@ -105,7 +105,7 @@ class Gym(dm_env.Environment):
         """Wraps an environment; `unrenderable` says why it cannot render, if it cannot.
 
         Raises:
-          ValueError: if its observation or action space cannot be made canonical.
+          UserError: if its observation or action space cannot be made canonical.
         """
         self._environment = environment
         self._seed: int | None = seed

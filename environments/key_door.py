@@ -100,7 +100,7 @@ class KeyDoor(dm_env.Environment):
         return dm_env.restart(self._observe())
 
     def step(self, action: Any) -> dm_env.TimeStep:
-        """Takes one step, or resets after a last one; raises ValueError if the action is not one of 0 .. 4."""
+        """Takes one step, or resets after a last one; raises UserError if the action is not one of 0 .. 4."""
         if self._reset_next_step:
             return self.reset()
         index = int(action)

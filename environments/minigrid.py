@@ -53,7 +53,7 @@ def planes(image: np.ndarray) -> np.ndarray:
       [W, H, 11 + 6 + 3] float32, with three ones for each cell.
 
     Raises:
-      ValueError: if an index is beyond those there are.
+      UserError: if an index is beyond those there are.
     """
     if (image >= _COUNTS).any():
         raise errors.UserError(

@@ -55,7 +55,7 @@ class Probe(dm_env.Environment):
         return dm_env.restart(self.observe())
 
     def step(self, action: Any) -> dm_env.TimeStep:
-        """Takes one step, or resets after a last one; raises ValueError if the action has another shape."""
+        """Takes one step, or resets after a last one; raises UserError if the action has another shape."""
         if np.shape(action) != self._action_shape:
             raise errors.UserError(f"Expected an action of shape {self._action_shape}, got {np.shape(action)}.")
         if self._reset_next_step:

@@ -40,7 +40,7 @@ def collect(
       [episodes] float64, the returns of the first objective.
 
     Raises:
-      ValueError: no run, no checkpoint or no steps, or the dataset is there already.
+      UserError: no run, no checkpoint or no steps, or the dataset is there already.
     """
     if steps < 1:
         raise errors.UserError(f"--steps must be at least 1, not {steps}.")

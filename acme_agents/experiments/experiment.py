@@ -172,7 +172,7 @@ class Experiment:
         """Reads the experiment of a run.
 
         Raises:
-          ValueError: the directory holds no run, or one of another version.
+          UserError: the directory holds no run, or one of another version.
         """
         path = run_dir / "config.json"
         if not path.is_file():

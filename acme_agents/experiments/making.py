@@ -72,7 +72,7 @@ def load_run(run_dir: pathlib.Path, *, seed: int = 0, config: Any = None) -> tup
       config: that it gets; None to leave it as it was.
 
     Raises:
-      ValueError: no run, or the run has no checkpoint, or none that can be read.
+      UserError: no run, or the run has no checkpoint, or none that can be read.
     """
     experiment = Experiment.from_run_dir(run_dir)
     experiment = dataclasses.replace(experiment, seed=seed, config=config or experiment.config)

@@ -18,7 +18,7 @@ def load(name: str) -> ModuleType:
       name: one of `AGENTS`, or the dotted name of any importable module that offers `Config` and `make`.
 
     Raises:
-      ValueError: there is no such agent, or the module offers no agent.
+      UserError: there is no such agent, or the module offers no agent.
     """
     module_name = AGENTS.get(name, name)
     try:

@@ -70,7 +70,7 @@ def check(steps: Step, observation: Any) -> None:
     """Checks an observation against its spec.
 
     Raises:
-      ValueError: structure, shape or dtype differ, naming what was found and what was expected.
+      UserError: structure, shape or dtype differ, naming what was found and what was expected.
     """
     found_structure, expected_structure = map(str, map(jax.tree.structure, (observation, steps.observation)))
     if found_structure != expected_structure:

@@ -51,7 +51,7 @@ class ChunkWriter:
         """Begins an episode; steps of an unfinished one that were not yet written are dropped.
 
         Raises:
-          ValueError: the observation does not match the environment's spec.
+          UserError: the observation does not match the environment's spec.
         """
         chunks.check(self._spec, timestep.observation)
         self._num_rows = self._episode_step = 0
