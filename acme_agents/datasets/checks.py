@@ -1,4 +1,4 @@
-"""What an episode must be before anything learns from it: of the environment's spec, finite, in range."""
+"""Checks an episode before anything learns from it: it must fit the environment's spec, be finite and in range."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class OutOfBoundsError(DatasetError):
 
 @contextlib.contextmanager
 def reading(path: pathlib.Path) -> Iterator[None]:
-    """Says of whatever a damaged file makes its library raise that the file is damaged."""
+    """Turns whatever a library raises for a damaged file into an error that says that the file is damaged."""
     try:
         yield
     except (DatasetError, MemoryError):
@@ -37,7 +37,7 @@ def reading(path: pathlib.Path) -> Iterator[None]:
 
 
 class Actions:
-    """Makes the actions of a dataset canonical, from the bounds that they are in.
+    """Maps the actions of a dataset from their own bounds to canonical ones.
 
     Attributes:
       num_clipped: actions so far of which a number lay outside its bounds by more than rounding, and was clipped.
@@ -50,13 +50,13 @@ class Actions:
         *,
         clip: bool = False,
     ):
-        """Initialises what is the inverse of an environment's own mapping.
+        """Initialises the inverse of an environment's mapping.
 
         Args:
           spec: of the canonical action.
           bounds: lowest and highest of the dataset's actions, as `EnvironmentSpec.action_bounds`; None: they are
             canonical.
-          clip: whether continuous actions outside their bounds are clipped to them, and counted, or refused.
+          clip: whether continuous actions out of bounds are clipped and counted; otherwise they are refused.
         """
         self._spec = spec
         self._clip = clip

@@ -20,7 +20,7 @@ from acme_agents.experiments import registry
 from acme_agents.experiments.budget import Budget
 
 ROLES = ("actor", "evaluator", "learner")  # in the order that gives their seeds
-_LONGEST_EVALUATION = 10_000  # steps of an episode of the evaluator's where the environment declares no time limit
+_LONGEST_EVALUATION = 10_000  # steps of an evaluation's episode if the environment declares no time limit
 NOT_OF_THE_EXPERIMENT = ("launch", "starts")  # what else a run's `config.json` has; see `launch.run_dir`
 
 
@@ -107,7 +107,7 @@ class Experiment:
 
     @property
     def is_offline(self) -> bool:
-        """Whether nobody acts, and all learning is from the dataset."""
+        """Whether there are no actors, and all learning is from the dataset."""
         return self.max_steps == 0
 
     def make_environment(
@@ -115,14 +115,13 @@ class Experiment:
     ) -> dm_env.Environment:
         """Makes an environment of a worker's own, which closes it.
 
-        An episode of the evaluator's is cut short after 10,000 steps where nothing else says when, so that every
-        evaluation ends.
+        Without any other limit an evaluation's episode is cut short after 10,000 steps, so that every evaluation ends.
 
         Args:
           role: one of `ROLES`.
           index: of the worker within its role.
           start: environment steps when the worker began, so that a resumed or replaced one sees other episodes.
-          life: how many workers of this role and index the run had before.
+          life: number of earlier workers of this role and index in the run.
           render: whether frames will be asked for.
         """
         seed = self.worker_seed(role, index, start, life)
@@ -140,7 +139,7 @@ class Experiment:
         return self._examined[0]
 
     def environment_notes(self) -> list[str]:
-        """What the user should know of how the environment is taken, a sentence each."""
+        """What the user should know of how the environment is interpreted, a sentence each."""
         return self._examined[1]
 
     @functools.cached_property
@@ -192,7 +191,7 @@ class Experiment:
 
 
 def from_dict(config_type: Any, values: dict[str, Any]) -> Any:
-    """Makes a configuration of what JSON left of it: lists become tuples, and nested dataclasses come back.
+    """Makes a configuration from its JSON form: lists become tuples, dictionaries nested dataclasses.
 
     Raises:
       TypeError: a field is unknown.

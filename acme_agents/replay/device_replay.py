@@ -1,7 +1,7 @@
 """Batches gathered where the learner computes: many updates in one call into JAX.
 
-Except where observations are images or grids and the learner computes on the CPU: XLA's CPU backend is several times
-slower at convolutions within a loop of its own, so there the loop is Python's.
+The exception is a learner on the CPU whose observations are images or grids. XLA's CPU backend is several times slower
+at convolutions inside its own loops, so there the loop is in Python.
 """
 
 import functools
@@ -27,12 +27,12 @@ Held = Mapping[str, RingState]  # a ring for each source
 
 
 class DeviceSource(Protocol):
-    """A ring that is drawn from: `intake.RingIntake` of what actors see, or `FixedRing` of a dataset.
+    """A source that is drawn from: `intake.RingIntake` for the actors' steps, or `FixedRing` for a dataset.
 
     Attributes:
       size: items held.
-      capacity: items that there can be.
-      priorities: of the items, replaced by updates; an empty tuple where they are drawn uniformly.
+      capacity: the most items it can hold.
+      priorities: of the items, replaced by updates; an empty tuple if items are drawn uniformly.
       state: the ring.
     """
 
@@ -45,16 +45,16 @@ class DeviceSource(Protocol):
     priorities: Any
 
     def ingest(self) -> float:
-        """Takes in what waits; returns the updates allowed now."""
+        """Takes in the waiting chunks; returns the number of updates allowed now."""
 
     def count(self, num_sampled: int) -> None:
         """Counts items that were sampled."""
 
     def samples_per_insert(self) -> float:
-        """The ratio measured so far; NaN where there is none."""
+        """The ratio measured so far; NaN if there is none."""
 
     def checkpoint(self) -> None:
-        """Makes what came in outlive this process."""
+        """Saves all that came in beyond the life of this process."""
 
     def save(self) -> dict[str, Any]:
         """The counts."""
@@ -63,11 +63,11 @@ class DeviceSource(Protocol):
         """Continues from what `save` returned."""
 
     def recover(self) -> Sequence[Chunk]:
-        """Fills the ring with what it held; returns what had come in before."""
+        """Fills the ring with the chunks it held at the checkpoint, and returns all chunks known from before it."""
 
 
 class FixedRing:
-    """Every item of a dataset, for good."""
+    """A ring that holds every item of a dataset and never changes."""
 
     def __init__(self, steps: Step, replay: ReplaySpec, trajectories: Sequence[Trajectory]):
         """Puts the episodes on the device.
@@ -75,7 +75,7 @@ class FixedRing:
         Args:
           steps: `chunks.step_spec` of the agent and the environment.
           replay: the agent's.
-          trajectories: at least one, as the spec says.
+          trajectories: at least one; they fit the spec.
         """
         self.state = ring.from_trajectories(steps, trajectories, replay.experience)
         self.size = self.capacity = int(self.state.size)
@@ -87,29 +87,29 @@ class FixedRing:
         return math.inf
 
     def count(self, num_sampled: int) -> None:
-        """Nothing is held to a ratio."""
+        """Sampling is not counted: a dataset has no samples per insert."""
 
     def samples_per_insert(self) -> float:
-        """There is none."""
+        """NaN: a dataset has no samples per insert."""
         return math.nan
 
     def checkpoint(self) -> None:
-        """It is read again."""
+        """Saves nothing: the dataset is read again."""
 
     def save(self) -> dict[str, Any]:
         """Nothing."""
         return {}
 
     def restore(self, counts: dict[str, Any]) -> None:
-        """Nothing; its priorities begin again, all alike."""
+        """Restores nothing; all priorities start equal again."""
 
     def recover(self) -> Sequence[Chunk]:
-        """It is full."""
+        """No chunks: the ring is already full."""
         return []
 
 
 class DeviceReplay:
-    """Every update draws its batch by a key made from the seed and the update's number."""
+    """Draws the batch of each update with a key made from the seed and the update's number."""
 
     def __init__(self, core: LearnerCore, replay: ReplaySpec, seed: int, sources: Mapping[str, DeviceSource]):
         """Initialises.
@@ -134,21 +134,21 @@ class DeviceReplay:
 
     @property
     def capacity(self) -> int:
-        """Items that there can be."""
+        """The most items that the sources can hold."""
         return sum(source.capacity for source in self._sources.values())
 
     @property
     def samples_per_insert(self) -> float:
-        """Of the source that has a ratio; NaN where none has."""
+        """The ratio of the source that has one; NaN if none has."""
         return next((x for s in self._sources.values() if not math.isnan(x := s.samples_per_insert())), math.nan)
 
     @property
     def is_compiled(self) -> bool:
-        """Whether an update was done."""
+        """Whether the update is compiled."""
         return self._is_compiled
 
     def ingest(self) -> float:
-        """Takes in what waits; returns the updates that every source allows."""
+        """Takes in the waiting chunks; returns the number of updates that every source allows."""
         return min(source.ingest() for source in self._sources.values())
 
     def update(self, state: TrainingState, first: int, number: int) -> tuple[TrainingState, Metrics, int]:
@@ -158,7 +158,7 @@ class DeviceReplay:
         )
         self._is_compiled = True
         finite.check_metrics(not_finite, metrics)
-        # One that is not finite stays the largest ever after, so that all of them need not be looked at.
+        # A priority that is not finite remains the largest, so checking the largest suffices.
         priorities_lib.check(np.array([tree.largest for tree in priorities.values()]), first + number)
         for name, source in self._sources.items():
             source.priorities = priorities.get(name, ())
@@ -166,14 +166,14 @@ class DeviceReplay:
         return state, metrics, number
 
     def compile(self, state: TrainingState) -> None:
-        """Compiles the update, by one whose result is dropped."""
+        """Compiles the update by doing one and dropping its result."""
         held = {name: state._replace(size=jnp.maximum(state.size, 1)) for name, state in self._held().items()}
         priorities = jax.tree.map(jnp.copy, self._priorities())  # They are donated.
         self._update(state, priorities, held, self._key, np.int32(0), np.int32(1))
         self._is_compiled = True
 
     def checkpoint(self) -> None:
-        """Has every source do so."""
+        """Checkpoints every source."""
         for source in self._sources.values():
             source.checkpoint()
 
@@ -182,7 +182,7 @@ class DeviceReplay:
         return {name: source.save() for name, source in self._sources.items()}
 
     def restore(self, counts: dict[str, Any], num_updates: int) -> None:
-        """Continues from what `save` returned; a source that was not there then begins."""
+        """Continues from what `save` returned; a source without saved counts starts from zero."""
         for name in self._sources.keys() & counts.keys():
             self._sources[name].restore(counts[name])
 
@@ -191,13 +191,13 @@ class DeviceReplay:
         return [chunk for source in self._sources.values() for chunk in source.recover()]
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Holds nothing to close."""
 
     def _held(self) -> dict[str, RingState]:
         return {name: source.state for name, source in self._sources.items()}
 
     def _priorities(self) -> dict[str, Priorities]:
-        """Of the sources that are drawn from by priority."""
+        """The priorities of the sources that are drawn from by priority."""
         return {name: source.priorities for name, source in self._sources.items() if source.priorities}
 
 

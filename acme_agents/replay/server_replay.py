@@ -1,6 +1,6 @@
-"""Batches that the replay server draws, ahead of the learner: for what does not fit beside it.
+"""Batches that the replay server draws ahead of time, for experience that does not fit beside the learner.
 
-One batch and one call into JAX for each update.
+Each update takes one batch and is one call into JAX.
 """
 
 import math
@@ -20,15 +20,15 @@ from acme_agents.replay.chunks import Chunk
 from acme_agents.replay.replay import Metrics
 from acme_agents.replay.sampler import ChunkSampler, to_batch
 
-_WAIT_SECONDS = 0.5  # for a batch; longer, and the server is away
+_WAIT_SECONDS = 0.5  # for a batch; after that the server counts as away
 
 
 class ServerSource(Protocol):
-    """A table that is drawn from: `intake.TableIntake` of what actors see, or `demonstrations.Demonstrations`.
+    """A table that is drawn from: `intake.TableIntake` for the actors' steps, or `demonstrations.Demonstrations`.
 
     Attributes:
       size: items held.
-      capacity: items that there can be.
+      capacity: the most items it can hold.
     """
 
     @property
@@ -37,19 +37,19 @@ class ServerSource(Protocol):
     capacity: int
 
     def ready(self) -> bool:
-        """Sees to it that the server holds what is drawn from; False while it is away."""
+        """Fills the table on the server if that is needed; False while the server is away."""
 
     def ingest(self) -> float:
-        """Takes in what waits; returns the updates allowed now."""
+        """Takes in the waiting chunks; returns the number of updates allowed now."""
 
     def count(self, num_sampled: int) -> None:
         """Counts items that were sampled."""
 
     def samples_per_insert(self) -> float:
-        """The ratio measured so far; NaN where there is none."""
+        """The ratio measured so far; NaN if there is none."""
 
     def checkpoint(self) -> None:
-        """Makes what came in outlive this process."""
+        """Saves all that came in beyond the life of this process."""
 
     def save(self) -> dict[str, Any]:
         """The counts."""
@@ -58,11 +58,11 @@ class ServerSource(Protocol):
         """Continues from what `save` returned."""
 
     def recover(self) -> Sequence[Chunk]:
-        """Counts what the server took in meanwhile; returns what had come in before, as far as it is known here."""
+        """Counts the chunks that the server took in since the checkpoint; returns those from before that are known."""
 
 
 class ServerReplay:
-    """Every update takes the next batch that was drawn ahead of it, and sends the new priorities back."""
+    """Takes a batch drawn ahead of time for each update, and sends the new priorities back."""
 
     def __init__(
         self,
@@ -101,21 +101,21 @@ class ServerReplay:
 
     @property
     def capacity(self) -> int:
-        """Items that there can be."""
+        """The most items that the sources can hold."""
         return sum(source.capacity for source in self._sources.values())
 
     @property
     def samples_per_insert(self) -> float:
-        """Of the source that has a ratio; NaN where none has."""
+        """The ratio of the source that has one; NaN if none has."""
         return next((x for s in self._sources.values() if not math.isnan(x := s.samples_per_insert())), math.nan)
 
     @property
     def is_compiled(self) -> bool:
-        """Whether an update was done."""
+        """Whether the update is compiled."""
         return self._is_compiled
 
     def ingest(self) -> float:
-        """Takes in what waits; returns the updates that every source allows."""
+        """Takes in the waiting chunks; returns the number of updates that every source allows."""
         return min(source.ingest() for source in self._sources.values())
 
     def update(self, state: TrainingState, first: int, number: int) -> tuple[TrainingState, Metrics, int]:
@@ -145,7 +145,7 @@ class ServerReplay:
         return state, {name: value / done for name, value in total.items()}, done
 
     def compile(self, state: TrainingState) -> None:
-        """Compiles the update, by one whose result is dropped."""
+        """Compiles the update by doing one and dropping its result."""
         size = self._replay.batch_size
         zeros = chunks.zeros(self._steps, size, self._replay.experience.layout.num_rows)
         counts = np.full(size, 2, np.int32)
@@ -164,7 +164,7 @@ class ServerReplay:
         self._is_compiled = True
 
     def checkpoint(self) -> None:
-        """Has every source do so."""
+        """Checkpoints every source."""
         for source in self._sources.values():
             source.checkpoint()
 
@@ -173,12 +173,12 @@ class ServerReplay:
         return {name: source.save() for name, source in self._sources.items()}
 
     def restore(self, counts: dict[str, Any], num_updates: int) -> None:
-        """Continues from what `save` returned; a source that was not there then begins."""
+        """Continues from what `save` returned; a source without saved counts starts from zero."""
         for name in self._sources.keys() & counts.keys():
             self._sources[name].restore(counts[name])
 
     def recover(self) -> Sequence[Chunk]:
-        """Counts what came in meanwhile."""
+        """Counts the chunks that came in since the checkpoint."""
         return [chunk for source in self._sources.values() for chunk in source.recover()]
 
     def close(self) -> None:

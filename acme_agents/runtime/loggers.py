@@ -117,7 +117,7 @@ def read_csv(path: pathlib.Path) -> dict[str, np.ndarray]:
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: a complete line does not have one number per column.
+      UserError: a complete line does not have one number per column.
     """
     text = path.read_bytes()
     header, *lines = list(csv.reader(text[: text.rfind(b"\n") + 1].decode().splitlines())) or [[]]
