@@ -26,7 +26,7 @@ def collect(
     seed: int = 0,
     config: Any = None,
 ) -> np.ndarray:
-    """Writes whole episodes of the policy of a run's newest checkpoint, until there are so many steps.
+    """Writes whole episodes of the policy of a run's newest checkpoint, until there are `steps` steps.
 
     Args:
       run_dir: the run's directory.

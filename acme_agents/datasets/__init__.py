@@ -17,7 +17,8 @@ TFRecord files of RL Unplugged's dm_control suite (https://arxiv.org/abs/2006.13
 In all of them actions are the environment's own, and are mapped once by its bounds; only in datasets that `save` wrote
 they are canonical already. The episodes that `load` returns are canonical, as `environments` makes them, and fit the
 environment's spec. An episode that does not fit is an error whose sentence names the file and the episode, or is left
-out if you ask for that. An incomplete file is an error. `save` writes Minari's format, and `minari.load_dataset` reads it.
+out if you ask for that. An incomplete file is an error. `save` writes Minari's format, which `minari.load_dataset`
+reads.
 
 Importing this package imports neither TensorFlow, Minari, Gymnasium nor h5py; reading imports only what it needs.
 """

@@ -1,9 +1,9 @@
 """Minari's format, read: https://minari.farama.org, a directory with `data/` in it.
 
 Observations become canonical as in `environments.gym`, by the dataset's own spaces: Discrete becomes one-hot. Actions
-are the environment's own, and become canonical by its bounds; a dataset with other bounds is refused, because the meaning
-of its actions is unknown. The actions that `saving` writes are canonical already. Termination gives the last step
-discount 0; every other episode was cut short, whether its last step says `truncation` or not.
+are the environment's own, and become canonical by its bounds; a dataset with other bounds is refused, because the
+meaning of its actions is unknown. The actions that `saving` writes are canonical already. Termination gives the last
+step discount 0; every other episode was cut short, whether its last step says `truncation` or not.
 
 `saving` adds two things of ours: the metadata `acme_agents_environment`, and for each episode the info `discount`
 ([T + 1], as Minari's infos are; the first is the reset's), because terminations alone would make it 0 or 1. And since

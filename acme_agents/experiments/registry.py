@@ -24,7 +24,7 @@ def load(name: str) -> ModuleType:
     try:
         found = importlib.util.find_spec(module_name) is not None
     except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):  # The module exists, and something that it imports does not.
+        if error.name is None or not module_name.startswith(error.name):  # It exists, but its import does not.
             raise
         found = False
     except ValueError:

@@ -107,7 +107,7 @@ class ReverbReceiver:
         """
         self.taken = 0
         self.client = client
-        self._log = MemoryTransport(steps, replay, directory / memory_transport.DIRECTORY)  # of a run of one process that continues here
+        self._log = MemoryTransport(steps, replay, directory / memory_transport.DIRECTORY)  # from a run of one process
         self._directory = directory / tables.CHECKPOINTS
         self._structure = jax.tree.structure(chunks.empty(steps))
         self._delivered: dict[int, int] = {}  # the newest chunk's time for each writer, in nanoseconds

@@ -1,4 +1,4 @@
-"""How far a run is: what the learner process tells a display."""
+"""The progress of a run, as the learner process reports it to a display."""
 
 from typing import NamedTuple
 
@@ -22,5 +22,5 @@ class Status(NamedTuple):
 
     @property
     def is_offline(self) -> bool:
-        """Whether nobody acts in this run, and what there is to learn from is a dataset."""
+        """Whether the run has no actors and learns from a dataset alone."""
         return self.max_actor_steps == 0
