@@ -2,8 +2,9 @@
 
 An observation is a dict of `image`, [W, H, 3] uint8, `direction`, one of 4, and `mission`, a text. The image is not
 a picture: for each cell of the agent's view, [7, 7] for most tasks, it has the indices of an object, a colour and a
-state, which mean nothing as quantities. So it becomes planes, one-hot for each of the three: `image` is [W, H, 20] float32, of which 11
-are objects, 6 colours and 3 states (open, closed, locked). `direction` becomes one-hot, [4] float32, as every Discrete.
+state, which mean nothing as quantities. So it becomes planes, one-hot for each of the three: `image` is [W, H, 20]
+float32, of which 11 are objects, 6 colours and 3 states (open, closed, locked). `direction` becomes one-hot, [4]
+float32, as every Discrete.
 
 The mission is dropped, because no network here reads text. Where it is the same in every episode (DoorKey, MultiRoom,
 KeyCorridor, Memory, ...) nothing is lost. Where it names one of several things (GoToDoor, Fetch, PutNear and most of
