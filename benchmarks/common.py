@@ -219,9 +219,9 @@ def receiver(address: str, steps: Any, replay: Any) -> Any:
 
 def record_of(run_dir: pathlib.Path) -> Any:
     """The record of a program that runs with --launcher processes; FileNotFoundError while it is starting."""
-    from acme_agents.launch import node
+    from acme_agents.launch import node_files
 
-    record = node.read_record(run_dir)
+    record = node_files.read_record(run_dir)
     if record is None:
         raise FileNotFoundError(f"There is no program in {run_dir} yet.")
     return record

@@ -5,16 +5,16 @@ One command does it all, and the same command goes on where it was stopped: a ru
 repeated, and an interrupted one continues from its checkpoint. One run at a time, in this process: about 6 minutes each
 on two idle cores, so hours in all. Two parts, in this order:
 
-1. The sweep, on --sweep-tasks, none of which is in the second part: the policy's initial standard deviation, and the
-bound on
-   its KL through the standard deviation, by which exploration noise lasts longer or shorter. What has the highest mean
-   over tasks and seeds is what the second part runs with; --init-stddev and --epsilon-stddev say it by hand and skip
-   the sweep.
+1. The sweep, on --sweep-tasks, none of which is in the second part: the policy's initial standard deviation; the bound
+   on its KL through the standard deviation, by which exploration noise lasts longer or shorter; and whether the
+   temperature is fitted. What has the highest mean over tasks and seeds is what the second part runs with;
+   --init-stddev, --epsilon-stddev and --fit-temperature together say it by hand and skip the sweep.
 2. The critics, on --tasks. All else is mpo's defaults.
 
     python benchmarks/critics.py --output benchmarks/results/critics.md
     python benchmarks/critics.py --table --output benchmarks/results/critics.md        # trains nothing
-    python benchmarks/critics.py --init-stddev 0.5 --epsilon-stddev 1e-6 --tasks finger:spin --critics mixture --seeds 3
+    python benchmarks/critics.py --init-stddev 0.7 --epsilon-stddev 1e-6 --fit-temperature on --tasks finger:spin \
+        --critics mixture --seeds 3 --steps 40000
 
 A score is the mean of the evaluations in the last tenth of --steps, 10 episodes each of the policy's mean. What has not
 run is marked "-", and what has run in part shows the evaluations that it has, with the steps, and counts in no mean.
@@ -24,6 +24,7 @@ score files of danijar/dreamerv3 at e3f0224; whether those ran with each action 
 
 import argparse
 import dataclasses
+import itertools
 import pathlib
 import re
 from typing import Any
@@ -94,14 +95,18 @@ def main() -> None:
     parser.add_argument("--sweep-steps", default=50_000, type=int, help="environment steps of each run of the sweep")
     parser.add_argument("--sweep-init-stddev", default=[0.3, 0.5, 0.7, 1.0], nargs="+", type=float)
     parser.add_argument("--sweep-epsilon-stddev", default=[1e-6, 1e-5, 1e-4], nargs="+", type=float)
-    parser.add_argument("--fit-temperature", action="store_true", help="in both parts, with that option of mpo's")
+    parser.add_argument(
+        "--fit-temperature", choices=("on", "off"), help="with that option of mpo's or without: no sweep"
+    )
     parser.add_argument("--runs", default=pathlib.Path("runs/critics"), type=pathlib.Path, help="run directories")
     parser.add_argument("--table", action="store_true", help="train nothing: the table of what there is")
     options = parser.parse_args()
 
-    swept, notes = (options.init_stddev, options.epsilon_stddev), ""
+    swept, notes = (options.init_stddev, options.epsilon_stddev, options.fit_temperature), ""
     if None in swept:
         swept, notes = _sweep(options)
+    init_stddev, epsilon_stddev, fit_temperature = swept
+    exploration = float(init_stddev), float(epsilon_stddev), fit_temperature == "on"
     report = common.Report(
         f"MPO's critics: return after {options.steps:,} steps",
         ["task", *options.critics, "DMPO, published", "MPO, published"],
@@ -109,42 +114,40 @@ def main() -> None:
     for task in options.tasks:
         cells = []
         for critic in options.critics:
-            jobs = [Job(task, critic, seed, options.steps, *swept, options.fit_temperature) for seed in options.seeds]
+            jobs = [Job(task, critic, seed, options.steps, *exploration) for seed in options.seeds]
             cells.append(_cell([_score(job, options) for job in jobs]))
         report.row(task, *cells, *_PUBLISHED.get(task, ("-", "-")))
     report.note(
         f"Mean (lowest .. highest) of the seeds {', '.join(map(str, options.seeds))}, of which as many are finished as "
-        f"the cell says; policy_init_stddev {swept[0]:g}, epsilon_stddev {swept[1]:g}, "
-        f"fit_temperature {options.fit_temperature}, else mpo's defaults."
+        f"the cell says; policy_init_stddev {init_stddev:g}, epsilon_stddev {epsilon_stddev:g}, "
+        f"fit_temperature {fit_temperature}, else mpo's defaults."
     )
     if notes:
         report.note(notes)
     report.finish(options.output)
 
 
-def _sweep(options: argparse.Namespace) -> tuple[tuple[float, float], str]:
-    """Exploration's two numbers, the best by the mean over the tasks and seeds that all candidates have; and a note."""
+def _sweep(options: argparse.Namespace) -> tuple[tuple[float, float, str], str]:
+    """What exploration depends on, the best by the mean over all tasks and seeds of the sweep; and a note."""
     means, missing = {}, 0
-    for stddev in options.sweep_init_stddev:
-        for epsilon in options.sweep_epsilon_stddev:
-            scores = [
-                _score(
-                    Job(task, "mixture", seed, options.sweep_steps, stddev, epsilon, options.fit_temperature), options
-                )
-                for task in options.sweep_tasks
-                for seed in options.seeds
-            ]
-            complete = [mean for mean, reached in scores if reached is None]
-            missing += len(scores) - len(complete)
-            means[stddev, epsilon] = float(np.mean(complete)) if len(complete) == len(scores) else -np.inf
+    candidates = itertools.product(options.sweep_init_stddev, options.sweep_epsilon_stddev, ("off", "on"))
+    for stddev, epsilon, fit in candidates:
+        scores = [
+            _score(Job(task, "mixture", seed, options.sweep_steps, stddev, epsilon, fit == "on"), options)
+            for task in options.sweep_tasks
+            for seed in options.seeds
+        ]
+        complete = [mean for mean, reached in scores if reached is None]
+        missing += len(scores) - len(complete)
+        means[stddev, epsilon, fit] = float(np.mean(complete)) if len(complete) == len(scores) else -np.inf
     best = max(means, key=lambda key: means[key])
     if missing:
         default = mpo_config.Config()
-        best = (default.policy_init_stddev, default.epsilon_stddev)
-    listed = ", ".join(f"{s:g} and {e:g}: {m:.0f}" for (s, e), m in means.items() if np.isfinite(m))
+        best = (default.policy_init_stddev, default.epsilon_stddev, "on" if default.fit_temperature else "off")
+    listed = ", ".join(f"{s:g}, {e:g}, {fit}: {m:.0f}" for (s, e, fit), m in means.items() if np.isfinite(m))
     return best, (
-        f"Sweep on {', '.join(options.sweep_tasks)}, {options.sweep_steps:,} steps, mean return by policy_init_stddev "
-        f"and epsilon_stddev: {listed or 'nothing finished'}."
+        f"Sweep on {', '.join(options.sweep_tasks)}, {options.sweep_steps:,} steps, mean return by policy_init_stddev, "
+        f"epsilon_stddev and fit_temperature: {listed or 'nothing finished'}."
         + (f" **{missing} of its runs are missing: the defaults stand.**" if missing else "")
     )
 

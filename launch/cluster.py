@@ -23,11 +23,11 @@ import ray.util
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from acme_agents.core import checkpoint, errors
-from acme_agents.launch import head, links, placement, room, sockets
+from acme_agents.launch import head, links, node_files, placement, room, sockets
 from acme_agents.launch import keeper as keeper_lib
-from acme_agents.launch import node as node_lib
 from acme_agents.launch import run_dir as run_dir_lib
-from acme_agents.launch.node import Launcher, Options, Record
+from acme_agents.launch.node_files import Record
+from acme_agents.launch.options import Launcher, Options
 from acme_agents.launch.supervisor import LOST, PlaceLost
 from acme_agents.runtime.display import Display
 from acme_agents.runtime.nodes import LEARNER, Node
@@ -138,7 +138,7 @@ class Cluster:
 
     def exit_code(self, node: Node) -> int:
         """How a worker ended that has no keeper any more."""
-        ending = node_lib.read_ending(node_lib.exit_path(self._run_dir, node))
+        ending = node_files.read_ending(node_files.exit_path(self._run_dir, node))
         return LOST if ending is None else ending.code
 
     def kill(self, keeper: Any) -> None:
@@ -162,7 +162,7 @@ class Cluster:
                     raise errors.UserError(f"{room.cannot_place(waiting, self._options)} Then {self._continue}.")
                 self._display.message(f"{node.name} waits for a place: there is no room for it on the cluster")
         if self._head.refused_for() > _REFUSED_SECONDS:
-            learner = node_lib.exit_path(self._run_dir, LEARNER)
+            learner = node_files.exit_path(self._run_dir, LEARNER)
             deadline = time.monotonic() + _LAST_WORDS_SECONDS
             while not learner.exists() and time.monotonic() < deadline:
                 time.sleep(0.1)

@@ -12,7 +12,7 @@ from acme_agents import datasets
 from acme_agents.core import errors
 from acme_agents.core.interfaces import ActorContext
 from acme_agents.experiments import making
-from acme_agents.launch.recorder import Recorder
+from acme_agents.launch.kept_episodes import KeptEpisodes
 from acme_agents.runtime import seeding
 from acme_agents.runtime.loop import EnvironmentLoop, Episode
 
@@ -53,9 +53,9 @@ def collect(
 
     spec = experiment.environment_spec()
     core = making.make_agent(experiment).actor(spec, ActorContext(evaluation=not explore))
-    recorder = Recorder()
+    kept = KeptEpisodes()
     worker_seed = experiment.worker_seed("evaluator")
-    actor = Actor(core, jax.random.PRNGKey(worker_seed), recorder)
+    actor = Actor(core, jax.random.PRNGKey(worker_seed), kept)
     actor.params = params
     episodes: list[Episode] = []
     with seeding.own_generators(worker_seed), contextlib.closing(experiment.make_environment("evaluator")) as made:
@@ -64,7 +64,7 @@ def collect(
             episodes.append(loop.run_episode())
     datasets.save(
         dataset,
-        recorder.trajectories,
+        kept.trajectories,
         spec,
         environment=experiment.environment,
         policy=f"{experiment.agent}, {'exploring' if explore else 'evaluation'} policy",

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from acme_agents.launch.node import Launcher, Options
+from acme_agents.launch.options import Launcher, Options
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from acme_agents import datasets, environments
 from acme_agents.core import errors
-from acme_agents.launch.recorder import Recorder
+from acme_agents.launch.kept_episodes import KeptEpisodes
 from acme_agents.runtime import seeding
 from acme_agents.runtime.loop import EnvironmentLoop
 
@@ -44,7 +44,7 @@ def demonstrate(
     if dataset.exists():
         raise errors.UserError(f"{dataset} is there already: write the dataset to another path.")
     environment_seed, action_seed = map(int, np.random.SeedSequence(seed).generate_state(2))
-    recorder = Recorder()
+    kept = KeptEpisodes()
     generators = seeding.own_generators(environment_seed)
     with generators, contextlib.closing(environments.make(environment, environment_seed)) as made:
         if not hasattr(made, "expert_action"):
@@ -52,12 +52,12 @@ def demonstrate(
                 f"{environment} has no scripted expert, as deep-sea:N and key-door:N have: train an agent there, and "
                 "collect episodes of its policy."
             )
-        loop = EnvironmentLoop(made, _Expert(made, random_actions, action_seed, recorder))
+        loop = EnvironmentLoop(made, _Expert(made, random_actions, action_seed, kept))
         returns = [loop.run_episode().episode_return for _ in range(episodes)]
         spec = environments.spec(made)
     datasets.save(
         dataset,
-        recorder.trajectories,
+        kept.trajectories,
         spec,
         environment=environment,
         policy=f"scripted expert, {random_actions:.0%} random actions",
@@ -69,12 +69,12 @@ def demonstrate(
 class _Expert:
     """Acts as the environment's expert does, or at random, and records it."""
 
-    def __init__(self, environment: Any, random_actions: float, seed: int, recorder: Recorder):
+    def __init__(self, environment: Any, random_actions: float, seed: int, kept: KeptEpisodes):
         self._environment = environment
         self._num_actions = environment.action_spec().num_values
         self._random_actions = random_actions
         self._rng = np.random.default_rng(seed)
-        self._recorder = recorder
+        self._recorder = kept
 
     def select_action(self, observation: Any) -> np.int32:
         del observation  # The expert knows the environment's state.

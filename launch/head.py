@@ -15,7 +15,8 @@ import ray
 import ray._private.worker
 
 from acme_agents.core import errors
-from acme_agents.launch.node import STOP_SIGNALS, Options
+from acme_agents.launch.node_files import STOP_SIGNALS
+from acme_agents.launch.options import Options
 
 NAMESPACE = "acme_agents"  # of Ray's names
 

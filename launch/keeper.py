@@ -18,7 +18,7 @@ import ray.util
 
 from acme_agents.core import errors
 from acme_agents.launch import links, processes
-from acme_agents.launch.node import Options
+from acme_agents.launch.options import Options
 from acme_agents.runtime import compilation
 from acme_agents.runtime.nodes import LEARNER, SERVERS, Node
 

@@ -17,7 +17,7 @@ import acme_agents
 from acme_agents.core import errors
 from acme_agents.experiments import registry
 from acme_agents.launch import commands, faults, surroundings
-from acme_agents.launch.node import Options
+from acme_agents.launch.options import Options
 from acme_agents.runtime import background
 
 _NAME = "acme-agents"

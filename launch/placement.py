@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from acme_agents.launch.node import Role, Roles
+from acme_agents.launch.options import Role, Roles
 from acme_agents.runtime.nodes import Node
 
 _GIB = 2**30

@@ -22,8 +22,8 @@ import psutil
 
 from acme_agents.core import errors
 from acme_agents.experiments import Experiment
-from acme_agents.launch import node as node_lib
-from acme_agents.launch.node import Launcher
+from acme_agents.launch import node_files
+from acme_agents.launch.options import Launcher
 from acme_agents.launch.supervisor import LOST
 from acme_agents.launch.work import work
 from acme_agents.runtime.nodes import LEARNER, NODES, Node
@@ -72,7 +72,7 @@ class Processes:
 
     def adopt(self, node: Node, record: dict[str, Any]) -> "_Adopted":
         """A worker that another launcher started."""
-        return _Adopted(record, node_lib.exit_path(self._run_dir, node))
+        return _Adopted(record, node_files.exit_path(self._run_dir, node))
 
     def check(self) -> None:
         """Checks that workers can import the script, which each does before it begins.
@@ -87,7 +87,7 @@ class Processes:
                     f"Every worker imports {_script()} and would run the experiment again: have it do so under "
                     "`if __name__ == '__main__':` only."
                 )
-            if code > 0 and not node_lib.has_begun(self._run_dir, node, child.started_at):
+            if code > 0 and not node_files.has_begun(self._run_dir, node, child.started_at):
                 raise errors.UserError(
                     f"{node.name} ended with exit code {code} before it could begin: every worker imports "
                     f"{_script() or 'the script'}, so have that do nothing else than define things unless "
@@ -148,7 +148,7 @@ class _Adopted:
             with contextlib.suppress(psutil.NoSuchProcess):
                 if self._process.status() != psutil.STATUS_ZOMBIE and self._process.is_running():
                     return None
-        ending = node_lib.read_ending(self._exit_file)
+        ending = node_files.read_ending(self._exit_file)
         return LOST if ending is None else ending.code
 
     def terminate(self) -> None:

@@ -5,7 +5,7 @@ import ray
 from acme_agents.core import errors
 from acme_agents.experiments import Experiment
 from acme_agents.launch import head, placement
-from acme_agents.launch.node import Options
+from acme_agents.launch.options import Options
 from acme_agents.runtime import nodes as nodes_lib
 from acme_agents.runtime.nodes import Node
 

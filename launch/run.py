@@ -15,10 +15,9 @@ from typing import NamedTuple, get_args
 from acme_agents import datasets, environments
 from acme_agents.core import errors
 from acme_agents.experiments import Experiment, making
-from acme_agents.launch import faults, processes, surroundings
-from acme_agents.launch import node as node_lib
+from acme_agents.launch import faults, node_files, processes, surroundings
 from acme_agents.launch import run_dir as run_dir_lib
-from acme_agents.launch.node import Launcher, Options
+from acme_agents.launch.options import Launcher, Options
 from acme_agents.launch.supervisor import Place, PlaceLost, Supervisor
 from acme_agents.replay import chunks, sizes
 from acme_agents.runtime import compilation, loggers, nodes
@@ -85,6 +84,8 @@ def run(
         display.message(f"run directory {directory}; {memory}")
         for note in experiment.environment_notes():
             display.message(f"{experiment.environment}: {note}")
+        if launcher == "in-process" and experiment.num_actors > 1:
+            display.message(f"one process has one actor, not {experiment.num_actors}: --launcher processes has more")
         display.update(Status("starting", 0, experiment.max_steps, 0, experiment.max_updates))
         if launcher == "in-process":
             with _native_logs_to(directory / "logs" / "in-process.log"):
@@ -116,7 +117,7 @@ def attach(run_dir: pathlib.Path | str) -> Result:
     experiment = Experiment.from_run_dir(directory)
     _set_environment()
     with run_dir_lib.held(directory), _stop_on_signals() as stop:
-        record = node_lib.read_record(directory)
+        record = node_files.read_record(directory)
         if record is None:
             raise errors.UserError(f"Nothing runs in {directory}: {run_dir_lib.continue_with(directory)}.")
         compilation.use_cache(record.options.compilation_cache)
@@ -154,7 +155,7 @@ def _make_place(
 
 
 def _find_place(
-    record: node_lib.Record, experiment: Experiment, run_dir: pathlib.Path, display: display_lib.Display
+    record: node_files.Record, experiment: Experiment, run_dir: pathlib.Path, display: display_lib.Display
 ) -> Place:
     """Where the workers of a program that runs are."""
     if record.launcher == "processes":
@@ -224,7 +225,7 @@ def _stop_on_signals() -> Iterator[threading.Event]:
         stop.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = {signum: signal.signal(signum, handle) for signum in node_lib.STOP_SIGNALS}
+    before = {signum: signal.signal(signum, handle) for signum in node_files.STOP_SIGNALS}
     try:
         yield stop
     finally:

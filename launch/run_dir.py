@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from acme_agents.core import checkpoint, errors
 from acme_agents.experiments import Experiment
 from acme_agents.experiments.experiment import from_dict
-from acme_agents.launch import node, processes, versions
+from acme_agents.launch import node_files, processes, versions
+from acme_agents.launch.options import Launcher, Options
 
 
 def make_default(experiment: Experiment) -> pathlib.Path:
@@ -63,7 +64,12 @@ def continue_with(run_dir: pathlib.Path) -> str:
 
 @contextlib.contextmanager
 def opened(
-    run_dir: pathlib.Path, experiment: Experiment, launcher: node.Launcher, options: node.Options, *, resume: bool
+    run_dir: pathlib.Path,
+    experiment: Experiment,
+    launcher: Launcher,
+    options: Options,
+    *,
+    resume: bool,
 ) -> Iterator[None]:
     """Makes or continues a run directory, and holds it for this process while the context lasts.
 
@@ -107,7 +113,7 @@ def opened(
         yield
 
 
-def read_launch(run_dir: pathlib.Path) -> tuple[node.Launcher, node.Options]:
+def read_launch(run_dir: pathlib.Path) -> tuple[Launcher, Options]:
     """How the run in a directory was launched last: its launcher and options.
 
     Raises:
@@ -117,16 +123,14 @@ def read_launch(run_dir: pathlib.Path) -> tuple[node.Launcher, node.Options]:
     path = run_dir / "config.json"
     try:
         launch = json.loads(path.read_text())["launch"]
-        return launch["launcher"], from_dict(node.Options, launch["options"])
+        return launch["launcher"], from_dict(Options, launch["options"])
     except (KeyError, TypeError) as error:
         raise errors.UserError(
             f"{path} does not say how the run was launched ({error}): it was written by another version."
         ) from error
 
 
-def _write_config(
-    run_dir: pathlib.Path, experiment: Experiment, launcher: node.Launcher, options: node.Options
-) -> None:
+def _write_config(run_dir: pathlib.Path, experiment: Experiment, launcher: Launcher, options: Options) -> None:
     """Writes `config.json`; it is whole or the one before."""
     path = run_dir / "config.json"
     starts = json.loads(path.read_text()).get("starts", []) if path.exists() else []
@@ -172,7 +176,7 @@ def _check_nobody_works(run_dir: pathlib.Path) -> None:
     Raises:
       UserError: there are some.
     """
-    record = node.read_record(run_dir)
+    record = node_files.read_record(run_dir)
     if record is None or not _work_goes_on(record):
         return
     raise errors.UserError(
@@ -181,7 +185,7 @@ def _check_nobody_works(run_dir: pathlib.Path) -> None:
     )
 
 
-def _work_goes_on(record: node.Record) -> bool:
+def _work_goes_on(record: node_files.Record) -> bool:
     """Whether a program has workers still."""
     if record.launcher == "processes":
         return processes.alive(record.nodes)

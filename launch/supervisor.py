@@ -8,8 +8,9 @@ import time
 from typing import Any, NoReturn, Protocol
 
 from acme_agents.core import errors
-from acme_agents.launch import node as node_lib
-from acme_agents.launch.node import Ending, Launcher, Options, Record
+from acme_agents.launch import node_files
+from acme_agents.launch.node_files import Ending, Record
+from acme_agents.launch.options import Launcher, Options
 from acme_agents.launch.work import CERTAIN, EARLY, USER_ERROR
 from acme_agents.runtime.display import Display
 from acme_agents.runtime.nodes import LEARNER, Node
@@ -183,11 +184,11 @@ class Supervisor:
             worker.kill()
         self._place.close()
         for node in self._nodes:
-            node_lib.exit_path(self._run_dir, node).unlink(missing_ok=True)
-        node_lib.remove_record(self._run_dir)
+            node_files.exit_path(self._run_dir, node).unlink(missing_ok=True)
+        node_files.remove_record(self._run_dir)
 
     def _start(self, node: Node) -> None:
-        node_lib.exit_path(self._run_dir, node).unlink(missing_ok=True)
+        node_files.exit_path(self._run_dir, node).unlink(missing_ok=True)
         self._workers[node] = self._place.start(node)
         self._started_at[node] = time.monotonic()
 
@@ -222,11 +223,11 @@ class Supervisor:
           UserError: the user has to do something first.
           RunFailed: a restart would meet the same fault.
         """
-        ending = node_lib.read_ending(node_lib.exit_path(self._run_dir, node)) or Ending(code)
-        log = node_lib.log_path(self._run_dir, node)
+        ending = node_files.read_ending(node_files.exit_path(self._run_dir, node)) or Ending(code)
+        log = node_files.log_path(self._run_dir, node)
         before, self._places[node] = self._places.get(node), ending.place
         if code == USER_ERROR:
-            last = ending.report or node_lib.log_lines(self._run_dir, node)[-1].removeprefix("error: ")
+            last = ending.report or node_files.log_lines(self._run_dir, node)[-1].removeprefix("error: ")
             raise errors.UserError(f"{last} [{log}]")
         if code == CERTAIN:
             self._raise_failed(node, ending, f"{node.name} would meet this again if it were restarted")
@@ -236,10 +237,10 @@ class Supervisor:
 
     def _raise_failed(self, node: Node, ending: Ending, what: str) -> NoReturn:
         """Raises RunFailed: the reason, what became of the worker, and where its log is."""
-        log = node_lib.log_path(self._run_dir, node)
+        log = node_files.log_path(self._run_dir, node)
         if ending.report:
             raise errors.RunFailed(f"{ending.report}\n{what}; the full trace is in {log}.")
-        tail = "\n".join(node_lib.log_lines(self._run_dir, node)[-_LOG_TAIL:])
+        tail = "\n".join(node_files.log_lines(self._run_dir, node)[-_LOG_TAIL:])
         raise errors.RunFailed(f"{what}; its log, {log}, ends so:\n{tail}")
 
     def _write_record(self) -> None:

@@ -18,9 +18,8 @@ from collections.abc import Callable, Mapping
 
 from acme_agents.core import errors
 from acme_agents.experiments import Experiment
-from acme_agents.launch import faults
-from acme_agents.launch import node as node_lib
-from acme_agents.launch.node import Ending
+from acme_agents.launch import faults, node_files
+from acme_agents.launch.node_files import Ending
 from acme_agents.runtime import loopback, memory
 from acme_agents.runtime.nodes import LEARNER, Node
 
@@ -51,7 +50,7 @@ def work(node: Node, experiment: Experiment, run_dir: pathlib.Path, ports: Mappi
         it listens.
       wandb: whether the learner logs to W&B.
     """
-    _log_to(node_lib.begin_log(run_dir, node))
+    _log_to(node_files.begin_log(run_dir, node))
     loopback.without_proxy()
     if not node.kind.computes:
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
@@ -141,7 +140,7 @@ def _log_to(log: int) -> None:
 def _exit(run_dir: pathlib.Path, node: Node, ending: Ending) -> None:
     """Ends this process, whatever its other threads do."""
     try:
-        node_lib.write_ending(run_dir, node, ending)
+        node_files.write_ending(run_dir, node, ending)
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()

@@ -14,7 +14,7 @@ import tyro
 from acme_agents.core import checkpoint
 from acme_agents.experiments import Experiment, registry
 from acme_agents.launch import main, run_dir
-from acme_agents.launch.node import Options
+from acme_agents.launch.options import Options
 
 AGENT_READMES = [f"acme_agents/agents/{name}/README.md" for name in registry.AGENTS]
 DOCS = sorted(f"docs/{path.name}" for path in (pathlib.Path(__file__).parents[1] / "docs").glob("*.md"))

@@ -96,7 +96,7 @@ class Transition(NamedTuple):
     next_action: Array  # [B, *A] a_{t+m}, as it was taken; zero where there is none
     next_last: Array  # [B] bool, whether o_{t+m} is an episode's final observation, where no action was taken
     extras: Extras = ()  # [B, *E], of time t
-    sample_info: SampleInfo = ()  # type: ignore[assignment]  # every batch of an update has one
+    sample_info: SampleInfo = ()  # type: ignore[assignment]  # () only before the batch is drawn
 
 
 class Sequence(NamedTuple):

@@ -1,7 +1,6 @@
 """A dataset's episodes as sequences in the replay server, drawn by their own priorities."""
 
 import logging
-import math
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,14 +12,14 @@ import reverb
 from acme_agents.core.interfaces import ReplaySpec
 from acme_agents.core.types import Step, Trajectory
 from acme_agents.replay import chunks, tables
-from acme_agents.replay.chunks import Chunk
 from acme_agents.replay.reverb_transport import ReverbSender
+from acme_agents.replay.sources import Dataset
 from acme_agents.replay.writer import ChunkWriter, make_id
 
 _RPC_TIMEOUT_S = 1
 
 
-class Demonstrations:
+class Demonstrations(Dataset):
     """Keeps a dataset in the replay server; a server killed before its first checkpoint has lost it."""
 
     def __init__(
@@ -56,31 +55,6 @@ class Demonstrations:
                 self._client.reset(tables.DATASET)
             self._send()
         return held == self.size
-
-    def ingest(self) -> float:
-        """Nothing limits how often a dataset is drawn from."""
-        return math.inf
-
-    def count(self, num_sampled: int) -> None:
-        """Sampling is not counted: a dataset has no samples per insert."""
-
-    def samples_per_insert(self) -> float:
-        """NaN: a dataset has no samples per insert."""
-        return math.nan
-
-    def checkpoint(self) -> None:
-        """The server's own checkpoint has the dataset."""
-
-    def save(self) -> dict[str, Any]:
-        """Nothing."""
-        return {}
-
-    def restore(self, counts: dict[str, Any]) -> None:
-        """Nothing."""
-
-    def recover(self) -> Sequence[Chunk]:
-        """No chunks: `ready` sends the dataset again where that is needed."""
-        return []
 
     def _held(self) -> int | None:
         """Sequences that the server holds; None while it is away."""

@@ -5,7 +5,6 @@ at convolutions inside its own loops, so there the loop is in Python.
 """
 
 import functools
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -18,55 +17,29 @@ from acme_agents.core.interfaces import LearnerCore, ReplaySpec, TrainingState
 from acme_agents.core.types import Array, Key, Step, Trajectory
 from acme_agents.replay import priorities as priorities_lib
 from acme_agents.replay import ring
-from acme_agents.replay.chunks import Chunk
 from acme_agents.replay.priorities import Priorities
 from acme_agents.replay.replay import Metrics
 from acme_agents.replay.ring import RingState
+from acme_agents.replay.sources import Dataset, FromSources, Source
 
 Held = Mapping[str, RingState]  # a ring for each source
 
 
-class DeviceSource(Protocol):
-    """A source that is drawn from: `intake.RingIntake` for the actors' steps, or `FixedRing` for a dataset.
+class DeviceSource(Source, Protocol):
+    """A ring that is drawn from: `intake.RingIntake` for the actors' steps, or `FixedRing` for a dataset.
 
     Attributes:
-      size: items held.
-      capacity: the most items it can hold.
-      priorities: of the items, replaced by updates; an empty tuple if items are drawn uniformly.
       state: the ring.
+      priorities: of the items, replaced by updates; an empty tuple if items are drawn uniformly.
     """
 
     @property
-    def size(self) -> int: ...
-    @property
     def state(self) -> RingState: ...
 
-    capacity: int
     priorities: Any
 
-    def ingest(self) -> float:
-        """Takes in the waiting chunks; returns the number of updates allowed now."""
 
-    def count(self, num_sampled: int) -> None:
-        """Counts items that were sampled."""
-
-    def samples_per_insert(self) -> float:
-        """The ratio measured so far; NaN if there is none."""
-
-    def checkpoint(self) -> None:
-        """Saves all that came in beyond the life of this process."""
-
-    def save(self) -> dict[str, Any]:
-        """The counts."""
-
-    def restore(self, counts: dict[str, Any]) -> None:
-        """Continues from what `save` returned."""
-
-    def recover(self) -> Sequence[Chunk]:
-        """Fills the ring with the chunks it held at the checkpoint, and returns all chunks known from before it."""
-
-
-class FixedRing:
+class FixedRing(Dataset):
     """A ring that holds every item of a dataset and never changes."""
 
     def __init__(self, steps: Step, replay: ReplaySpec, trajectories: Sequence[Trajectory]):
@@ -82,33 +55,8 @@ class FixedRing:
         exponent = replay.priority_exponent
         self.priorities: Any = ring.equal_priorities(self.state, exponent) if exponent else ()
 
-    def ingest(self) -> float:
-        """Nothing limits how often a dataset is drawn from."""
-        return math.inf
 
-    def count(self, num_sampled: int) -> None:
-        """Sampling is not counted: a dataset has no samples per insert."""
-
-    def samples_per_insert(self) -> float:
-        """NaN: a dataset has no samples per insert."""
-        return math.nan
-
-    def checkpoint(self) -> None:
-        """Saves nothing: the dataset is read again."""
-
-    def save(self) -> dict[str, Any]:
-        """Nothing."""
-        return {}
-
-    def restore(self, counts: dict[str, Any]) -> None:
-        """Restores nothing; all priorities start equal again."""
-
-    def recover(self) -> Sequence[Chunk]:
-        """No chunks: the ring is already full."""
-        return []
-
-
-class DeviceReplay:
+class DeviceReplay(FromSources[DeviceSource]):
     """Draws the batch of each update with a key made from the seed and the update's number."""
 
     def __init__(self, core: LearnerCore, replay: ReplaySpec, seed: int, sources: Mapping[str, DeviceSource]):
@@ -120,36 +68,17 @@ class DeviceReplay:
           seed: of what is sampled.
           sources: to draw from, by name.
         """
+        super().__init__(sources)
         self._key = jax.random.split(jax.random.PRNGKey(seed))[1]
         self._batch_size = replay.batch_size
-        self._sources = sources
         in_python = jax.default_backend() == "cpu" and any(_is_pictures(source.state) for source in sources.values())
         self._update = make_update(core, replay, in_python=in_python)
         self._is_compiled = False
 
     @property
-    def size(self) -> int:
-        """Items to draw from now."""
-        return sum(source.size for source in self._sources.values())
-
-    @property
-    def capacity(self) -> int:
-        """The most items that the sources can hold."""
-        return sum(source.capacity for source in self._sources.values())
-
-    @property
-    def samples_per_insert(self) -> float:
-        """The ratio of the source that has one; NaN if none has."""
-        return next((x for s in self._sources.values() if not math.isnan(x := s.samples_per_insert())), math.nan)
-
-    @property
     def is_compiled(self) -> bool:
         """Whether the update is compiled."""
         return self._is_compiled
-
-    def ingest(self) -> float:
-        """Takes in the waiting chunks; returns the number of updates that every source allows."""
-        return min(source.ingest() for source in self._sources.values())
 
     def update(self, state: TrainingState, first: int, number: int) -> tuple[TrainingState, Metrics, int]:
         """Does updates, as `Replay.update` says."""
@@ -171,24 +100,6 @@ class DeviceReplay:
         priorities = jax.tree.map(jnp.copy, self._priorities())  # They are donated.
         self._update(state, priorities, held, self._key, np.int32(0), np.int32(1))
         self._is_compiled = True
-
-    def checkpoint(self) -> None:
-        """Checkpoints every source."""
-        for source in self._sources.values():
-            source.checkpoint()
-
-    def save(self) -> dict[str, Any]:
-        """The counts of every source."""
-        return {name: source.save() for name, source in self._sources.items()}
-
-    def restore(self, counts: dict[str, Any], num_updates: int) -> None:
-        """Continues from what `save` returned; a source without saved counts starts from zero."""
-        for name in self._sources.keys() & counts.keys():
-            self._sources[name].restore(counts[name])
-
-    def recover(self) -> Sequence[Chunk]:
-        """Fills the rings."""
-        return [chunk for source in self._sources.values() for chunk in source.recover()]
 
     def close(self) -> None:
         """Holds nothing to close."""

@@ -3,8 +3,7 @@
 Each update takes one batch and is one call into JAX.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import jax
@@ -16,52 +15,21 @@ from acme_agents.core import finite
 from acme_agents.core.interfaces import LearnerCore, ReplaySpec, TrainingState, UpdateOutput
 from acme_agents.core.types import Array, SampleInfo, Step
 from acme_agents.replay import chunks, priorities
-from acme_agents.replay.chunks import Chunk
 from acme_agents.replay.replay import Metrics
 from acme_agents.replay.sampler import ChunkSampler, to_batch
+from acme_agents.replay.sources import FromSources, Source
 
 _WAIT_SECONDS = 0.5  # for a batch; after that the server counts as away
 
 
-class ServerSource(Protocol):
-    """A table that is drawn from: `intake.TableIntake` for the actors' steps, or `demonstrations.Demonstrations`.
-
-    Attributes:
-      size: items held.
-      capacity: the most items it can hold.
-    """
-
-    @property
-    def size(self) -> int: ...
-
-    capacity: int
+class ServerSource(Source, Protocol):
+    """A table that is drawn from: `intake.TableIntake` for the actors' steps, or `demonstrations.Demonstrations`."""
 
     def ready(self) -> bool:
         """Fills the table on the server if that is needed; False while the server is away."""
 
-    def ingest(self) -> float:
-        """Takes in the waiting chunks; returns the number of updates allowed now."""
 
-    def count(self, num_sampled: int) -> None:
-        """Counts items that were sampled."""
-
-    def samples_per_insert(self) -> float:
-        """The ratio measured so far; NaN if there is none."""
-
-    def checkpoint(self) -> None:
-        """Saves all that came in beyond the life of this process."""
-
-    def save(self) -> dict[str, Any]:
-        """The counts."""
-
-    def restore(self, counts: dict[str, Any]) -> None:
-        """Continues from what `save` returned."""
-
-    def recover(self) -> Sequence[Chunk]:
-        """Counts the chunks that the server took in since the checkpoint; returns those from before that are known."""
-
-
-class ServerReplay:
+class ServerReplay(FromSources[ServerSource]):
     """Takes a batch drawn ahead of time for each update, and sends the new priorities back."""
 
     def __init__(
@@ -83,8 +51,8 @@ class ServerReplay:
           client: of the replay server.
           sources: tables to draw from, by name.
         """
+        super().__init__(sources)
         self._replay, self._steps, self._seed, self._client = replay, steps, seed, client
-        self._sources = sources
 
         def update(state: TrainingState, batch: Any, number: Array) -> tuple[TrainingState, UpdateOutput, Array]:
             state, output = core.update(state, batch)
@@ -95,28 +63,9 @@ class ServerReplay:
         self._samplers: list[ChunkSampler] = []  # one, once every source is ready
 
     @property
-    def size(self) -> int:
-        """Items to draw from now."""
-        return sum(source.size for source in self._sources.values())
-
-    @property
-    def capacity(self) -> int:
-        """The most items that the sources can hold."""
-        return sum(source.capacity for source in self._sources.values())
-
-    @property
-    def samples_per_insert(self) -> float:
-        """The ratio of the source that has one; NaN if none has."""
-        return next((x for s in self._sources.values() if not math.isnan(x := s.samples_per_insert())), math.nan)
-
-    @property
     def is_compiled(self) -> bool:
         """Whether the update is compiled."""
         return self._is_compiled
-
-    def ingest(self) -> float:
-        """Takes in the waiting chunks; returns the number of updates that every source allows."""
-        return min(source.ingest() for source in self._sources.values())
 
     def update(self, state: TrainingState, first: int, number: int) -> tuple[TrainingState, Metrics, int]:
         """Does updates, as `Replay.update` says."""
@@ -162,24 +111,6 @@ class ServerReplay:
         info = SampleInfo(jnp.ones(size), jnp.zeros(size, jnp.int32))
         self._update(state, to_batch(batch, info), np.int32(1))
         self._is_compiled = True
-
-    def checkpoint(self) -> None:
-        """Checkpoints every source."""
-        for source in self._sources.values():
-            source.checkpoint()
-
-    def save(self) -> dict[str, Any]:
-        """The counts of every source."""
-        return {name: source.save() for name, source in self._sources.items()}
-
-    def restore(self, counts: dict[str, Any], num_updates: int) -> None:
-        """Continues from what `save` returned; a source without saved counts starts from zero."""
-        for name in self._sources.keys() & counts.keys():
-            self._sources[name].restore(counts[name])
-
-    def recover(self) -> Sequence[Chunk]:
-        """Counts the chunks that came in since the checkpoint."""
-        return [chunk for source in self._sources.values() for chunk in source.recover()]
 
     def close(self) -> None:
         """Stops drawing."""

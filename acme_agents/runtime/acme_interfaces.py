@@ -9,7 +9,7 @@ import acme
 
 from acme_agents.core.interfaces import ActorCore
 from acme_agents.core.types import Key
-from acme_agents.runtime.actor import Actor, Writer
+from acme_agents.runtime.actor import NO_WRITER, Actor, Writer
 from acme_agents.runtime.learner import Learner
 
 acme.core.Actor.register(Actor)
@@ -19,14 +19,14 @@ acme.core.Learner.register(Learner)  # which Acme has as a VariableSource, a Wor
 class UpdatingActor(Actor):
     """An actor that fetches its own parameters when it is told to `update`, as Acme's loop and agents expect of one."""
 
-    def __init__(self, core: ActorCore, key: Key, source: Any, writer: Writer | None = None, *, update_period: int = 1):
+    def __init__(self, core: ActorCore, key: Key, source: Any, writer: Writer = NO_WRITER, *, update_period: int = 1):
         """Initialises an actor with the source's parameters.
 
         Args:
           core: the agent's functions.
           key: random key; every episode's actor state is made from it and the episode's number.
           source: `acme.core.VariableSource`, such as our `Learner`.
-          writer: where steps go; None to write nothing.
+          writer: where steps go; nowhere if left out.
           update_period: in calls of `update`; parameters are fetched at each `update_period`-th.
         """
         super().__init__(core, key, writer)

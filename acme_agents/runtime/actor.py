@@ -20,19 +20,32 @@ class Writer(Protocol):
         """Takes a step: the action, the time step after it, and the actor's extras."""
 
 
+class _NoWriter:
+    """Writes nothing."""
+
+    def observe_first(self, timestep: dm_env.TimeStep) -> None:
+        pass
+
+    def observe(self, action: Any, timestep: dm_env.TimeStep, extras: Any) -> None:
+        pass
+
+
+NO_WRITER = _NoWriter()
+
+
 class Actor:
     """Acts by the jitted core on the CPU, with the newest parameters it was given, and writes its steps.
 
     It has the methods of `acme.core.Actor`, and `acme_interfaces` makes it one.
     """
 
-    def __init__(self, core: ActorCore, key: Key, writer: Writer | None = None):
+    def __init__(self, core: ActorCore, key: Key, writer: Writer = NO_WRITER):
         """Initialises an actor.
 
         Args:
           core: the agent's functions.
           key: random key; every episode's actor state is made from it and the episode's number.
-          writer: where steps go; None to write nothing.
+          writer: where steps go; nowhere if left out.
         """
         self._device = jax.devices("cpu")[0]
         self._init = jax.jit(lambda key, episode: core.init(jax.random.fold_in(key, episode)))
@@ -76,15 +89,13 @@ class Actor:
         self._state = self._init(self._key, self._num_episodes)
         self._reward = None
         self._num_episodes += 1
-        if self._writer is not None:
-            self._writer.observe_first(timestep)
+        self._writer.observe_first(timestep)
 
     def observe(self, action: Array, next_timestep: dm_env.TimeStep) -> None:
         """Writes the step of the last action, and keeps its reward for the next one."""
         if self._observe is not None:
             self._reward = next_timestep.reward
-        if self._writer is not None:
-            self._writer.observe(action, next_timestep, self._extras)
+        self._writer.observe(action, next_timestep, self._extras)
 
     def update(self, wait: bool = False) -> None:
         """Keeps the parameters: the code that runs the actor sets `params`. See `acme_interfaces.UpdatingActor`."""

@@ -19,6 +19,28 @@ from acme_agents.replay.episodes import EpisodeAssembler
 DIRECTORY = "recording"  # within a run directory
 
 
+def make(experiment: Experiment, run_dir: pathlib.Path) -> "Recorder | NoRecorder":
+    """The recorder of a new run, or one that keeps nothing if the experiment is not recorded."""
+    return NoRecorder() if experiment.record is None else Recorder(experiment, run_dir, experiment.record)
+
+
+class NoRecorder:
+    """Keeps nothing."""
+
+    def add(self, chunks: Sequence[Chunk]) -> None:
+        """Takes chunks, and forgets them."""
+
+    def restore(self, num_pieces: int, chunks: Sequence[Chunk]) -> None:
+        """Continues nothing."""
+
+    def save(self) -> int:
+        """Zero: there are no pieces."""
+        return 0
+
+    def close(self) -> None:
+        """Writes nothing."""
+
+
 class Recorder:
     """Keeps every episode that reaches the learner.
 
@@ -26,8 +48,9 @@ class Recorder:
     drops later pieces, because their episodes come again. So no episode is kept twice.
     """
 
-    def __init__(self, experiment: Experiment, run_dir: pathlib.Path):
-        """Initialises a recorder of a run that has done nothing; `experiment.record` says where the dataset goes."""
+    def __init__(self, experiment: Experiment, run_dir: pathlib.Path, record: str):
+        """Initialises a recorder of a run that has done nothing; `record` is the path of the dataset."""
+        self._record = record
         self._experiment = experiment
         self._spec = experiment.environment_spec()
         self._structure = jax.tree.structure(self._spec.observation)
@@ -82,9 +105,8 @@ class Recorder:
         """
         trajectories = list(self._assembler.unfinished())
         if self._num_pieces or self._new or trajectories:
-            assert self._experiment.record is not None
             datasets.save(
-                self._experiment.record,
+                self._record,
                 itertools.chain(*map(self._read, self._pieces()), self._new, trajectories),
                 self._spec,
                 environment=self._experiment.environment,

@@ -14,12 +14,11 @@ from acme_agents.core.types import Params
 from acme_agents.experiments import making
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.replay.chunks import Chunk
-from acme_agents.runtime import background, variables
+from acme_agents.runtime import background, recording, variables
 from acme_agents.runtime.coordinator import Coordinator
 from acme_agents.runtime.learner import Learner, LearnerState
 from acme_agents.runtime.lease import Lease
 from acme_agents.runtime.loggers import RunLogger
-from acme_agents.runtime.recording import Recorder
 from acme_agents.runtime.replays import MakeReplay
 
 _LOG_PERIOD = 200  # updates between rows of learner.csv
@@ -63,7 +62,7 @@ class TrainingSession:
         self._directory = run_dir / checkpoint.DIRECTORY
         self._lease = Lease(run_dir)
         self._lease_checked_at = time.monotonic()
-        self._recorder = Recorder(experiment, run_dir) if experiment.record is not None else None
+        self._recorder = recording.make(experiment, run_dir)
         self._publisher = variables.Publisher(max(1, experiment.budget().num_actors), bytes_per_second)
         self._logger = RunLogger(run_dir, wandb=wandb, config=dataclasses.asdict(experiment))
         capacity = self.learner.replay.capacity
@@ -91,15 +90,13 @@ class TrainingSession:
             self.coordinator.restore(meta["coordinator"])
             num_pieces = meta["recorded_pieces"]
         known = self.learner.replay.recover()
-        if self._recorder is not None:
-            self._recorder.restore(num_pieces, known)
+        self._recorder.restore(num_pieces, known)
 
     def _take_note(self, new: Sequence[Chunk]) -> None:
         """Counts the steps of incoming chunks, and records them."""
         for chunk in new:
             self.coordinator.written(int(chunk.writer), int(chunk.num_starts))
-        if self._recorder is not None:
-            self._recorder.add(new)
+        self._recorder.add(new)
 
     def step(self) -> int:
         """Lets the learner step; publishes, logs and writes a checkpoint if due. Returns the number of updates done.
@@ -175,7 +172,7 @@ class TrainingSession:
         meta = {
             "learner": state.counts,
             "coordinator": self.coordinator.save(),
-            "recorded_pieces": 0 if self._recorder is None else self._recorder.save(),
+            "recorded_pieces": self._recorder.save(),
         }
         checkpoint.save(
             self._directory,
@@ -191,8 +188,7 @@ class TrainingSession:
         """Closes the log, and writes the dataset if the run is recorded."""
         self.learner.close()
         self._logger.close()
-        if self._recorder is not None:
-            self._recorder.close()
+        self._recorder.close()
 
     def close_after_failure(self) -> None:
         """Closes as `close` does, but logs errors instead of raising them, so that they do not hide the failure."""

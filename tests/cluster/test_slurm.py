@@ -120,7 +120,7 @@ def test_a_job_whose_time_is_over_is_queued_again_and_goes_on(
     updates = rows(run_dir, "learner", "learner_steps")
     assert updates[-1] > saved and np.all(np.diff(updates) > 0)
     wait(lambda: not _left_of(job, tmp_path), 30, "an end of all processes")
-    assert not any(any(cluster.scratch(host).iterdir()) for host in cluster.names)
+    wait(lambda: not any(any(cluster.scratch(host).iterdir()) for host in cluster.names), 30, "empty scratch folders")
     assert not list(tmp_path.glob("*ray.log"))
     assert bystander.is_running()
 
@@ -136,7 +136,7 @@ def test_a_job_that_is_cancelled_leaves_a_checkpoint_and_no_process(
     wait(lambda: cluster.job(job)["JobState"] == "CANCELLED", 90, "the end of the job")
     wait(lambda: not _left_of(job, tmp_path), 30, "an end of all processes")
     assert checkpoint.steps(run_dir / "checkpoints")[-1] >= 200
-    assert not any(any(cluster.scratch(host).iterdir()) for host in cluster.names)
+    wait(lambda: not any(any(cluster.scratch(host).iterdir()) for host in cluster.names), 30, "empty scratch folders")
 
 
 @pytest.mark.parametrize(

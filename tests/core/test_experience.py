@@ -5,13 +5,21 @@ import numpy as np
 import pytest
 
 from acme_agents.core.experience import Sequences, Transitions, of_trajectories
-from acme_agents.core.types import Trajectory
-from tests.replay import toys
+from acme_agents.core.types import ArraySpec, Step, Trajectory
+
+STEPS = Step(ArraySpec((2,)), ArraySpec((1,)), ArraySpec(()), ArraySpec(()), ArraySpec((), "bool"))
+
+
+def _episode(number, length):
+    """Random actions and rewards; observed are the episode's number, and t."""
+    rng = np.random.default_rng((number, length))
+    observation = np.stack([np.full(length + 1, number), np.arange(length + 1)], axis=1).astype(np.float32)
+    action, reward = (rng.normal(size=shape).astype(np.float32) for shape in ((length, 1), (length,)))
+    return Trajectory(observation, action, reward, np.ones(length, np.float32))
 
 
 def _rows(experience, *episodes):
-    trajectories = [Trajectory(e.observations, e.actions, e.rewards, e.discounts) for e in episodes]
-    return jax.tree.map(jax.numpy.asarray, of_trajectories(toys.STEPS, trajectories, experience))
+    return jax.tree.map(jax.numpy.asarray, of_trajectories(STEPS, episodes, experience))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +47,7 @@ def test_every_action_begins_one_piece_of_its_own(experience):
 
 
 def test_sequences_are_stretches_with_what_came_before_and_zeros_behind():
-    episodes = [toys.episode(0, 7), toys.episode(1, 2)]
+    episodes = [_episode(0, 7), _episode(1, 2)]
     experience = Sequences(length=6, period=3)
     rows = _rows(experience, *episodes)
     assert rows.item_rows.tolist() == [0, 3, 8]
@@ -47,19 +55,19 @@ def test_sequences_are_stretches_with_what_came_before_and_zeros_behind():
     assert batch.num_steps.tolist() == [6, 5, 3] and batch.episode_step.tolist() == [0, 3, 0]
     for i, (number, first, used) in enumerate([(0, 0, 6), (0, 3, 5), (1, 0, 3)]):
         e = episodes[number]
-        np.testing.assert_array_equal(batch.steps.observation[i, :used], e.observations[first : first + used])
-        acting = min(used, len(e.rewards) - first)
-        np.testing.assert_array_equal(batch.steps.reward[i, :acting], e.rewards[first : first + acting])
-        np.testing.assert_array_equal(batch.steps.action[i, :acting], e.actions[first : first + acting])
-        assert batch.steps.last[i].tolist() == [first + t == len(e.rewards) for t in range(6)]
+        np.testing.assert_array_equal(batch.steps.observation[i, :used], e.observation[first : first + used])
+        acting = min(used, len(e.reward) - first)
+        np.testing.assert_array_equal(batch.steps.reward[i, :acting], e.reward[first : first + acting])
+        np.testing.assert_array_equal(batch.steps.action[i, :acting], e.action[first : first + acting])
+        assert batch.steps.last[i].tolist() == [first + t == len(e.reward) for t in range(6)]
         assert all(not np.any(leaf[i, used:]) for leaf in jax.tree.leaves(batch.steps))
-    np.testing.assert_array_equal(batch.previous_action, [[0.0], episodes[0].actions[2], [0.0]])
-    np.testing.assert_array_equal(batch.previous_reward, [0.0, episodes[0].rewards[2], 0.0])
+    np.testing.assert_array_equal(batch.previous_action, [[0.0], episodes[0].action[2], [0.0]])
+    np.testing.assert_array_equal(batch.previous_reward, [0.0, episodes[0].reward[2], 0.0])
 
 
 def test_an_n_step_window_ends_with_its_episode():
     """Rewards 1, 2, 4, discounts 1, 1, 0, gamma 1/2: by hand."""
-    e = toys.episode(0, 3)._replace(rewards=np.float32([1, 2, 4]), discounts=np.float32([1, 1, 0]))
+    e = _episode(0, 3)._replace(reward=np.float32([1, 2, 4]), discount=np.float32([1, 1, 0]))
     experience = Transitions(2, 0.5)
     batch = experience.gather(_rows(experience, e), np.arange(3))
     assert batch.reward.tolist() == [2.0, 4.0, 4.0]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from acme_agents.launch import cluster, head, links, room, sockets
-from acme_agents.launch.node import Options
+from acme_agents.launch.options import Options
 from acme_agents.launch.supervisor import LOST, PlaceLost
 from acme_agents.runtime.display import make_display
 from acme_agents.runtime.nodes import Node

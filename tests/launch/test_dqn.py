@@ -8,7 +8,7 @@ from acme_agents.agents import dqn
 from acme_agents.core import checkpoint
 from acme_agents.experiments import Experiment
 from acme_agents.launch import run
-from acme_agents.launch.node import Launcher
+from acme_agents.launch.options import Launcher
 from acme_agents.runtime import loggers
 
 pytestmark = pytest.mark.slow

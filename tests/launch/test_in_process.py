@@ -103,9 +103,12 @@ def test_budget_samples_and_evaluations_are_exact(whole: pathlib.Path) -> None:
     assert np.all(learner["learner_steps"] - [200, 400, 475] < 16) and learner["learner_steps"][-1] == 475
 
 
-def test_update_budget(tmp_path: pathlib.Path) -> None:
-    experiment = dataclasses.replace(_EXPERIMENT, max_steps=None, max_updates=37)
+def test_update_budget_and_a_line_where_several_actors_are_asked_for(
+    tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    experiment = dataclasses.replace(_EXPERIMENT, max_steps=None, max_updates=37, num_actors=2)
     run(experiment, run_dir=tmp_path / "run")
+    assert "one process has one actor, not 2: --launcher processes has more" in "".join(capfd.readouterr())
     assert loggers.read_csv(tmp_path / "run" / "evaluator.csv")["learner_steps"][-1] == 37
     assert checkpoint.steps(tmp_path / "run" / "checkpoints")[-1] == 37
 

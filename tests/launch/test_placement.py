@@ -1,7 +1,7 @@
 """Which worker fits where, and how that is said."""
 
 from acme_agents.launch import placement
-from acme_agents.launch.node import Role, Roles
+from acme_agents.launch.options import Role, Roles
 from acme_agents.runtime.nodes import Node
 
 _NODES = [Node("replay"), Node("learner"), *(Node("actor", i) for i in range(4))]

@@ -18,7 +18,7 @@ from acme_agents.experiments import Experiment
 from acme_agents.launch import main as cli
 from acme_agents.launch import run_dir as run_dir_lib
 from acme_agents.launch import versions
-from acme_agents.launch.node import Options, Role, Roles
+from acme_agents.launch.options import Options, Role, Roles
 from tests.launch.running import rows, started, wait
 
 _OPTIONS = Options(

@@ -9,9 +9,10 @@ import courier
 import pytest
 
 from acme_agents.core import errors
-from acme_agents.launch import node as node_lib
+from acme_agents.launch import node_files
 from acme_agents.launch import supervisor as supervisor_lib
-from acme_agents.launch.node import Ending, Options, Role, Roles
+from acme_agents.launch.node_files import Ending
+from acme_agents.launch.options import Options, Role, Roles
 from acme_agents.launch.supervisor import Supervisor
 from acme_agents.launch.work import CERTAIN, EARLY, FAULT, USER_ERROR, ending_of
 from acme_agents.runtime.display import make_display
@@ -54,7 +55,7 @@ class _Place:
         ending = self._endings[min(self.starts, len(self._endings) - 1)]
         self.starts += 1
         if ending.report:
-            node_lib.write_ending(self._run_dir, node, ending)
+            node_files.write_ending(self._run_dir, node, ending)
         return _Worker(ending.code)
 
     def check(self) -> None:
@@ -70,7 +71,7 @@ class _Place:
 def _watch(run_dir: pathlib.Path, dying: Node, *endings: Ending, max_restarts: int = 3) -> tuple[Exception, int]:
     """What a run ends with, and how often the worker was started."""
     (run_dir / "logs").mkdir()
-    node_lib.log_path(run_dir, dying).write_text("the log's last line\n")
+    node_files.log_path(run_dir, dying).write_text("the log's last line\n")
     place = _Place(run_dir, dying, list(endings))
     options = Options(roles=Roles(actor=Role(max_restarts=max_restarts), learner=Role(max_restarts=max_restarts)))
     display = make_display(title="a run", live=False)
@@ -176,10 +177,10 @@ def test_which_restarts_may_help(node: Node, error: Exception, code: int) -> Non
 
 def test_word_of_an_end_is_read_as_it_was_written(tmp_path: pathlib.Path) -> None:
     (tmp_path / "logs").mkdir()
-    path = node_lib.exit_path(tmp_path, _ACTOR)
-    assert node_lib.read_ending(path) is None
+    path = node_files.exit_path(tmp_path, _ACTOR)
+    assert node_files.read_ending(path) is None
     ending = Ending(EARLY, _REASON, "TypeError at agent.py:3")
-    node_lib.write_ending(tmp_path, _ACTOR, ending)
-    assert node_lib.read_ending(path) == ending
+    node_files.write_ending(tmp_path, _ACTOR, ending)
+    assert node_files.read_ending(path) == ending
     path.write_text("")  # of a disk that is full
-    assert node_lib.read_ending(path) is None
+    assert node_files.read_ending(path) is None

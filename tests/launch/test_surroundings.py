@@ -19,10 +19,9 @@ import pytest
 from acme_agents.core import errors
 from acme_agents.experiments import Experiment
 from acme_agents.launch import main as cli
-from acme_agents.launch import node as node_lib
-from acme_agents.launch import processes, run, surroundings
+from acme_agents.launch import node_files, processes, run, surroundings
 from acme_agents.launch import run_dir as run_dir_lib
-from acme_agents.launch.node import Options
+from acme_agents.launch.options import Options
 from acme_agents.runtime import loggers, loopback
 from acme_agents.runtime.nodes import Node
 
@@ -281,7 +280,7 @@ class TestWorkers:
         ended(-9, now)  # It was killed.
         with pytest.raises(errors.UserError, match="learner-0 ended with exit code 1 before it could begin"):
             ended(1, now)
-        os.close(node_lib.begin_log(tmp_path, learner))
+        os.close(node_files.begin_log(tmp_path, learner))
         ended(1, now)  # It says why in its log.
         with pytest.raises(errors.UserError, match="before it could begin"):
             ended(1, time.time() + 1)  # That log is of an earlier life.

@@ -42,7 +42,7 @@ def _assert_episodes(trajectories, chunks, lengths):
 
 
 def test_everything_is_in_the_dataset_once(experiment, chunks, tmp_path):
-    recorder = Recorder(experiment, tmp_path)
+    recorder = Recorder(experiment, tmp_path, experiment.record)
     for i in range(0, 10, 3):
         recorder.add(chunks[i : i + 3])
         recorder.save()
@@ -53,13 +53,13 @@ def test_everything_is_in_the_dataset_once(experiment, chunks, tmp_path):
 
 
 def test_a_run_that_goes_on_from_a_checkpoint_drops_what_came_after_it(experiment, chunks, tmp_path):
-    killed = Recorder(experiment, tmp_path)
+    killed = Recorder(experiment, tmp_path, experiment.record)
     killed.add(chunks[:3])
     assert killed.save() == 1
     killed.add(chunks[3:8])
     assert killed.save() == 2  # and the checkpoint that would have said so was not written
 
-    resumed = Recorder(experiment, tmp_path)
+    resumed = Recorder(experiment, tmp_path, experiment.record)
     resumed.restore(1, chunks[:3])  # the third began an episode
     assert len(list((tmp_path / DIRECTORY).iterdir())) == 1
     resumed.add(chunks[3:])
@@ -68,7 +68,7 @@ def test_a_run_that_goes_on_from_a_checkpoint_drops_what_came_after_it(experimen
 
 
 def test_what_was_going_on_at_the_end_is_cut_short(experiment, chunks, tmp_path):
-    recorder = Recorder(experiment, tmp_path)
+    recorder = Recorder(experiment, tmp_path, experiment.record)
     recorder.add(chunks[:9])
     recorder.save()
     recorder.close()
@@ -78,7 +78,7 @@ def test_what_was_going_on_at_the_end_is_cut_short(experiment, chunks, tmp_path)
 def test_bad_episodes_and_pieces_do_not_take_the_others_with_them(experiment, chunks, tmp_path, caplog):
     rewards = np.where(np.arange(len(chunks[2].steps.reward)) == 7, np.nan, chunks[2].steps.reward)
     bad = chunks[2]._replace(steps=chunks[2].steps._replace(reward=np.float32(rewards)))
-    recorder = Recorder(experiment, tmp_path)
+    recorder = Recorder(experiment, tmp_path, experiment.record)
     for piece in (chunks[:2], [bad, chunks[3], *chunks[4:6]], chunks[6:8]):
         recorder.add(piece)
         recorder.save()
@@ -106,7 +106,7 @@ def test_a_run_that_fails_leaves_its_recording(chunks, tmp_path, monkeypatch):
 
 
 def test_without_episodes_nothing_is_written(experiment, tmp_path):
-    Recorder(experiment, tmp_path).close()
+    Recorder(experiment, tmp_path, experiment.record).close()
     assert not list(tmp_path.iterdir())
 
 

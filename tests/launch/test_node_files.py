@@ -9,20 +9,21 @@ import sys
 import psutil
 import pytest
 
-from acme_agents.launch import node, processes
-from acme_agents.launch.node import Options, Record, Role, Roles
+from acme_agents.launch import node_files, processes
+from acme_agents.launch.node_files import Record
+from acme_agents.launch.options import Options, Role, Roles
 from acme_agents.runtime.nodes import LEARNER, NODES, SERVERS, Node
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: pathlib.Path) -> None:
-    assert node.read_record(tmp_path) is None
+    assert node_files.read_record(tmp_path) is None
     options = Options(ports=(1000, 2000), address="head:6379", roles=Roles(actor=Role(cpus=0.5, max_restarts=9)))
     written = Record("ray", options, {"group": "x"}, [{"role": "actor", "index": 1, "host": "h", "pid": 7}])
     written.write(tmp_path)
-    assert node.read_record(tmp_path) == written
+    assert node_files.read_record(tmp_path) == written
     assert options.roles.of(Node("actor", 1)).max_restarts == 9
-    node.remove_record(tmp_path)
-    assert node.read_record(tmp_path) is None and not list(tmp_path.iterdir())
+    node_files.remove_record(tmp_path)
+    assert node_files.read_record(tmp_path) is None and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("ports", [(0, 10), (20, 10), (1, 70_000)])

@@ -9,7 +9,7 @@ import numpy as np
 from acme_agents.core.types import Trajectory
 
 
-class Recorder:
+class KeptEpisodes:
     """Keeps whole episodes."""
 
     def __init__(self) -> None:

@@ -1,98 +1,21 @@
-"""The nodes of a program: what they are given, their logs, and the record that a run keeps of them."""
+"""The files of a program's nodes: their logs, how they ended, and the record of all of them while they run."""
 
 import dataclasses
-import importlib.util
 import json
 import os
 import pathlib
 import signal
 import time
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from acme_agents.core import errors
 from acme_agents.experiments.experiment import from_dict
-from acme_agents.runtime.nodes import NODES, Node
+from acme_agents.launch.options import Launcher, Options
+from acme_agents.runtime.nodes import Node
 
 # What asks a run to stop; the last is what a batch system sends before the time that it has given is over.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 _RECORD = "nodes.json"  # within a run directory, while its program runs
-
-Launcher = Literal["in-process", "processes", "ray"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Role:
-    """What each node of a role is given."""
-
-    cpus: float = 1.0
-    """CPU cores that Ray keeps for it."""
-    gpus: float = 0.0
-    """GPUs that Ray keeps for it."""
-    memory_gib: float = 0.0
-    """Memory that Ray keeps for it, in GiB; 0 to place it without asking for any."""
-    max_restarts: int = 5
-    """Deaths in a row that are forgiven, on any launcher; a life of ten minutes forgives those before it."""
-
-    def __post_init__(self) -> None:
-        for name, value in dataclasses.asdict(self).items():
-            if value < 0:
-                raise errors.UserError(f"What a role is given must be at least 0, and its {name} is {value}.")
-
-
-class _Roles:
-    """What the nodes of each role are given."""
-
-    def of(self, node: Node) -> Role:
-        """What a node is given."""
-        return getattr(self, node.role)
-
-
-if TYPE_CHECKING:
-    Roles = _Roles
-else:
-    _FIELDS = "\n".join(f"  {kind.role}: {kind.description}" for kind in NODES)
-    Roles = dataclasses.make_dataclass(
-        "Roles",
-        [(kind.role, Role, Role()) for kind in NODES],
-        bases=(_Roles,),
-        # The command line's help is from the docstring.
-        namespace={"__module__": __name__, "__doc__": f"{_Roles.__doc__}\n\nAttributes:\n{_FIELDS}\n"},
-        frozen=True,
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How a program is launched; the same experiment with other options is the same run."""
-
-    ports: tuple[int, int] = (20_000, 29_999)
-    """First and last of the ports to choose from: on this machine with --launcher processes, where only it itself can
-    reach them, and on each host with --launcher ray."""
-    address: str | None = None
-    """HOST:PORT of the Ray cluster, with --launcher ray."""
-    place_seconds: float = 120.0
-    """Seconds that the Ray cluster has to place all workers at the start."""
-    roles: Roles = dataclasses.field(default_factory=Roles)
-    """What each node is given, by role."""
-    wandb: bool = False
-    """Log to Weights & Biases too, if it is installed."""
-    compilation_cache: str | None = None
-    """Directory that keeps what XLA compiles, for restarted workers and later runs; "off" for none (default: one under
-    the user's cache directory)."""
-
-    def __post_init__(self) -> None:
-        first, last = self.ports
-        if not 1 <= first <= last <= 65_535:
-            raise errors.UserError(
-                f"--ports must be the first and the last of a range within 1 to 65535, not {first} {last}."
-            )
-        if self.address is not None:
-            host, _, port = self.address.rpartition(":")
-            if not host or not port.isdigit():
-                raise errors.UserError(f"--address must be HOST:PORT, not {self.address}.")
-            if importlib.util.find_spec("ray") is None:
-                raise errors.UserError("--launcher ray needs Ray, which is not installed: install the extra `cluster`.")
 
 
 @dataclasses.dataclass(frozen=True)
