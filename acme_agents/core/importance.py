@@ -1,4 +1,4 @@
-"""Prioritised replay (Schaul et al. 2016, arXiv 1511.05952): what an item's priority is, and what corrects for it."""
+"""Prioritised replay (Schaul et al. 2016, arXiv 1511.05952): priorities, and the weights that correct for them."""
 
 import chex
 import jax.numpy as jnp

@@ -37,7 +37,7 @@ class ActorCore(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class ActorContext:
-    """What an actor may want to know of its place in the run.
+    """What an actor may need to know of its place in the run.
 
     Attributes:
       evaluation: whether the actor evaluates the policy; otherwise it explores.
@@ -71,8 +71,8 @@ class LearnerCore(NamedTuple):
     params: Callable[[TrainingState], Params]
 
 
-REPLAY = "replay"  # what the actors see
-DATASET = "dataset"  # what was recorded before
+REPLAY = "replay"  # the source of the actors' steps
+DATASET = "dataset"  # the source of recorded episodes
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Canonical(NamedTuple):
 
 
 def canonical(shape: tuple[int, ...], dtype: Any, low: Any, high: Any) -> Canonical:
-    """Says what the arrays of a Box become.
+    """Finds what the arrays of a Box become.
 
     uint8 of rank 3 is a picture. So is what lies in 0 .. 255 (uint8, or floats, which are rounded) and has another
     layout: grey [H, W], stacks of up to 16 pictures [T, H, W, C] and [T, C, H, W], whose frames become channels, the

@@ -40,7 +40,7 @@ class Actions:
     """Maps the actions of a dataset from their own bounds to canonical ones.
 
     Attributes:
-      num_clipped: actions so far of which a number lay outside its bounds by more than rounding, and was clipped.
+      num_clipped: number of actions so far that were clipped, by more than rounding.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ def canonical(
         uint8 is pixels, and stays so.
       spec: the environment's.
       where: what a message calls the episode: "data.hdf5, episode 3".
-      actions: what makes its actions canonical; None: they are, but for rounding, which is clipped.
+      actions: makes its actions canonical; None if they are canonical already, except for rounding, which is clipped.
 
     Raises:
       DatasetError: it has no steps; its structure, shapes or dtypes are not the spec's; a number is NaN or infinite; an

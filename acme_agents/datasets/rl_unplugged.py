@@ -94,7 +94,7 @@ def read(
 
     Args:
       files: as `find` returns them.
-      spec: whether its observations are one array or a dict says what is made of dm_control's.
+      spec: says whether dm_control's arrays become one array or a dict.
       whole: whether windows are refused.
     """
     for file in files:

@@ -65,7 +65,7 @@ class DeviceReplay(FromSources[DeviceSource]):
         Args:
           core: the agent's functions.
           replay: the agent's, its sources those of `sources`.
-          seed: of what is sampled.
+          seed: of the sampling.
           sources: to draw from, by name.
         """
         super().__init__(sources)

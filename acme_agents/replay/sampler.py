@@ -86,7 +86,7 @@ class ChunkSampler:
     def _run(self) -> None:
         try:
             self._draw_ahead()
-        except Exception as error:  # The learner's thread raises it: here nobody would hear of it.
+        except Exception as error:  # The learner's thread raises it, because here it would be lost.
             self._error = error
 
     def _draw_ahead(self) -> None:

@@ -47,7 +47,7 @@ class ServerReplay(FromSources[ServerSource]):
           core: the agent's functions.
           replay: the agent's, its sources those of `sources`; an item must be a chunk.
           steps: `chunks.step_spec` of the agent and the environment.
-          seed: of which source is drawn from.
+          seed: of the choice of sources.
           client: of the replay server.
           sources: tables to draw from, by name.
         """

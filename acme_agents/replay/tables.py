@@ -22,7 +22,7 @@ def make_tables(replay: ReplaySpec) -> list[reverb.Table]:
     """Makes the tables of a run."""
     if replay.drawn_by == "server":
         held = _table(REPLAY, replay.max_size, replay.priority_exponent)
-    else:  # All priorities are 1; a reader that collects the table sets what it has seen to 0 until it has it all.
+    else:  # All priorities are 1; a reader that collects the table sets those it has read to 0 until it has all.
         held = _table(REPLAY, sizes.num_chunks(replay), exponent=1.0)
     # Every run has every table: a checkpoint can then be read by one whose learner draws and by one whose server does.
     dataset = _table(DATASET, sizes.MAX_DATASET_SEQUENCES, replay.priority_exponent)
@@ -43,7 +43,7 @@ def _table(name: str, max_size: int, exponent: float) -> reverb.Table:
 def serve(
     make_tables: Callable[[], list[reverb.Table]], directory: pathlib.Path, port: int | None = None
 ) -> reverb.Server:
-    """Starts a replay server, with what the newest whole checkpoint of the tables in `directory` holds.
+    """Starts a replay server with the contents of the newest whole checkpoint in `directory`.
 
     A damaged checkpoint is set aside and the one before it is used; if that is damaged too, the server starts empty.
 

@@ -60,7 +60,7 @@ class Learner:
         return self._steps
 
     def step(self, max_updates: float = math.inf) -> int:
-        """Does at most `MAX_UPDATES` updates, after replay has taken in what they wait for.
+        """Does at most `MAX_UPDATES` updates, after replay has taken in the chunks they need.
 
         Args:
           max_updates: a lower limit than `MAX_UPDATES`, if given.

@@ -1,6 +1,6 @@
 """Makes servers reachable from their own machine only, without a proxy in between.
 
-Reverb's and Courier's servers ask nobody who they are, listen on every interface, and Courier unpickles what it is
+Reverb's and Courier's servers authenticate nobody and listen on every interface, and Courier unpickles what it is
 sent; neither can be told to listen on one address. So their sockets are bound to the loopback device after the fact.
 """
 

@@ -45,7 +45,7 @@ class NodeKind:
     role: str
     """Name of the role: of its group in the program, its logs and its options."""
     description: str
-    """Who they are, for the command line's help."""
+    """Describes them in the command line's help."""
     count: Callable[[Experiment], int]
     """How many an experiment has; at most one where `serves`."""
     make: Callable[[Setting, int], Any]

@@ -49,7 +49,7 @@ class Recorder:
     """
 
     def __init__(self, experiment: Experiment, run_dir: pathlib.Path, record: str):
-        """Initialises a recorder of a run that has done nothing; `record` is the path of the dataset."""
+        """Initialises the recorder of a new run; `record` is the path of the dataset."""
         self._record = record
         self._experiment = experiment
         self._spec = experiment.environment_spec()

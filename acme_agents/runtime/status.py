@@ -8,7 +8,7 @@ class Status(NamedTuple):
 
     phase: str  # what the run is doing, in a word or two: "compiling", "filling replay", "training"
     actor_steps: int = 0  # environment steps, of all actors together
-    max_actor_steps: int | None = None  # the budget of environment steps; None for no limit, 0 where nobody acts
+    max_actor_steps: int | None = None  # the budget of environment steps; None for no limit, 0 without actors
     learner_steps: int = 0  # learner updates
     max_learner_steps: int | None = None  # the budget of learner updates; None for none
     episodes: int = 0  # complete training episodes

@@ -32,7 +32,7 @@ class _Actor:
     has_begun: bool = False  # whether a life of it has begun since this ledger was made or restored
     granted_life: str = ""  # the life that holds its grant
     granted: int = 0  # steps of that life that are granted, those done included
-    held: int = 0  # of those, the steps that are not done
+    held: int = 0  # granted steps that are not done yet
 
 
 class StepLedger:

@@ -76,7 +76,7 @@ class LearnerWorker:
         try:
             with _early_faults(lambda: run.learner.steps - before):
                 self._learn(run)
-        except errors.NotFinite:  # What was recorded is.
+        except errors.NotFinite:  # The recording is still valid.
             run.close_after_failure()
             raise
         run.close()
@@ -272,7 +272,7 @@ def _early_faults(steps: Callable[[], int]) -> Iterator[None]:
     """Adds the number of steps that the worker had done to a fault: the launcher uses it to decide on a restart.
 
     Raises:
-      EarlyFault: what was raised is its cause; but what tells as much by itself is raised as it is.
+      EarlyFault: its cause is the exception. Errors that explain themselves are raised unchanged.
     """
     try:
         yield

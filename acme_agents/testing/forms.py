@@ -251,7 +251,7 @@ def padding_does_not_matter(subject: subjects.Subject) -> None:
 
 
 def _close(a: Any, b: Any) -> bool:
-    """Whether two trees are the same but for rounding."""
+    """Whether two trees are equal up to rounding."""
     pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
     return all(np.allclose(x, y, rtol=1e-4, atol=1e-5) for x, y in pairs)
 
