@@ -11,7 +11,7 @@
 `probe:NAME`           the project's own tiny tasks with known values: `probe:reach`
 `scaled:FACTOR:NAME`   any of these with its rewards times FACTOR, to stress an agent: `scaled:100:probe:reach`
 `delayed:MILLISECONDS:NAME`
-                       any of these whose steps take at least so long, to stand for a slow one: `delayed:5:probe:reach`
+                       any of these whose steps take at least that long, like a slow one: `delayed:5:probe:reach`
 `energy:NAME`          any of these that has continuous actions and one reward, with the energy that actions cost as a
                        second objective: `energy:control:walker:walk`
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _WRAPPERS = ("scaled", "delayed", "energy")
 _SOURCES = ("control", "gym", "ale", "deep-sea", "key-door", "probe", *_WRAPPERS)
-_MODULES = {"probe": "probes", "deep-sea": "deep_sea", "key-door": "key_door"}  # Where it is not the source's name.
+_MODULES = {"probe": "probes", "deep-sea": "deep_sea", "key-door": "key_door"}  # If named otherwise.
 _FORMS = (
     "control:DOMAIN:TASK, gym:ID, ale:GAME, deep-sea:N, key-door:N, probe:NAME, scaled:FACTOR:NAME, "
     "delayed:MILLISECONDS:NAME or energy:NAME"
@@ -57,7 +57,7 @@ def make(name: str, seed: int, *, render: bool = False, max_episode_steps: int |
 
     Returns:
       A canonical environment. Its `reseed(seed)` makes the episodes from the next reset on those of a new environment
-      with that seed. Who makes it closes it.
+      with that seed. The caller closes it.
 
     Raises:
       UserError: there is no such environment, its observations or actions cannot be made canonical, or it is not one
@@ -69,18 +69,18 @@ def make(name: str, seed: int, *, render: bool = False, max_episode_steps: int |
     environment = _module(source).make(rest, seed, render=render)
     if max_episode_steps is None:
         return environment
-    from acme_agents.environments import limited  # Which imports this.
+    from acme_agents.environments import limited  # Here, because it imports this module.
 
     return limited.Limited(environment, max_episode_steps)
 
 
 def has_time_limit(env: dm_env.Environment) -> bool:
-    """Whether an environment declares that its episodes end after so many steps; all but some of Gymnasium's do."""
+    """Whether an environment declares a limit on the steps of an episode; all but some of Gymnasium's do."""
     return getattr(env, "has_time_limit", True)
 
 
 def notes(env: dm_env.Environment) -> list[str]:
-    """Returns what a user should know of how an environment is taken, a sentence each."""
+    """Returns what a user should know of how an environment is interpreted, a sentence each."""
     limit = (
         []
         if has_time_limit(env)
@@ -90,10 +90,10 @@ def notes(env: dm_env.Environment) -> list[str]:
 
 
 def check(name: str) -> None:
-    """Does nothing if `make` knows the name.
+    """Checks that `make` knows the name.
 
     Raises:
-      ValueError: otherwise; its message is one sentence, with the closest names there are.
+      UserError: it does not; the message is one sentence, with the closest known names.
     """
     source, _, rest = name.partition(":")
     problem = _module(source).problem(rest) if source in _SOURCES else _unknown_source(name)
@@ -119,10 +119,10 @@ def names() -> list[str]:
 def spec(env: dm_env.Environment) -> types.EnvironmentSpec:
     """Returns what an agent must know of a canonical environment.
 
-    An environment that maps actions from [-1, 1], or from 0, to others says which in its attribute `action_bounds`.
+    An environment that maps actions from [-1, 1], or from 0, to its own has their bounds in `action_bounds`.
 
     Raises:
-      ValueError: if the actions are continuous and their bounds are not [-1, 1].
+      UserError: if the actions are continuous and their bounds are not [-1, 1].
     """
     from acme_agents.core import types  # Here, because it imports jax.
 
@@ -171,7 +171,7 @@ def _unknown_source(name: str) -> str:
     source, _, rest = name.partition(":")
     known = names() + [f"gym:{environment_id}" for environment_id in _module("gym").names()]
     without_source = {full.partition(":")[2]: full for full in known}
-    # Whose names nobody can list.
+    # Sources whose names cannot be listed.
     open_ended = difflib.get_close_matches(source, ("deep-sea", "key-door", *_WRAPPERS)) if rest else []
     close = [f"{source}:{rest}" for source in open_ended] or difflib.get_close_matches(name, known)
     close = close or [without_source[bare] for bare in difflib.get_close_matches(name, without_source)]

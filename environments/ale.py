@@ -7,7 +7,7 @@
 - The game's own actions alone, and the loss of a life ends nothing. The end of the game gives discount 0; 108,000
   frames, half an hour, are cut short with discount 1.
 - An episode begins with 1 to 30 frames, uniformly drawn, in which nothing is done. Machado et al. need none of these
-  beside sticky actions; it is what `gymnasium.wrappers.AtariPreprocessing` does.
+  beside sticky actions; this is what `gymnasium.wrappers.AtariPreprocessing` does.
 - Observations: [84, 84, 4] uint8, the newest four grey pictures, the oldest first; before there are four, the first is
   repeated.
 - Rewards are the game's score, unclipped: an agent that wants them clipped does so itself.
@@ -32,7 +32,7 @@ _STACK = 4
 
 
 def names() -> list[str]:
-    """Returns every game, as in `Pong`."""
+    """Returns the name of every game, such as `Pong`."""
     return [name.removeprefix("ALE/").removesuffix("-v5") for name in gymnasium.registry if name.startswith("ALE/")]
 
 
@@ -48,7 +48,7 @@ def problem(name: str) -> str | None:
 
 def make(name: str, seed: int, *, render: bool = False) -> gym.Gym:
     """Makes a game; its first reset is seeded with `seed`. With `render` its picture is the last frame, in colour."""
-    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # Else a process's first game prints a banner.
+    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # Otherwise the first game of a process prints a banner.
     game = gymnasium.make(
         f"ALE/{name}-v5",
         obs_type="grayscale",  # The preprocessing fetches the screen itself; this is the cheapest not to look at.

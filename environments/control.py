@@ -1,6 +1,6 @@
 """The dm_control suite, canonical: https://arxiv.org/abs/2006.12983.
 
-Three things are not as dm_control has them. The LQR tasks never end by themselves, so they are cut after 1000 steps, as
+Three things differ from dm_control. The LQR tasks never end by themselves, so they are cut after 1000 steps, as
 all others are. An actuator without limits (again LQR's) takes the action in [-1, 1] as it is. The quadruped's tasks on
 terrain need no GL library. Note also that an LQR task's seed chooses its stiffness and damping: another seed is another
 task.
@@ -116,7 +116,7 @@ class Control(dm_env.Environment):
           action: [A], clipped to [-1, 1].
 
         Raises:
-          ValueError: if the action has another shape, which would otherwise be broadcast.
+          UserError: if the action has another shape, which would otherwise be broadcast.
         """
         action = np.asarray(action)
         if action.shape != self._shape:
@@ -163,7 +163,7 @@ class Control(dm_env.Environment):
 
 @functools.cache
 def _suite() -> Any:
-    with rendering.disabled():  # What renders asks for its library by `_use_backend`.
+    with rendering.disabled():  # Environments that render choose their library by `_use_backend`.
         return importlib.import_module("dm_control.suite")
 
 

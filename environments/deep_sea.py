@@ -57,16 +57,16 @@ class DeepSea(dm_env.Environment):
     """
 
     def __init__(self, size: int, seed: int, *, stochastic: bool = False):
-        """Makes one of a size N; `seed` is of what is stochastic in it, and of nothing else."""
+        """Makes an N x N deep sea; `seed` affects only its stochastic parts."""
         self._size = size
         self._stochastic = stochastic
         self.reseed(seed)
-        self._right = np.random.RandomState(_MAPPING_SEED).binomial(1, 0.5, (size, size))  # The action that moves so.
+        self._right = np.random.RandomState(_MAPPING_SEED).binomial(1, 0.5, (size, size))  # The action that does so.
         self._row = self._column = 0
         self._reset_next_step = True
 
     def reseed(self, seed: int) -> None:
-        """Makes the episodes from the next reset on those of a new one with this seed."""
+        """Makes the episodes from the next reset on those of a new environment with this seed."""
         self._rng = np.random.default_rng(seed)
 
     def reset(self) -> dm_env.TimeStep:
@@ -75,7 +75,7 @@ class DeepSea(dm_env.Environment):
         return dm_env.restart(self._observe())
 
     def step(self, action: Any) -> dm_env.TimeStep:
-        """Takes one step, or resets after a last one; raises ValueError if the action is neither 0 nor 1."""
+        """Takes one step, or resets after a last one; raises UserError if the action is neither 0 nor 1."""
         if self._reset_next_step:
             return self.reset()
         if action not in (0, 1):

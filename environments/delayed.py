@@ -1,7 +1,7 @@
-"""Any environment made slow: stands for a slow simulator or a robot, where many actors are to be measured.
+"""Any environment made slow, like a slow simulator or a robot, to measure many actors with.
 
-`delayed:MILLISECONDS:NAME` is the environment NAME, whose steps take at least so long each: `delayed:5:probe:reach`.
-It sleeps meanwhile, and leaves the processor to others. A reset takes what it takes.
+`delayed:MILLISECONDS:NAME` is the environment NAME, whose steps take at least that long each: `delayed:5:probe:reach`.
+It sleeps meanwhile, and leaves the processor to others. Resets are not delayed.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ def problem(name: str) -> str | None:
 
 
 def make(name: str, seed: int, *, render: bool = False) -> Delayed:
-    """Makes the environment NAME of `MILLISECONDS:NAME`, its steps that long."""
+    """Makes the environment NAME of `MILLISECONDS:NAME`, with steps of at least that length."""
     milliseconds, _, inner = name.partition(":")
     return Delayed(environments.make(inner, seed, render=render), float(milliseconds) / 1000)
 
 
 class Delayed(wrapping.Wrapper):
-    """An environment whose steps take at least so many seconds; the rest of it is as it was."""
+    """An environment whose steps take at least `seconds`; everything else is unchanged."""
 
     def __init__(self, environment: dm_env.Environment, seconds: float):
         """Wraps a canonical environment."""

@@ -36,7 +36,7 @@ class Energy(wrapping.Wrapper):
     """An environment whose reward is [2] float32: its own, and the energy that its action costs, below 0."""
 
     def __init__(self, environment: dm_env.Environment):
-        """Wraps a canonical environment; raises ValueError if it has discrete actions or a vector of rewards."""
+        """Wraps a canonical environment; raises UserError if it has discrete actions or a vector of rewards."""
         super().__init__(environment)
         action, reward = environment.action_spec(), environment.reward_spec()
         if isinstance(action, dm_env.specs.DiscreteArray):

@@ -3,7 +3,7 @@
 Actions: a bounded float Box becomes [-1, 1] float32; a Discrete becomes int32 from 0, whatever it starts from.
 Observations: pictures become [H, W, C] uint8 whatever their layout, as `acme_agents.core.pictures` says, any other Box
 and MultiBinary become float32, a Discrete becomes a one-hot float32 vector, and a Dict a dict of these. Every other
-space is refused, and so is an observation that is not what its space says: of another shape, or no value of it.
+space is refused, and so is an observation that is not in its space.
 A MiniGrid or BabyAI task observes as `environments.minigrid` says.
 Endings: termination gives discount 0, truncation keeps discount 1; both at once is a termination.
 """
@@ -25,9 +25,9 @@ from gymnasium import spaces
 from acme_agents.core import errors, pictures
 from acme_agents.environments import rendering
 
-# What registers the ids that begin so, which need no MODULE before them.
+# Packages that register the ids with these prefixes; such ids need no MODULE.
 _MODULES = {"MiniGrid-": "minigrid", "BabyAI-": "minigrid", "ALE/": "ale_py"}
-# What environments that count their steps themselves call their limit, as an argument or an attribute.
+# Names of the limit, as argument or attribute, in environments that count their steps themselves.
 _LIMITS = (
     "max_episode_steps",
     "_max_episode_steps",
@@ -105,7 +105,7 @@ class Gym(dm_env.Environment):
         """Wraps an environment; `unrenderable` says why it cannot render, if it cannot.
 
         Raises:
-          ValueError: if its observation or action space cannot be made canonical.
+          UserError: if its observation or action space cannot be made canonical.
         """
         self._environment = environment
         self._seed: int | None = seed
@@ -118,12 +118,12 @@ class Gym(dm_env.Environment):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """How its observations are taken, where they are not taken as they come."""
+        """How its observations are interpreted, if they are changed at all."""
         return tuple(self._notes)
 
     @property
     def has_time_limit(self) -> bool:
-        """Whether it declares one: registered, as a wrapper, or among its arguments or attributes."""
+        """Whether it declares a limit: in its registration, as a wrapper, or by an argument or attribute."""
         layers = list(_layers(self._environment))
         spec = self._environment.spec
         if (spec is not None and spec.max_episode_steps) or any(map(_is_time_limit, layers)):
@@ -147,7 +147,7 @@ class Gym(dm_env.Environment):
           EnvironmentFault: what it returned is not Gymnasium's two values, or the observation is not in its space.
         """
         if self._seed is not None:
-            for layer in _layers(self._environment):  # Some draw from their spaces, which have generators of their own.
+            for layer in _layers(self._environment):  # Spaces have their own generators.
                 layer.observation_space.seed(self._seed)
                 layer.action_space.seed(self._seed)
         returned = self._environment.reset(seed=self._seed)
@@ -256,7 +256,7 @@ def _is_gymnasiums(error: Exception) -> bool:
 
 
 def _fault(what: str) -> errors.EnvironmentFault:
-    """A value that no restart mends."""
+    """The fault of a wrong value, which a restart does not mend."""
     return errors.EnvironmentFault(f"returned {what}", permanent=True)
 
 
@@ -286,7 +286,7 @@ def _observation(
     Args:
       space: the observations'.
       name: what a message calls it: "observation['image']".
-      notes: gets a sentence for each array that is taken in another way than as it comes.
+      notes: receives a sentence for each array that is changed.
     """
     if isinstance(space, spaces.Dict):
         parts = {key: _observation(subspace, f"{name}[{key!r}]", notes) for key, subspace in space.spaces.items()}
@@ -326,7 +326,7 @@ def _observation(
             array = np.asarray(observation)
             if array.shape != space.shape or array.dtype.kind not in "fiub":
                 raise _fault(f"{_describe(observation)} for an {name}, which is {_space(space)}")
-            # Another dtype than bytes may hold what would be cut off.
+            # A dtype other than bytes may hold numbers that would be cut off.
             is_whole = not (is_binary or (is_uint8 and array.dtype != np.uint8))
             if not (is_whole or ((array >= low) & (array <= high) & (array == np.rint(array))).all()):
                 raise _fault(f"an {name} with {array.min()} to {array.max()}, which is {_space(space)}")

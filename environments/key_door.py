@@ -8,14 +8,14 @@ sparse reward, partial views, and starts that vary.
   agent and a key, right of it a goal. The column, the door's row, all places and the agent's heading are uniformly
   random in every episode.
 - Actions: 0 turns left, 1 turns right, 2 goes forward, 3 picks up, 4 opens. Forward is blocked by walls, by the key and
-  by the closed door. Picking up takes the key from the cell ahead, and opening opens the door there for one who has
-  the key; anywhere else these two do nothing.
+  by the closed door. Picking up takes the key from the cell ahead, and opening opens the door there if the agent
+  has the key; anywhere else these two do nothing.
 - The reward is 1 for stepping on the goal, which ends the episode for good, and 0 otherwise. After 10 N steps time is
   up: the episode is cut short, with discount 1.
 
 The view is of 3 x 3 cells, as MiniGrid's of that size: the agent stands in the middle of the bottom row and looks up
-the page. It sees through walls. What it does not see is what it holds: having the key changes no observation, except
-that the key no longer lies where it lay. Nor is there a compass, nor anything of what went out of view.
+the page. It sees through walls. It does not see what it holds: having the key changes no observation, except
+that the key no longer lies where it lay. There is no compass, and nothing of what went out of view.
 
 Measured: how often uniformly random actions succeed, over 20,000 episodes, and how many steps the expert takes, the
 mean over 1,000 episodes.
@@ -78,7 +78,7 @@ class KeyDoor(dm_env.Environment):
     """
 
     def __init__(self, size: int, seed: int):
-        """Makes one of a size N; `seed` is of all that is random in it."""
+        """Makes an N x N task; `seed` is of all that is random in it."""
         self._size = size
         self._width = size + 2  # The grid has a margin of wall, because a view reaches two cells ahead.
         self._moves = [row * self._width + column for row, column in _HEADINGS]
@@ -89,7 +89,7 @@ class KeyDoor(dm_env.Environment):
         self.reseed(seed)
 
     def reseed(self, seed: int) -> None:
-        """Makes the episodes from the next reset on those of a new one with this seed."""
+        """Makes the episodes from the next reset on those of a new environment with this seed."""
         self._rng = np.random.default_rng(seed)
         self._begin()  # As a new one does.
 
@@ -100,7 +100,7 @@ class KeyDoor(dm_env.Environment):
         return dm_env.restart(self._observe())
 
     def step(self, action: Any) -> dm_env.TimeStep:
-        """Takes one step, or resets after a last one; raises ValueError if the action is not one of 0 .. 4."""
+        """Takes one step, or resets after a last one; raises UserError if the action is not one of 0 .. 4."""
         if self._reset_next_step:
             return self.reset()
         index = int(action)

@@ -1,4 +1,4 @@
-"""Any environment whose episodes are cut short after so many steps."""
+"""Any environment, with its episodes cut short after a number of steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from acme_agents.environments import wrapping
 
 
 class Limited(wrapping.Wrapper):
-    """An environment that truncates its episodes after `max_steps` steps: the last one's discount stays as it is."""
+    """An environment that truncates its episodes after `max_steps` steps: the last discount stays as it is."""
 
     has_time_limit = True
 

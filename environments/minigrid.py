@@ -1,13 +1,14 @@
 """What MiniGrid and BabyAI tasks observe: Chevalier-Boisvert et al. 2023, arXiv 2306.13831.
 
-Theirs is a dict of `image`, [W, H, 3] uint8, of `direction`, one of 4, and of `mission`, a text. The image is none: it
-has the indices of an object, a colour and a state for each cell of the agent's view, [7, 7] for most tasks, which say
-nothing as quantities. So it becomes planes, one-hot for each of the three: `image` is [W, H, 20] float32, of which 11
-are objects, 6 colours and 3 states (open, closed, locked). `direction` becomes one-hot, [4] float32, as every Discrete.
+An observation is a dict of `image`, [W, H, 3] uint8, `direction`, one of 4, and `mission`, a text. The image is not
+a picture: for each cell of the agent's view, [7, 7] for most tasks, it has the indices of an object, a colour and a
+state, which mean nothing as quantities. So it becomes planes, one-hot for each of the three: `image` is [W, H, 20]
+float32, of which 11 are objects, 6 colours and 3 states (open, closed, locked). `direction` becomes one-hot, [4]
+float32, as every Discrete.
 
-The mission is dropped, because no network here reads text. Where it says the same in every episode (DoorKey, MultiRoom,
-KeyCorridor, Memory, ...) nothing is lost by that. Where it says which of several things is asked for (GoToDoor, Fetch,
-PutNear and most of BabyAI), an agent can do no better than to guess.
+The mission is dropped, because no network here reads text. Where it is the same in every episode (DoorKey, MultiRoom,
+KeyCorridor, Memory, ...) nothing is lost. Where it names one of several things (GoToDoor, Fetch, PutNear and most of
+BabyAI), an agent can only guess.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _COUNTS = tuple(map(len, (constants.OBJECT_TO_IDX, constants.COLOR_TO_IDX, const
 def with_planes(environment: gymnasium.Env) -> gymnasium.Env:
     """Returns a task of MiniGrid's with the observations above, and any other environment as it is.
 
-    One whose registration changes what is observed, as to pixels, is left as it is too.
+    A task whose registration changes its observations, for example to pixels, stays as it is too.
     """
     inner, theirs = environment.unwrapped, environment.observation_space
     if not isinstance(inner, minigrid_env.MiniGridEnv) or theirs != inner.observation_space:
@@ -53,7 +54,7 @@ def planes(image: np.ndarray) -> np.ndarray:
       [W, H, 11 + 6 + 3] float32, with three ones for each cell.
 
     Raises:
-      ValueError: if an index is beyond those there are.
+      UserError: if an index is out of range.
     """
     if (image >= _COUNTS).any():
         raise errors.UserError(

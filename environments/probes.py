@@ -45,7 +45,7 @@ class Probe(dm_env.Environment):
         return np.ones(self.observation_size, np.float32)
 
     def advance(self, action: Any) -> Any:
-        """Moves on by one step, `self.t` counting it already; returns its reward."""
+        """Moves on by one step, which `self.t` counts already; returns its reward."""
         raise NotImplementedError
 
     def reset(self) -> dm_env.TimeStep:
@@ -55,7 +55,7 @@ class Probe(dm_env.Environment):
         return dm_env.restart(self.observe())
 
     def step(self, action: Any) -> dm_env.TimeStep:
-        """Takes one step, or resets after a last one; raises ValueError if the action has another shape."""
+        """Takes one step, or resets after a last one; raises UserError if the action has another shape."""
         if np.shape(action) != self._action_shape:
             raise errors.UserError(f"Expected an action of shape {self._action_shape}, got {np.shape(action)}.")
         if self._reset_next_step:
@@ -110,8 +110,8 @@ class Sign(Probe):
 class Blank(Probe):
     """T steps that each pay 1 - (a - s/2)^2, and a last observation that tells nothing: all zeros. Here T = 1.
 
-    The sign s is -1 or 1 with equal chance, drawn anew in each step; o_t is s at the place t of T, and zero elsewhere.
-    So nothing is learnt about a state but in that state, and an agent that improves its policy at the last one alone
+    The sign s is -1 or 1 with equal chance, drawn again in each step; o_t is s at the place t of T, and zero elsewhere.
+    So an agent learns about a state only in that state, and an agent that improves its policy at the last one alone
     learns nothing. Optimal: a = s/2, V(t) = (1 - gamma^(T - t)) / (1 - gamma), a return of T. Uniformly random actions
     earn 5/12 of that, and actions that do not depend on o at best, by a = 0, 3/4.
     """
@@ -137,7 +137,7 @@ class Blank3(Blank):
 
 
 class Blank8(Blank):
-    """`Blank` of eight steps, more than those have."""
+    """`Blank` of eight steps, more than those n-step returns have."""
 
     observation_size = length = 8
 
@@ -160,8 +160,8 @@ class Delayed(Probe):
 class Truncation(Probe):
     """Reward 1 in each of five steps, then cut short with discount 1; the observation is t modulo 5, one-hot.
 
-    The cut is not an end: V = 1 / (1 - gamma) in every state, for every policy. Taken for an end, it would give the
-    values of `Termination`, its twin, which differs in nothing but the last discount.
+    The cut is not an end: V = 1 / (1 - gamma) in every state, for every policy. An agent that takes it for an end
+    finds the values of `Termination`, which differs only in the last discount.
     """
 
     observation_size = length = 5

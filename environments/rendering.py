@@ -16,9 +16,9 @@ _PROBE = "import mujoco; mujoco.Renderer(mujoco.MjModel.from_xml_string('<mujoco
 
 @contextlib.contextmanager
 def disabled() -> Iterator[None]:
-    """Within it nothing loads a GL library, so that dm_control imports even if MUJOCO_GL names one that is broken.
+    """A context in which nothing loads a GL library, so that dm_control imports even if MUJOCO_GL names a broken one.
 
-    It leaves MUJOCO_GL as it was, or at "disable" where it was not set: for this process and its children.
+    It leaves MUJOCO_GL as it was, or at "disable" if it was not set: for this process and its children.
     """
     chosen = os.environ.get("MUJOCO_GL", "disable")
     os.environ["MUJOCO_GL"] = "disable"

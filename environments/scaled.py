@@ -1,4 +1,4 @@
-"""Any environment with its rewards multiplied: a stress test for agents, which should not care.
+"""Any environment with its rewards multiplied: a stress test for agents, which should learn the same.
 
 `scaled:FACTOR:NAME` is the environment NAME, its rewards times FACTOR: `scaled:0.01:control:cartpole:swingup`. Nothing
 else differs, so the returns of two factors differ by just that ratio (benchmarks/reward_scale.py divides it out again).
@@ -35,7 +35,7 @@ def make(name: str, seed: int, *, render: bool = False) -> Scaled:
 
 
 class Scaled(wrapping.Wrapper):
-    """An environment with its rewards, [] or [K] float32, times a factor; the rest of it is as it was."""
+    """An environment with its rewards, [] or [K] float32, times a factor; everything else is unchanged."""
 
     def __init__(self, environment: dm_env.Environment, factor: float):
         """Wraps a canonical environment."""

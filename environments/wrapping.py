@@ -1,4 +1,4 @@
-"""An environment around another, `SOURCE:…:NAME`: what it does not change is as it was."""
+"""An environment around another, `SOURCE:…:NAME`, which changes only a part of it."""
 
 from __future__ import annotations
 
@@ -54,6 +54,6 @@ class Wrapper(dm_env.Environment):
         self._environment.close()
 
     def __getattr__(self, name: str) -> Any:  # `render`, `physics`: what dm_env's interface does not have.
-        if name.startswith("_"):  # While this object is being unpickled it has no environment yet to ask.
+        if name.startswith("_"):  # While this object is unpickled it has no environment yet.
             raise AttributeError(name)
         return getattr(self._environment, name)

@@ -77,7 +77,7 @@ class Cluster:
         """Places all workers of a new program; nothing is started.
 
         Raises:
-          ValueError: no cluster answers, or it has no room for them all within `options.place_seconds`.
+          UserError: no cluster answers, or it has no room for them all within `options.place_seconds`.
         """
         head.connect(options, room.START)
         group = f"acme_agents-{run_dir.name}-{secrets.token_hex(4)}"
@@ -95,7 +95,7 @@ class Cluster:
         """The place of a program that runs.
 
         Raises:
-          ValueError: no cluster answers.
+          UserError: no cluster answers.
         """
         otherwise = f"if Ray has stopped there, the run has too: {run_dir_lib.continue_with(run_dir)}"
         head.connect(record.options, otherwise)
@@ -151,7 +151,7 @@ class Cluster:
         Raises:
           Exception: what `fail` was told.
           PlaceLost: Ray has stopped, and the workers with it; or its head cannot be reached from here any more.
-          ValueError: a server's host was lost, and there has been no room for it on another for too long.
+          UserError: a server's host was lost, and there has been no room for it on another for too long.
         """
         if self._failure is not None:
             raise self._failure
@@ -357,7 +357,7 @@ def runs(record: Record) -> bool:
     """Whether the cluster still has the places of a program.
 
     Raises:
-      ValueError: the cluster answers, and cannot be asked from here.
+      UserError: the cluster answers, and cannot be asked from here.
     """
     try:
         head.knock(record.options)

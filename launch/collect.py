@@ -26,7 +26,7 @@ def collect(
     seed: int = 0,
     config: Any = None,
 ) -> np.ndarray:
-    """Writes whole episodes of the policy of a run's newest checkpoint, until there are so many steps.
+    """Writes whole episodes of the policy of a run's newest checkpoint, until there are `steps` steps.
 
     Args:
       run_dir: the run's directory.
@@ -40,7 +40,7 @@ def collect(
       [episodes] float64, the returns of the first objective.
 
     Raises:
-      ValueError: no run, no checkpoint or no steps, or the dataset is there already.
+      UserError: no run, no checkpoint or no steps, or the dataset is there already.
     """
     if steps < 1:
         raise errors.UserError(f"--steps must be at least 1, not {steps}.")

@@ -14,7 +14,7 @@ class Train(Options):
     """Train an agent in an environment."""
 
     env: str | None = None
-    """Environment, as `acme-agents list` has them (default: the one that the dataset is from, where it says so)."""
+    """Environment, as `acme-agents list` has them (default: the one that the dataset names, if it names one)."""
     launcher: Launcher = "in-process"
     """Where it runs: all in this process, as Launchpad processes of this machine, or of a Ray cluster."""
     dry_run: bool = False
@@ -31,19 +31,19 @@ class Train(Options):
     """With --dataset and --steps: updates on the dataset alone before the actors begin."""
     dataset_share: float | None = None
     """With --dataset and --steps: the share of each batch that is drawn from the dataset, once the actors act (default:
-    what the agent says, else 0.5)."""
+    the agent's own share, else 0.5)."""
     keep_good: float = 1.0
     """Fraction of the dataset's good episodes to learn from (RL Unplugged: a third); the others are all kept."""
     good_return: float | None = None
     """Return from which an episode is good (default: halfway between the dataset's lowest and highest)."""
     bad_episodes: Literal["refuse", "skip"] = "refuse"
-    """What an episode of the dataset that cannot be used does (NaN, wrong shapes, actions out of bounds, missing rows):
-    have the dataset refused, or be left out and counted."""
+    """Refuse a dataset that has an unusable episode (NaN, wrong shapes, actions out of bounds, missing rows), or skip
+    such episodes and count them."""
     clip_actions: bool = False
     """Clip the dataset's continuous actions that are out of bounds, and count them."""
     replay: Literal["learner", "server"] | None = None
-    """Who draws batches where there are several processes: the learner, or the replay server, for sequences that do not
-    fit beside the learner (default: what the agent says)."""
+    """Who draws batches when there are several processes: the learner, or the replay server, for sequences that do not
+    fit beside the learner (default: the agent's choice)."""
     teacher: str | None = None
     """Run directory whose policy teaches, for agents that learn from one."""
     record: str | None = None
@@ -53,14 +53,15 @@ class Train(Options):
     run_dir: pathlib.Path | None = None
     """Run directory (default: runs/AGENT-ENVIRONMENT-TIME)."""
     resume: bool = False
-    """Continue the run in --run-dir from its newest checkpoint; what is not given is as it was, the launcher too."""
+    """Continue the run in --run-dir from its newest checkpoint; options that are not given stay as
+    they were, the launcher too."""
     eval_every: int = 10_000
     """Environment steps between evaluations, each offline update counting as one; 0 for none."""
     eval_episodes: int = 10
     """Episodes of each evaluation."""
     max_episode_steps: int | None = None
     """Steps after which an episode is cut short, of actors and in evaluations (default: the environment's own limit;
-    where it declares none, an evaluation's after 10,000)."""
+    if it declares none, 10,000 in evaluations)."""
     checkpoint_seconds: float = 120.0
     """Seconds between checkpoints."""
     keep_checkpoints: int = 2
@@ -73,7 +74,7 @@ class Train(Options):
 
 @dataclasses.dataclass(frozen=True)
 class Resume(Train):
-    """Continue a run from its newest checkpoint: what is not given is as it was, how it is launched included."""
+    """Continue a run from its newest checkpoint; options that are not given stay as they were, the launcher too."""
 
     run_dir: tyro.conf.Suppress[pathlib.Path | None] = None
     resume: tyro.conf.Suppress[bool] = True
@@ -81,7 +82,7 @@ class Resume(Train):
 
 @dataclasses.dataclass(frozen=True)
 class Attach:
-    """Watch over a run again whose launcher has died: as if it had not, Ctrl-C included."""
+    """Take the place of a run's launcher that has died, Ctrl-C included."""
 
     run_dir: tyro.conf.Positional[pathlib.Path]
     """Run directory."""
@@ -100,7 +101,7 @@ class Evaluate:
     video: pathlib.Path | None = None
     """File to film the episodes to, .mp4 or .gif; needs a GL library."""
     config: Any = None
-    """Configuration of the agent, as it was unless given: such as the trade-off of a conditioned policy."""
+    """Configuration of the agent, by default the run's: for example the trade-off of a conditioned policy."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,13 +113,13 @@ class Collect:
     dataset: pathlib.Path
     """Directory to write the dataset to."""
     steps: int = 10_000
-    """Least environment steps: whole episodes are written until they are reached."""
+    """Environment steps at least: whole episodes are written until there are this many."""
     explore: bool = False
     """Act as the run's actors do, rather than as its evaluator."""
     seed: int = 0
     """Seed of the environment."""
     config: Any = None
-    """Configuration of the agent, as it was unless given: such as the trade-off of a conditioned policy."""
+    """Configuration of the agent, by default the run's: for example the trade-off of a conditioned policy."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +133,7 @@ class Demonstrate:
     episodes: int = 50
     """Episodes to write."""
     random_actions: float = 0.0
-    """Chance of each action to be a uniformly random one instead of the expert's."""
+    """Probability that an action is uniformly random instead of the expert's."""
     seed: int = 0
     """Seed of the environment and of the random actions."""
 
@@ -150,4 +151,4 @@ class Plot:
     table: Literal["evaluator", "actor", "learner"] = "evaluator"
     """Table of the run directory that has it."""
     x: Literal["actor_steps", "learner_steps", "walltime"] | None = None
-    """Column of the horizontal axis (default: environment steps, or updates where nobody acted)."""
+    """Column of the horizontal axis (default: environment steps, or updates if there were no actors)."""

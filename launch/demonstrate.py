@@ -35,7 +35,7 @@ def demonstrate(
       [episodes] float64, their returns.
 
     Raises:
-      ValueError: no such environment, no expert, no episodes or no such chance, or the dataset is there already.
+      UserError: no such environment, no expert, no episodes or no such chance, or the dataset is there already.
     """
     if episodes < 1:
         raise errors.UserError(f"--episodes must be at least 1, not {episodes}.")

@@ -38,8 +38,7 @@ def evaluate(
       [objectives, episodes] float64, the episode returns.
 
     Raises:
-      ValueError: no run, no checkpoint or no episodes, or a video of another format.
-      UserError: a video is asked for and nothing can render.
+      UserError: no run, no checkpoint or no episodes; a video of another format, or nothing that can render it.
     """
     if episodes < 1:
         raise errors.UserError(f"--episodes must be at least 1, not {episodes}.")

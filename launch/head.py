@@ -28,7 +28,7 @@ def connect(options: Options, otherwise: str) -> None:
     """Connects this process to the cluster.
 
     Raises:
-      ValueError: none answers, and what to do `otherwise`; or it is of another version.
+      UserError: none answers, and what to do `otherwise`; or it is of another version.
     """
     try:
         host, own = knock(options)

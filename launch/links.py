@@ -44,7 +44,8 @@ class Gateway:
           ports: to try, in this order; 0 is any.
 
         Raises:
-          ValueError: none of the ports is free, or the token is empty.
+          UserError: none of the ports is free.
+          ValueError: the token is empty.
         """
         self._target = ("127.0.0.1", target_port)
         self._token = handshake.checked(token)
@@ -100,7 +101,8 @@ class Link:
           port: to listen on; 0 is any.
 
         Raises:
-          ValueError: the port is not free, or the token is empty.
+          UserError: the port is not free.
+          ValueError: the token is empty.
         """
         self._token = handshake.checked(token)
         self._address: str | None = None

@@ -80,7 +80,7 @@ def plot(
       A sentence for each run that is left out, as one that has nothing to draw yet, and for each curve without mean.
 
     Raises:
-      ValueError: in one sentence, for a path that does not exist, if there is nothing to draw in any run, for an
+      UserError: in one sentence, for a path that does not exist, if there is nothing to draw in any run, for an
         unknown table, or an output that cannot be written.
     """
     from matplotlib.figure import Figure
@@ -228,7 +228,7 @@ def aggregate(curves: Sequence[tuple[np.ndarray, np.ndarray]], *, repetitions: i
       repetitions: how many times to resample the runs.
 
     Raises:
-      ValueError: the runs have no range of x in common.
+      UserError: the runs have no range of x in common.
     """
     from rliable import library
 

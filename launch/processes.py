@@ -230,7 +230,7 @@ def free_ports(roles: Sequence[str], within: tuple[int, int]) -> dict[str, int]:
     the ports that Linux gives to connections, so that no connection takes one while its server is being restarted.
 
     Raises:
-      ValueError: there are not enough.
+      UserError: there are not enough.
     """
     first, last = within
     found: list[int] = []

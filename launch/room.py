@@ -16,7 +16,7 @@ def dry_run(experiment: Experiment, options: Options) -> str:
     """Where the workers would be placed now, for a person.
 
     Raises:
-      ValueError: no cluster answers, or it has no room for them all.
+      UserError: no cluster answers, or it has no room for them all.
     """
     head.connect(options, START)
     try:

@@ -187,7 +187,7 @@ def check(experiment: Experiment, *, in_process: bool) -> str:
       A line on the memory that the replay takes and, for sequences, on when training begins; or on the dataset.
 
     Raises:
-      ValueError: the environment does not exist or does not suit the agent, the dataset does not exist, or the replay
+      UserError: the environment does not exist or does not suit the agent, the dataset does not exist, or the replay
         would not fit into memory.
     """
     environments.check(experiment.environment)

@@ -85,7 +85,7 @@ def opened(
         rest may be another.
 
     Raises:
-      ValueError: the directory is in use, holds a run and `resume` is not set, or holds none or another and it is; or
+      UserError: the directory is in use, holds a run and `resume` is not set, or holds none or another and it is; or
         it cannot be written.
     """
     with contextlib.ExitStack() as stack:
@@ -117,7 +117,7 @@ def read_launch(run_dir: pathlib.Path) -> tuple[Launcher, Options]:
     """How the run in a directory was launched last: its launcher and options.
 
     Raises:
-      ValueError: the directory holds no run, or one of another version.
+      UserError: the directory holds no run, or one of another version.
     """
     Experiment.from_run_dir(run_dir)
     path = run_dir / "config.json"
@@ -158,7 +158,7 @@ def held(run_dir: pathlib.Path) -> Iterator[None]:
     """Holds a run directory for this process while the context lasts.
 
     Raises:
-      ValueError: another process holds it.
+      UserError: another process holds it.
     """
     with (run_dir / "lock").open("a") as lock:
         try:
@@ -174,7 +174,7 @@ def _check_nobody_works(run_dir: pathlib.Path) -> None:
     """Checks that a launcher that was killed has left no workers behind.
 
     Raises:
-      ValueError: there are some.
+      UserError: there are some.
     """
     record = node_files.read_record(run_dir)
     if record is None or not _work_goes_on(record):
@@ -198,7 +198,7 @@ def _continued(run_dir: pathlib.Path, experiment: Experiment) -> None:
     """Checks that an experiment continues the run in a directory.
 
     Raises:
-      ValueError: it does not, or the budget is used up.
+      UserError: it does not, or the budget is used up.
     """
     before = Experiment.from_run_dir(run_dir)
     differences = [

@@ -10,7 +10,7 @@ from acme_agents.core.types import Action, Extras, Key, Observation, Params
 
 
 def stateless(act: Callable[[Params, Observation, Key], Action]) -> ActorCore:
-    """An actor that remembers nothing of an episode: its state is a random key, and it has no extras.
+    """An actor without memory: its state is a random key, and it has no extras.
 
     Args:
       act: `(params, observation [1, *O], key) -> action [*A]`.

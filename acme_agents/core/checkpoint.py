@@ -49,7 +49,7 @@ def save(
       The file's path.
 
     Raises:
-      CheckpointError: the disk did not take it; whatever was there before still is.
+      CheckpointError: the disk did not take it; earlier checkpoints are unchanged.
     """
     path = directory / f"{step:012d}.npz"
     arrays = {f"{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
@@ -96,7 +96,7 @@ def write_arrays(path: pathlib.Path, arrays: Mapping[str, np.ndarray], *, compre
 
 
 def steps(directory: pathlib.Path) -> list[int]:
-    """The update counts of the checkpoints there are, oldest first."""
+    """The update counts of the existing checkpoints, oldest first."""
     return sorted(int(path.stem) for path in directory.glob("*.npz") if path.stem.isdigit())
 
 

@@ -1,4 +1,4 @@
-"""What the agents' configurations have alike: fields, each with its bounds, and what is said of a wrong number."""
+"""The fields that agents' configurations share, the bounds of each, and the error for a value out of bounds."""
 
 import dataclasses
 import typing
@@ -11,7 +11,7 @@ from acme_agents.core.interfaces import ReplaySpec
 
 
 class Bound(NamedTuple):
-    """What a number, or each number of a tuple, must do: `words` says it, such as "be at least 1"."""
+    """What a number, or each number of a tuple, must satisfy; `words` says it, such as "be at least 1"."""
 
     words: str
     holds: Callable[[float], bool]
@@ -46,7 +46,7 @@ class Checked:
     None has no bounds, and an empty tuple holds none.
 
     Raises:
-      UserError: one of them is not kept.
+      UserError: a value is out of bounds or not among the literals.
     """
 
     def __post_init__(self) -> None:
@@ -71,7 +71,7 @@ def _rules(config_type: type) -> list[tuple[str, list[Bound], tuple[Any, ...]]]:
 
 
 def _parts(hint: Any) -> Iterator[Any]:
-    """A type, and all that it is made of."""
+    """A type and all types nested in it."""
     yield hint
     for part in typing.get_args(hint):
         yield from _parts(part)

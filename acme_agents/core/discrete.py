@@ -17,7 +17,7 @@ def q_head(features: Array, num_actions: int, layers: Sequence[int], *, dueling:
       features: [..., F] float32.
       num_actions: A.
       layers: widths of the ReLU layers; a dueling head has them twice.
-      dueling: whether value and advantage are apart; see `duel`.
+      dueling: whether value and advantage are separate; see `duel`.
 
     Returns:
       [..., A] float32.
@@ -41,7 +41,7 @@ def duel(value: Array, advantage: Array) -> Array:
 
 
 def select(q_values: Array, actions: Action) -> Array:
-    """The values [...] of one action [...] int32 each, out of all, [..., A]."""
+    """The value of one action each: values [..., A] and actions [...] int32 to [...]."""
     chex.assert_equal_shape_prefix([q_values, actions], actions.ndim)
     return jnp.squeeze(jnp.take_along_axis(q_values, actions[..., None], axis=-1), -1)
 
@@ -62,7 +62,7 @@ def greedy_values(q_values: Array, selector: Array) -> Array:
 
 
 def epsilon_greedy(key: Key, q_values: Array, epsilon: Array | float) -> Action:
-    """The best action, or with the chance epsilon any one.
+    """The best action, or with probability epsilon a uniformly random one.
 
     Args:
       key: random key.

@@ -1,4 +1,4 @@
-"""How a run can fail: what the user can mend, what nobody can, and what is neither ours nor the agent's."""
+"""How a run can fail: by a mistake that the user can mend, by diverged learning, or by a faulty environment."""
 
 
 class UserError(ValueError):
@@ -10,7 +10,7 @@ class UserError(ValueError):
 
 
 class RunFailed(RuntimeError):
-    """A run that has failed for a reason that its message says whole: the command line prints it and nothing else."""
+    """A run that has failed. The message gives the whole reason, and the command line prints nothing else."""
 
 
 class NotFinite(UserError):
@@ -18,25 +18,25 @@ class NotFinite(UserError):
 
 
 class EnvironmentFault(RuntimeError):
-    """An environment raised, or returned what it must not; what it raised is the cause.
+    """An environment raised or returned something invalid; if it raised, that exception is the cause.
 
     An actor whose environment does so is started again.
 
     Attributes:
-      permanent: whether it would do so again in any case, as where what it returns has the wrong shape.
+      permanent: whether it is certain to happen again, as with a wrong shape.
     """
 
     def __init__(self, message: str, *, permanent: bool = False):
-        """Takes the sentence: which environment, which call, and what was wrong."""
+        """`message` is one sentence: which environment, which call, and what was wrong."""
         super().__init__(message)
         self.permanent = permanent
 
 
 class EarlyFault(Exception):
-    """A fault in a worker that had done little or nothing, its cause: the worker that replaces it may meet it too.
+    """A fault in a worker that had done little or nothing; the worker that replaces it may meet the same fault.
 
     Attributes:
-      steps: that the worker had done: updates, environment steps or evaluations.
+      steps: updates, environment steps or evaluations that the worker had done.
     """
 
     def __init__(self, steps: int):

@@ -28,19 +28,19 @@ def note(metrics: Mapping[str, Array], update: Array) -> Array:
 
 
 def merge(first: Array, later: Array) -> Array:
-    """What `note` says of several updates together: of each metric the first at which it was not finite, [M] int32."""
+    """From what `note` says of several updates: the first at which each metric was not finite, [M] int32."""
     return jnp.where(first == 0, later, first)
 
 
 def check_metrics(first: Array, metrics: Mapping[str, Array]) -> None:
-    """Returns if all metrics were finite.
+    """Checks that all metrics were finite.
 
     Args:
       first: what `note` says of them.
-      metrics: of which it is.
+      metrics: the metrics, whose names the error uses.
 
     Raises:
-      NotFinite: one was not; says which was the first, and when.
+      NotFinite: a metric was not; the message says which was the first, and at which update.
     """
     updates = np.asarray(first)
     if not updates.any():
@@ -54,23 +54,23 @@ def check_metrics(first: Array, metrics: Mapping[str, Array]) -> None:
 
 
 class Checker:
-    """Checks a training state, but for what is not finite from the beginning, as a least value so far may be."""
+    """Checks a training state, except for numbers that are not finite at the start, such as a running minimum."""
 
     def __init__(self, state: Any):
-        """Takes the untrained state."""
+        """Takes note of what is finite in the untrained state."""
         leaves = jax.tree.leaves(state)
         numbers = [i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
         self._checked = [i for i, finite in zip(numbers, _are_finite([leaves[i] for i in numbers])) if finite]
 
     def check(self, state: Any, update: int) -> None:
-        """Returns if all numbers of the state are finite.
+        """Checks that all numbers of the state are finite.
 
         Args:
           state: the training state.
           update: updates done.
 
         Raises:
-          NotFinite: one is not.
+          NotFinite: a number is not.
         """
         leaves = jax.tree.leaves(state)
         finite = _are_finite([leaves[i] for i in self._checked])
@@ -84,7 +84,7 @@ class Checker:
 
 
 def _are_finite(leaves: list[Array]) -> np.ndarray:
-    """Whether the numbers of each are finite, [L] bool."""
+    """Whether all numbers of each array are finite, [L] bool."""
     if jax.default_backend() == "cpu":  # Nothing is copied, and as fast as XLA, which takes seconds to compile this.
         return np.array([np.isfinite(np.asarray(leaf)).all() for leaf in leaves], bool)
     return np.asarray(jnp.stack([_is_finite(leaf) for leaf in leaves])) if leaves else np.ones(0, bool)

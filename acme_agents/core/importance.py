@@ -1,4 +1,4 @@
-"""Prioritised replay (Schaul et al. 2016, arXiv 1511.05952): what an item's priority is, and what corrects for it."""
+"""Prioritised replay (Schaul et al. 2016, arXiv 1511.05952): priorities, and the weights that correct for them."""
 
 import chex
 import jax.numpy as jnp
@@ -7,16 +7,16 @@ from acme_agents.core.types import Array, SampleInfo
 
 
 def weights(info: SampleInfo, exponent: float) -> Array:
-    """What each element of a batch counts: `w_i = (1 / p_i)^exponent`, over the largest of its source in the batch.
+    """The weight of each element of a batch: `w_i = (1 / p_i)^exponent`, over the largest of its source in the batch.
 
     The N of Schaul et al.'s `(1 / (N p_i))^beta` (section 3.4) cancels. Two sources may hold very different numbers of
-    items; each is normalised by itself, so that a small one is not weighed down by a large one. That is ours: R2D3 has
-    the largest of the whole batch, with which demonstrations count for less than their share (r2d3's README measures
-    both).
+    items; each is normalised separately, so that a small source keeps its weight beside a large one. That is ours: R2D3
+    divides by the largest of the whole batch, which gives demonstrations less weight than their share (r2d3's README
+    measures both).
 
     Args:
       info: of B elements.
-      exponent: beta; 0 weighs all alike, 1 corrects in full for what the priorities changed.
+      exponent: beta; 0 weighs all elements equally, 1 corrects in full for the priorities.
 
     Returns:
       [B] float32, in (0, 1].
@@ -35,7 +35,7 @@ def sequence_priorities(errors: Array, valid: Array, max_share: float) -> Array:
 
     Args:
       errors: [B, T] float32, temporal-difference errors.
-      valid: [B, T] bool, those that count; a sequence where none does gets 0.
+      valid: [B, T] bool, which errors count; a sequence without any gets 0.
       max_share: eta, in [0, 1].
 
     Returns:

@@ -26,8 +26,8 @@ class ActorCore(NamedTuple):
       init: `(key) -> actor_state`: random key, recurrent state, exploration noise; called at every episode's start.
       select_action: `(params, observation, actor_state) -> (action, actor_state, extras)`; the extras are stored in
         replay beside the step.
-      observe: `(actor_state, reward) -> actor_state`: takes in what the action earned, [] or [K] float32; called
-        between two calls of `select_action`. None for an actor that does not look at rewards.
+      observe: `(actor_state, reward) -> actor_state`: sees the reward of the last action, [] or [K] float32; called
+        between two calls of `select_action`. None for an actor that ignores rewards.
     """
 
     init: Callable[[Key], ActorState]
@@ -37,12 +37,12 @@ class ActorCore(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class ActorContext:
-    """What an actor may want to know of its place in the run.
+    """What an actor may need to know of its place in the run.
 
     Attributes:
       evaluation: whether the actor evaluates the policy; otherwise it explores.
-      index: of this actor among those that explore, for exploration of its own.
-      num_actors: how many explore.
+      index: of this actor among the exploring ones, for per-actor exploration.
+      num_actors: number of exploring actors.
     """
 
     evaluation: bool
@@ -54,7 +54,7 @@ class UpdateOutput(NamedTuple):
     """What one update reports beside the new state."""
 
     metrics: dict[str, Array]  # scalars, averaged by the runtime before they are logged
-    priorities: Array | None = None  # [B] float32, >= 0, the batch's new ones; None to leave them as they are
+    priorities: Array | None = None  # [B] float32, >= 0, new priorities of the batch; None to leave them as they are
 
 
 class LearnerCore(NamedTuple):
@@ -63,7 +63,7 @@ class LearnerCore(NamedTuple):
     Attributes:
       init: `(key) -> training_state`.
       update: `(training_state, batch) -> (training_state, output)`: one gradient step.
-      params: `(training_state) -> params`: what an actor needs, and nothing more.
+      params: `(training_state) -> params`: the parameters that an actor needs, and nothing more.
     """
 
     init: Callable[[Key], TrainingState]
@@ -71,26 +71,26 @@ class LearnerCore(NamedTuple):
     params: Callable[[TrainingState], Params]
 
 
-REPLAY = "replay"  # what the actors see
-DATASET = "dataset"  # what was recorded before
+REPLAY = "replay"  # the source of the actors' steps
+DATASET = "dataset"  # the source of recorded episodes
 
 
 @dataclasses.dataclass(frozen=True)
 class ReplaySpec:
-    """What an agent wants of its replay; data, not code.
+    """What an agent asks of its replay; data, not code.
 
     Attributes:
-      experience: the kind of what is sampled: an item is a transition, or a sequence.
+      experience: the kind of experience; an item of it is a transition or a sequence.
       batch_size: items per update.
       min_size: items in replay before the first update.
       max_size: items that replay keeps; the oldest go first.
       samples_per_insert: items sampled per item inserted, held once `min_size` is reached.
-      priority_exponent: an item is drawn with a probability proportional to its priority to this power, each source by
-        itself; 0 draws uniformly. `UpdateOutput.priorities` says the priorities.
-      sources: where each item of a batch is drawn from, by chance: the name of a source and its share. What the
-        launch says (a dataset or none, actors or none) replaces what the agent says, and a share of 0 is left out.
-      drawn_by: who draws where there are several processes: the learner, beside which all of it then lies; or the
-        replay server, for what does not fit there. In one process the learner draws.
+      priority_exponent: an item is drawn with a probability proportional to its priority to this power, separately in
+        each source; 0 draws uniformly. `UpdateOutput.priorities` sets the priorities.
+      sources: the share of each source, by its name: the probability that an item of a batch is drawn from it. The
+        sources of the run (a dataset or none, actors or none) replace the agent's, and a share of 0 is left out.
+      drawn_by: who draws batches when there are several processes: the learner, which then holds all items; or the
+        replay server, for items that do not fit beside the learner. In one process the learner draws.
     """
 
     experience: Experience

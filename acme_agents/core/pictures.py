@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-_LEAST_SIDE = 8  # pixels, of what is taken for a picture though its shape alone does not say so
-_MOST_FRAMES = 16  # that a stack of pictures has
+_LEAST_SIDE = 8  # pixels; smaller arrays whose shape is ambiguous are not taken for pictures
+_MOST_FRAMES = 16  # of a stack of pictures
 _CHANNELS = (1, 2, 3, 4)  # of most pictures
 
 
@@ -20,8 +20,8 @@ class Canonical(NamedTuple):
       dtype: "uint8" for pictures, "float32" for all else.
       convert: from an array [..., *S] of the Box's shape S to [..., *shape] of the dtype; the result is a copy. It
         raises ValueError where floats of a picture are NaN or do not lie in 0 .. 255.
-      note: how it is taken, for the user: "pictures of 84 x 84 with 4 channels, given as [4, 84, 84]"; None where the
-        numbers are taken as they are.
+      note: how it is interpreted, for the user: "pictures of 84 x 84 with 4 channels, given as [4, 84, 84]"; None
+        if the numbers stay as they are.
     """
 
     shape: tuple[int, ...]
@@ -31,7 +31,7 @@ class Canonical(NamedTuple):
 
 
 def canonical(shape: tuple[int, ...], dtype: Any, low: Any, high: Any) -> Canonical:
-    """Says what the arrays of a Box become.
+    """Finds what the arrays of a Box become.
 
     uint8 of rank 3 is a picture. So is what lies in 0 .. 255 (uint8, or floats, which are rounded) and has another
     layout: grey [H, W], stacks of up to 16 pictures [T, H, W, C] and [T, C, H, W], whose frames become channels, the
@@ -87,7 +87,7 @@ def canonical(shape: tuple[int, ...], dtype: Any, low: Any, high: Any) -> Canoni
 def _axes(shape: tuple[int, ...]) -> tuple[tuple[int, ...], int, tuple[int, ...]] | None:
     """Returns a picture's axes in the order height, width, frames, channels; its frames; and which axes are channels.
 
-    None where the shape is none of a picture; 0 frames where they are no axis.
+    None if the shape is not that of a picture; 0 frames if there is no axis of frames.
     """
     if len(shape) == 2 and min(shape) >= _LEAST_SIDE:
         return (0, 1), 0, ()

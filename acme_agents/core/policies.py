@@ -122,7 +122,7 @@ def log_ndtr(x: Array) -> Array:
 
 
 def mixture(num_components: int, init_stddev: float, min_stddev: float) -> PolicyHead:
-    """A mixture of diagonal Gaussians, for data of several minds.
+    """A mixture of diagonal Gaussians, for data from several policies.
 
     All three layers start near zero, VarianceScaling(1e-5), so that the components lie close together at first.
     Source: `MultivariateGaussianMixture` of Acme. The deterministic action is the mean of the component of the largest

@@ -11,7 +11,7 @@ from acme_agents.core.types import Array
 
 
 class State(NamedTuple):
-    """What an LSTM of H units remembers."""
+    """The state of an LSTM of H units."""
 
     hidden: Array  # [B, H]
     cell: Array  # [B, H]
@@ -37,7 +37,7 @@ class LSTM(hk.Module):
         self._size = size
 
     def __call__(self, inputs: Array, state: State) -> tuple[Array, State]:
-        """Sees T steps, one after the other.
+        """Processes T steps in order.
 
         Args:
           inputs: [B, T, F] float32.

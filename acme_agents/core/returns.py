@@ -1,4 +1,4 @@
-"""Returns: what a stretch of rewards is worth."""
+"""Returns: discounted sums of rewards."""
 
 import chex
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ def n_step(rewards: Array, discounts: Array, valid: Array, gamma: float) -> tupl
     Args:
       rewards: [B, n] float32, or [B, n, K] for K objectives.
       discounts: [B, n] float32, the environment's: 0 after a termination.
-      valid: [B, n] bool, true for the first m steps, m >= 1; the rest lies behind the episode's end.
+      valid: [B, n] bool, true for the first m steps, m >= 1; the others lie behind the episode's end.
       gamma: the agent's discount, per step.
 
     Returns:
@@ -85,7 +85,7 @@ def rescale(x: Array) -> Array:
 def unrescale(x: Array) -> Array:
     """The inverse of `rescale`, elementwise: `sign(x) (z^2 - 1)`, `z = (s - 1) / (2 eps)`.
 
-    `s = sqrt(1 + 4 eps (|x| + 1 + eps))` (Pohlen et al. 2018, proposition A.2). Written so, float32 keeps but three
+    `s = sqrt(1 + 4 eps (|x| + 1 + eps))` (Pohlen et al. 2018, proposition A.2). In this form float32 keeps only three
     digits at 0.1; here z - 1 is a product without a difference of like numbers, and z^2 - 1 = (z - 1) (z + 1).
     """
     eps = _RESCALE_EPSILON

@@ -1,4 +1,4 @@
-"""What agents ask of an environment, and the sentence that refuses another one."""
+"""What agents require of an environment, and the error for an environment that does not fit."""
 
 from acme_agents.core import errors
 from acme_agents.core.types import EnvironmentSpec
@@ -12,7 +12,7 @@ def needs_one_reward(
     Args:
       spec: the environment's.
       agent: the agent's name.
-      instead: what to choose where it is not.
+      instead: what to choose if the reward is a vector.
 
     Raises:
       UserError: it is a vector.

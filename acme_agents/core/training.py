@@ -70,7 +70,7 @@ def learner(
     optimizer: optax.GradientTransformation,
     target_update_period: int,
 ) -> LearnerCore:
-    """The learner of one network whose update uses no chance; actors are given the online parameters.
+    """The learner of one network whose update draws nothing at random; actors receive the online parameters.
 
     Args:
       init_params: `(key) -> params`.

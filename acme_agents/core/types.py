@@ -76,8 +76,8 @@ class Trajectory(NamedTuple):
 class SampleInfo(NamedTuple):
     """How each element of a batch was drawn."""
 
-    probability: Array  # [B] float32, with which its source drew it, among all that this source held
-    source: Array  # [B] int32, the place of that source among `ReplaySpec.sources`
+    probability: Array  # [B] float32, the probability of the element among all items of its source
+    source: Array  # [B] int32, the index of that source in `ReplaySpec.sources`
 
 
 class Transition(NamedTuple):
@@ -110,5 +110,5 @@ class Sequence(NamedTuple):
     num_steps: Array  # [B] int32, m >= 2: rows in use, the episode's final observation included if it is among them
     episode_step: Array  # [B] int32, steps of the episode before the first row
     previous_action: Array  # [B, *A], what led to the first row; zero where that begins the episode
-    previous_reward: Array  # [B] or [B, K] float32, what it earned
+    previous_reward: Array  # [B] or [B, K] float32, the reward of that action
     sample_info: SampleInfo = ()  # type: ignore[assignment]

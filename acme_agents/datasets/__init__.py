@@ -14,10 +14,11 @@ An HDF5 file of d3rlpy's (https://github.com/takuseno/d3rlpy), of its version 1 
 TFRecord files of RL Unplugged's dm_control suite (https://arxiv.org/abs/2006.13888): a directory, a pattern such as
 `cartpole_swingup/train-0000*`, or one file.
 
-Actions are the environment's own in all of them (but in those that `save` wrote, where they are canonical), and are
-mapped once by its bounds. What is returned is canonical, as `environments` makes it, and of the environment's spec;
-whatever is not is refused in a sentence that names the file and the episode, or left out where that is asked for. A
-file that is not whole is refused. `save` writes Minari's format, and `minari.load_dataset` reads it.
+In all of them actions are the environment's own, and are mapped once by its bounds; only in datasets that `save` wrote
+they are canonical already. The episodes that `load` returns are canonical, as `environments` makes them, and fit the
+environment's spec. An episode that does not fit is an error whose sentence names the file and the episode, or is left
+out if you ask for that. An incomplete file is an error. `save` writes Minari's format, which `minari.load_dataset`
+reads.
 
 Importing this package imports neither TensorFlow, Minari, Gymnasium nor h5py; reading imports only what it needs.
 """

@@ -1,4 +1,4 @@
-"""What an episode must be before anything learns from it: of the environment's spec, finite, in range."""
+"""Checks an episode before anything learns from it: it must fit the environment's spec, be finite and in range."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class OutOfBoundsError(DatasetError):
 
 @contextlib.contextmanager
 def reading(path: pathlib.Path) -> Iterator[None]:
-    """Says of whatever a damaged file makes its library raise that the file is damaged."""
+    """Turns whatever a library raises for a damaged file into an error that says that the file is damaged."""
     try:
         yield
     except (DatasetError, MemoryError):
@@ -37,10 +37,10 @@ def reading(path: pathlib.Path) -> Iterator[None]:
 
 
 class Actions:
-    """Makes the actions of a dataset canonical, from the bounds that they are in.
+    """Maps the actions of a dataset from their own bounds to canonical ones.
 
     Attributes:
-      num_clipped: actions so far of which a number lay outside its bounds by more than rounding, and was clipped.
+      num_clipped: number of actions so far that were clipped, by more than rounding.
     """
 
     def __init__(
@@ -50,13 +50,13 @@ class Actions:
         *,
         clip: bool = False,
     ):
-        """Initialises what is the inverse of an environment's own mapping.
+        """Initialises the inverse of an environment's mapping.
 
         Args:
           spec: of the canonical action.
           bounds: lowest and highest of the dataset's actions, as `EnvironmentSpec.action_bounds`; None: they are
             canonical.
-          clip: whether continuous actions outside their bounds are clipped to them, and counted, or refused.
+          clip: whether continuous actions out of bounds are clipped and counted; otherwise they are refused.
         """
         self._spec = spec
         self._clip = clip
@@ -93,7 +93,7 @@ def canonical(
         uint8 is pixels, and stays so.
       spec: the environment's.
       where: what a message calls the episode: "data.hdf5, episode 3".
-      actions: what makes its actions canonical; None: they are, but for rounding, which is clipped.
+      actions: makes its actions canonical; None if they are canonical already, except for rounding, which is clipped.
 
     Raises:
       DatasetError: it has no steps; its structure, shapes or dtypes are not the spec's; a number is NaN or infinite; an

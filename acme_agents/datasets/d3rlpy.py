@@ -2,7 +2,7 @@
 
 `columns` names the arrays of an episode, `num_episodes` counts them, and episode i has `observations_i`, `actions_i`,
 `rewards_i` and whether it was `terminated_i`. An episode's rows are as D4RL's without `next_observations`, so that one
-that was cut short lacks its final observation; `d4rl` says what becomes of it, and reads the files of d3rlpy 1.
+that was cut short lacks its final observation; `d4rl` says how that is handled, and reads the files of d3rlpy 1.
 
 Actions are the environment's own; d3rlpy stores discrete ones, and rewards, as [T, 1].
 """
@@ -33,12 +33,12 @@ def find(path: pathlib.Path) -> pathlib.Path | None:
 
 
 def environment(path: pathlib.Path) -> None:
-    """d3rlpy's files do not say."""
+    """None: d3rlpy's files do not name their environment."""
     return None
 
 
 def is_canonical(path: pathlib.Path) -> bool:
-    """Their actions are the environment's own."""
+    """False: the actions are the environment's own."""
     return False
 
 

@@ -2,7 +2,7 @@
 
 Row t holds o_t, a_t, what a_t earned, and whether it ended the episode: `terminals` for good, `timeouts` by cutting it
 short; both at once is a termination. d3rlpy 1 (`MDPDataset.dump`) writes the same rows, with `episode_terminals` for
-both kinds of end. Rows after the last end are an episode that was cut short. As for everyone who reads these files:
+both kinds of end. Rows after the last end are an episode that was cut short. As in other readers of these files:
 
 - With `next_observations`, every row is a step.
 - Without, an episode that was cut short has no final observation. Its last row's stands for it, and that row's action
@@ -39,12 +39,12 @@ def find(path: pathlib.Path) -> pathlib.Path | None:
 
 
 def environment(path: pathlib.Path) -> None:
-    """D4RL's files do not say."""
+    """None: D4RL's files do not name their environment."""
     return None
 
 
 def is_canonical(path: pathlib.Path) -> bool:
-    """Their actions are the environment's own."""
+    """False: the actions are the environment's own."""
     return False
 
 

@@ -1,4 +1,4 @@
-"""Reads a dataset of any known format, and drops good episodes where it is asked to."""
+"""Reads a dataset of any known format, and drops good episodes if asked to."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from absl import logging
 from acme_agents.core import types
 from acme_agents.datasets import checks, d3rlpy, d4rl, minari_dataset, rl_unplugged
 
-# A format is a module with `find`, what of the format is at a path; `read`, its episodes; `environment`; and
-# `is_canonical`, whether its actions are, or else the environment's own. The first that finds something reads it.
+# A format is a module with `find`, which finds its files at a path; `read`, which yields episodes; `environment`; and
+# `is_canonical`, whether its actions are canonical or the environment's own. The first that finds something reads it.
 _FORMATS: tuple[Any, ...] = (minari_dataset, d3rlpy, d4rl, rl_unplugged)
 _GZIP = b"\x1f\x8b"
 
@@ -32,8 +32,8 @@ def load(
 ) -> list[types.Trajectory]:
     """Reads every episode of a dataset, in its order, and keeps all or some of them.
 
-    Actions become canonical as the environment's do, by its bounds. An episode is bad that does not fit the spec, holds
-    NaN or infinity, lacks a row, or has an action out of bounds. What was left out or clipped is counted in a warning.
+    Actions become canonical as the environment's do, by its bounds. An episode is bad if it does not fit the spec,
+    holds NaN or infinity, lacks a row, or has an action out of bounds. A warning counts what was left out or clipped.
 
     An episode is good if its return, the plain sum of its rewards (of the first objective, where there are several), is
     at least `good_return`. RL Unplugged makes its tasks harder by dropping two thirds of the good episodes
@@ -46,8 +46,8 @@ def load(
         kept.
       good_return: the least return of a good episode; None: halfway between the dataset's lowest and its highest.
       seed: chooses which good episodes are kept, uniformly.
-      bad_episodes: whether one bad episode makes the dataset refused, or is left out.
-      clip_actions: whether continuous actions that are out of bounds are clipped to them, and so not bad.
+      bad_episodes: whether one bad episode is an error, or is left out.
+      clip_actions: whether continuous actions out of bounds are clipped, and so not bad.
 
     Returns:
       The episodes, canonical and of the spec.
@@ -111,7 +111,7 @@ def _sound(
                 raise episode
             episodes.append(checks.canonical(episode, spec, where, actions))
         except checks.DatasetError as error:
-            actions.num_clipped = num_clipped  # What is left out is not clipped.
+            actions.num_clipped = num_clipped  # Actions of an episode that is left out do not count as clipped.
             bad.append(error)
     if bad and bad_episodes == "refuse":
         raise checks.DatasetError(f"{bad[0]}{_way_past(bad, len(bad) + len(episodes))}") from bad[0]
@@ -126,7 +126,7 @@ def _sound(
 
 
 def _way_past(bad: list[checks.DatasetError], total: int) -> str:
-    """What can be done about bad episodes; nothing where all are, as in a wrong environment."""
+    """What the user can do about bad episodes; empty if all are bad, as with a wrong environment."""
     ways = ["--bad-episodes skip leaves them out"] if len(bad) < total else []
     if any(isinstance(error, checks.OutOfBoundsError) for error in bad):
         ways.append("--clip-actions clips what is out of bounds")

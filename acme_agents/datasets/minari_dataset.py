@@ -1,9 +1,9 @@
 """Minari's format, read: https://minari.farama.org, a directory with `data/` in it.
 
-Observations become canonical as in `environments.gym`, by the dataset's own spaces: a Discrete one is one-hot. Actions
-are the environment's own, and become canonical by its bounds; a dataset that says others is refused, because what its
-actions mean there is unknown. Those that `saving` writes are canonical already. Termination gives the last step
-discount 0; every other episode was cut short, whether its last step says `truncation` or not.
+Observations become canonical as in `environments.gym`, by the dataset's own spaces: Discrete becomes one-hot. Actions
+are the environment's own, and become canonical by its bounds; a dataset with other bounds is refused, because the
+meaning of its actions is unknown. The actions that `saving` writes are canonical already. Termination gives the last
+step discount 0; every other episode was cut short, whether its last step says `truncation` or not.
 
 `saving` adds two things of ours: the metadata `acme_agents_environment`, and for each episode the info `discount`
 ([T + 1], as Minari's infos are; the first is the reset's), because terminations alone would make it 0 or 1. And since
@@ -36,7 +36,7 @@ def find(path: pathlib.Path) -> pathlib.Path | None:
 
 
 def environment(data: pathlib.Path) -> str | None:
-    """Ours as it was saved, or `gym:ID` where the ID says it all."""
+    """Our own name if we saved the dataset, or `gym:ID` if the ID alone describes the environment."""
     metadata = _metadata(data)
     if ENVIRONMENT in metadata or "env_spec" not in metadata:
         return metadata.get(ENVIRONMENT)
@@ -132,7 +132,7 @@ def _observation(space: Any, data: pathlib.Path, ours: bool) -> Callable[[Any], 
 
 
 def _check_actions(space: Any, spec: types.EnvironmentSpec, data: pathlib.Path) -> None:
-    """Refuses a dataset whose own action space is not the environment's; one without bounds says nothing of them."""
+    """Refuses a dataset whose action space differs from the environment's; a space without bounds is accepted."""
     from gymnasium import spaces
 
     discrete, num_values = isinstance(space, spaces.Discrete), spec.action.num_values
@@ -181,7 +181,7 @@ def ones(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _without_ones(observation: Any, spec: Any) -> Any:
-    """Takes the leading dimensions away where that gives the spec's shape; a check follows for where it does not."""
+    """Removes the leading dimensions if that gives the spec's shape; otherwise the later check reports the shape."""
     if isinstance(observation, Mapping) and isinstance(spec, Mapping):
         return {key: _without_ones(value, spec.get(key)) for key, value in observation.items()}
     if isinstance(observation, Mapping) or not isinstance(spec, types.ArraySpec) or observation.dtype != np.uint8:

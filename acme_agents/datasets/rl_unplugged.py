@@ -94,7 +94,7 @@ def read(
 
     Args:
       files: as `find` returns them.
-      spec: whether its observations are one array or a dict says what is made of dm_control's.
+      spec: says whether dm_control's arrays become one array or a dict.
       whole: whether windows are refused.
     """
     for file in files:
@@ -143,7 +143,7 @@ def _trajectory(
 
 
 def _observation(parts: dict[str, np.ndarray], spec: Any, where: str) -> Any:
-    """Makes of dm_control's arrays, each [n, size], what the spec wants: one array in dm_control's order, or a dict."""
+    """Makes dm_control's arrays, each [n, size], fit the spec: one array in dm_control's order, or a dict."""
     if isinstance(spec, Mapping):
         return {key: _in_shape(part, spec.get(key)) for key, part in parts.items()}
     if len(parts) == 1:
@@ -168,7 +168,7 @@ def _is_tfrecord(file: pathlib.Path) -> bool:
 
 
 def _check_all_there(directory: pathlib.Path, files: list[pathlib.Path]) -> None:
-    """Refuses a directory whose download was not finished."""
+    """Refuses a directory with an unfinished download."""
     there: dict[tuple[str, str], set[int]] = {}
     for file in files:
         if match := _SHARD.search(file.name):

@@ -20,7 +20,7 @@ from acme_agents.datasets import checks, minari_dataset
 _SET_HERE = frozenset(
     {"total_episodes", "total_steps", "dataset_size", "data_format", "observation_space", "action_space", "env_spec"}
     | {"eval_env_spec", "dataset_id", "minari_version", "algorithm_name", minari_dataset.ENVIRONMENT}
-)  # metadata that is written here, or that would not be true of what is
+)  # metadata that is written here, or that would be false of this dataset
 
 
 def save(
@@ -52,8 +52,8 @@ def save(
 
     Raises:
       DatasetError: the path holds something (that is not a Minari dataset, with `overwrite`), there are no
-        trajectories, one of them (with `skip_bad`, all) is not of the spec, or the disk did not take them; whatever was
-        there still is.
+        trajectories, one of them (with `skip_bad`, all) is not of the spec, or the disk did not take them; the path is
+        then unchanged.
     """
     path = pathlib.Path(path).absolute()  # Minari computes a relative one's size wrongly.
     _check_free(path, overwrite)
@@ -92,7 +92,7 @@ def save(
 
 
 def _checked_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what Minari and JSON can write of the user's own metadata, or says what they cannot."""
+    """Returns the user's metadata in a form that Minari and JSON can write, or raises for what they cannot."""
     clash = sorted(_SET_HERE & set(metadata))
     if clash:
         raise checks.DatasetError(f"metadata may not set {', '.join(clash)}: a dataset's own are written.")
@@ -108,7 +108,7 @@ def _checked_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_free(path: pathlib.Path, overwrite: bool) -> None:
-    """Refuses to write over anything but a Minari dataset that may be replaced; an empty directory is nothing."""
+    """Refuses to overwrite anything but a replaceable Minari dataset or an empty directory."""
     if not os.path.lexists(path) or (path.is_dir() and not any(path.iterdir())):
         return
     if overwrite and not (path / minari_dataset.DATA / minari_dataset.METADATA).is_file():
@@ -127,7 +127,7 @@ def _check_space(path: pathlib.Path, episodes: list[types.Trajectory]) -> None:
 
 
 def _num_bytes(episodes: list[types.Trajectory]) -> int:
-    """Returns what a dataset takes on the disk, or a little more: HDF5 adds its own for every array."""
+    """Returns at least the bytes that a dataset takes on disk, HDF5's overhead for every array included."""
     arrays = jax.tree.leaves(episodes)
     return sum(array.nbytes for array in arrays) * 5 // 4 + 12_000 * len(arrays)
 

@@ -1,4 +1,4 @@
-"""Experiments: what to run, and the programs made from it."""
+"""Experiments: what to run, as data, and the agents and replay made from it."""
 
 from acme_agents.experiments.experiment import Experiment
 

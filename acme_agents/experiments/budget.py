@@ -12,7 +12,7 @@ class Budget:
       max_updates: learner updates; None for no limit.
       eval_every: environment steps between evaluations, each offline update counting as one; 0 for no evaluation, not
         even a final one.
-      num_actors: actors that must have closed before a run is over.
+      num_actors: actors that must have finished before the run is over.
       offline_updates: updates before the actors begin; infinite where there are none.
     """
 

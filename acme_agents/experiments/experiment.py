@@ -20,8 +20,8 @@ from acme_agents.experiments import registry
 from acme_agents.experiments.budget import Budget
 
 ROLES = ("actor", "evaluator", "learner")  # in the order that gives their seeds
-_LONGEST_EVALUATION = 10_000  # steps of an episode of the evaluator's where the environment declares no time limit
-NOT_OF_THE_EXPERIMENT = ("launch", "starts")  # what else a run's `config.json` has; see `launch.run_dir`
+_LONGEST_EVALUATION = 10_000  # steps of an evaluation's episode if the environment declares no time limit
+NOT_OF_THE_EXPERIMENT = ("launch", "starts")  # further keys of a run's `config.json`; see `launch.run_dir`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,24 +47,24 @@ class Experiment:
     max_updates: int | None = None
     """Learner updates, offline ones included; None for no limit."""
     offline_updates: int = 0
-    """Updates on the dataset alone before the actors begin; where there are none, all updates are."""
+    """Updates on the dataset alone before the actors begin; without actors, all updates are."""
     dataset_share: float | None = None
-    """Of each batch while there are actors: the chance of each item to be drawn from the dataset; None for what the
-    agent says, and a half where it says nothing."""
+    """The probability that an item of a batch is drawn from the dataset, while there are actors; None for the agent's
+    own share, or a half if it has none."""
     keep_good: float = 1.0
     """Fraction of the dataset's good episodes to learn from (RL Unplugged: a third); the others are all kept."""
     good_return: float | None = None
     """Return from which an episode is good; None for halfway between the dataset's lowest and highest."""
     bad_episodes: typing.Literal["refuse", "skip"] = "refuse"
-    """What an episode of the dataset that cannot be used does: have the dataset refused, or be left out, counted."""
+    """Whether to refuse a dataset that has an unusable episode, or to skip such episodes and count them."""
     clip_actions: bool = False
     """Clip the dataset's continuous actions that are out of bounds, counted; otherwise their episodes are bad."""
     replay: typing.Literal["learner", "server"] | None = None
-    """Who draws batches where there are several processes; None for what the agent says."""
+    """Who draws batches when there are several processes; None for the agent's choice."""
     teacher: str | None = None
     """Run directory whose policy teaches, for agents that learn from one."""
     record: str | None = None
-    """Where the run's whole history goes when it ends, as a Minari dataset; None for nowhere."""
+    """Where to write the run's whole history when it ends, as a Minari dataset; None for nowhere."""
     eval_every: int = 10_000
     """Environment steps between evaluations, each offline update counting as one; 0 for none."""
     eval_episodes: int = 10
@@ -107,7 +107,7 @@ class Experiment:
 
     @property
     def is_offline(self) -> bool:
-        """Whether nobody acts, and all learning is from the dataset."""
+        """Whether there are no actors, and all learning is from the dataset."""
         return self.max_steps == 0
 
     def make_environment(
@@ -115,14 +115,13 @@ class Experiment:
     ) -> dm_env.Environment:
         """Makes an environment of a worker's own, which closes it.
 
-        An episode of the evaluator's is cut short after 10,000 steps where nothing else says when, so that every
-        evaluation ends.
+        Without any other limit an evaluation's episode is cut short after 10,000 steps, so that every evaluation ends.
 
         Args:
           role: one of `ROLES`.
           index: of the worker within its role.
           start: environment steps when the worker began, so that a resumed or replaced one sees other episodes.
-          life: how many workers of this role and index the run had before.
+          life: number of earlier workers of this role and index in the run.
           render: whether frames will be asked for.
         """
         seed = self.worker_seed(role, index, start, life)
@@ -140,7 +139,7 @@ class Experiment:
         return self._examined[0]
 
     def environment_notes(self) -> list[str]:
-        """What the user should know of how the environment is taken, a sentence each."""
+        """What the user should know of how the environment is interpreted, a sentence each."""
         return self._examined[1]
 
     @functools.cached_property
@@ -172,7 +171,7 @@ class Experiment:
         """Reads the experiment of a run.
 
         Raises:
-          ValueError: the directory holds no run, or one of another version.
+          UserError: the directory holds no run, or one of another version.
         """
         path = run_dir / "config.json"
         if not path.is_file():
@@ -192,7 +191,7 @@ class Experiment:
 
 
 def from_dict(config_type: Any, values: dict[str, Any]) -> Any:
-    """Makes a configuration of what JSON left of it: lists become tuples, and nested dataclasses come back.
+    """Makes a configuration from its JSON form: lists become tuples, dictionaries nested dataclasses.
 
     Raises:
       TypeError: a field is unknown.

@@ -1,4 +1,4 @@
-"""From an experiment to the agent, the replay and the parameters that it names."""
+"""Makes the agent, the replay and the policies that an experiment names."""
 
 import dataclasses
 import functools
@@ -20,7 +20,7 @@ def make_agent(experiment: Experiment) -> Agent:
     """Makes the agent.
 
     Raises:
-      UserError: there is a teacher, and the agent learns from none; or Python leaves out assertions.
+      UserError: there is a teacher, and the agent does not learn from one; or Python runs without assertions (-O).
     """
     if not __debug__:
         raise errors.UserError(
@@ -68,11 +68,11 @@ def load_run(run_dir: pathlib.Path, *, seed: int = 0, config: Any = None) -> tup
 
     Args:
       run_dir: the run's directory.
-      seed: that the experiment gets.
-      config: that it gets; None to leave it as it was.
+      seed: replaces the experiment's.
+      config: replaces the agent's configuration; None to keep it.
 
     Raises:
-      ValueError: no run, or the run has no checkpoint, or none that can be read.
+      UserError: no run, or the run has no checkpoint, or none that can be read.
     """
     experiment = Experiment.from_run_dir(run_dir)
     experiment = dataclasses.replace(experiment, seed=seed, config=config or experiment.config)

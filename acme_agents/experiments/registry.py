@@ -18,19 +18,19 @@ def load(name: str) -> ModuleType:
       name: one of `AGENTS`, or the dotted name of any importable module that offers `Config` and `make`.
 
     Raises:
-      ValueError: there is no such agent, or the module offers no agent.
+      UserError: there is no such agent, or the module offers no agent.
     """
     module_name = AGENTS.get(name, name)
     try:
         found = importlib.util.find_spec(module_name) is not None
     except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):  # A package is there, and misses another.
+        if error.name is None or not module_name.startswith(error.name):  # It exists, but its import does not.
             raise
         found = False
     except ValueError:
         found = False
     if not found:
-        # A slip of the finger is seldom in the first letter; `ppo` is another agent than `mpo`.
+        # A typing error is seldom in the first letter; `ppo` is another agent than `mpo`.
         alike = [agent for agent in AGENTS if agent[0] == name[:1].lower()]
         close = difflib.get_close_matches(name.lower(), alike, n=1)
         hint = f"did you mean {close[0]!r}? There" if close else "there"

@@ -1,1 +1,1 @@
-"""Replay: from an actor's steps through Reverb to batches gathered inside the learner's jitted updates."""
+"""Replay: from an actor's steps to batches gathered inside the learner's jitted updates."""

@@ -1,6 +1,6 @@
 """The unit in which experience travels: a chunk of consecutive steps of one episode.
 
-A chunk can be understood without its neighbours; how episodes are cut into chunks is for the kind of experience to say.
+A chunk can be understood without its neighbours; the kind of experience says how episodes are cut.
 Between processes one chunk is one Reverb step of one item, so that a step costs microseconds to write, send and read.
 """
 
@@ -19,11 +19,11 @@ class Chunk(NamedTuple):
 
     steps: Step  # [T, ...], T = `Layout.num_rows`; rows from `num_steps` on are padding
     num_steps: Any  # [] int32, rows in use
-    num_starts: Any  # [] int32, so many rows come before the episode's next chunk, or before its final observation
+    num_starts: Any  # [] int32, rows before the first row of the episode's next chunk, or before its final observation
     episode_step: Any  # [] int32, steps of the episode before the first row
-    previous_action: Any  # [*A], what led to the first row; zero where it begins the episode
-    previous_reward: Any  # [] or [K] float32, what that earned
-    writer: Any  # [] int64, one random number for each writer's life
+    previous_action: Any  # [*A], the action before the first row; zero if that row begins the episode
+    previous_reward: Any  # [] or [K] float32, the reward of that action
+    writer: Any  # [] int64, a random number that identifies the writer and its life
     time_ns: Any  # [] int64, nanoseconds since the epoch; grows from each chunk of a writer to its next
 
 
@@ -40,7 +40,7 @@ def step_spec(agent: Agent, spec: EnvironmentSpec) -> Step:
 
 
 def _extras_spec(agent: Agent, spec: EnvironmentSpec) -> Any:
-    """The `ArraySpec` pytree of what the agent's actor says beside each action, found without computing anything."""
+    """The `ArraySpec` pytree of the extras that the agent's actor returns; nothing is computed for it."""
     learner, actor = agent.learner(spec), agent.actor(spec, ActorContext(evaluation=False))
 
     def extras(key: Key, observation: Observation) -> Any:
@@ -70,7 +70,7 @@ def check(steps: Step, observation: Any) -> None:
     """Checks an observation against its spec.
 
     Raises:
-      ValueError: structure, shape or dtype differ, naming what was found and what was expected.
+      UserError: structure, shape or dtype differ, naming what was found and what was expected.
     """
     found_structure, expected_structure = map(str, map(jax.tree.structure, (observation, steps.observation)))
     if found_structure != expected_structure:

@@ -1,4 +1,4 @@
-"""A dataset's episodes as sequences in the replay server, to be drawn by priorities of their own."""
+"""A dataset's episodes as sequences in the replay server, drawn by their own priorities."""
 
 import logging
 import threading
@@ -20,7 +20,7 @@ _RPC_TIMEOUT_S = 1
 
 
 class Demonstrations(Dataset):
-    """Sees to it that the replay server holds a dataset: one that was killed before its first checkpoint does not."""
+    """Keeps a dataset in the replay server; a server killed before its first checkpoint has lost it."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Demonstrations(Dataset):
           client: of the replay server.
           steps: `chunks.step_spec` of the agent and the environment; extras, which a dataset does not have, are zero.
           replay: the agent's.
-          trajectories: at least one, as the spec says.
+          trajectories: at least one; they fit the spec.
           stop: set to make a blocked `ready` return.
         """
         self._client, self._steps, self._replay = client, steps, replay
@@ -46,12 +46,12 @@ class Demonstrations(Dataset):
         self.size = self.capacity = sum(len(list(cut(len(trajectory.discount)))) for trajectory in trajectories)
 
     def ready(self) -> bool:
-        """Sends the dataset unless the server has it, whole; returns whether it has it now, False while it is away.
+        """Sends the dataset unless the server holds all of it; returns whether it does now, False while it is away.
 
-        A server that goes while it is sent is waited for, until `stop` is set.
+        If the server dies while the dataset is sent, this waits for it until `stop` is set.
         """
         while (held := self._held()) not in (None, self.size) and not self._stop.is_set():
-            if held:  # The server was killed while it was sent.
+            if held:  # The server was killed while the dataset was sent.
                 self._client.reset(tables.DATASET)
             self._send()
         return held == self.size
@@ -80,7 +80,7 @@ class Demonstrations(Dataset):
 
 
 def _timesteps(trajectory: Trajectory) -> Iterator[tuple[Any, dm_env.TimeStep]]:
-    """Each action, None before the first time step, and the time step that it led to."""
+    """Pairs of an action and the time step after it; the first pair has no action (None)."""
 
     def observation(t: int) -> Any:
         return jax.tree.map(lambda x: x[t], trajectory.observation)

@@ -1,7 +1,7 @@
 """Batches gathered where the learner computes: many updates in one call into JAX.
 
-Except where observations are images or grids and the learner computes on the CPU: XLA's CPU backend is several times
-slower at convolutions within a loop of its own, so there the loop is Python's.
+The exception is a learner on the CPU whose observations are images or grids. XLA's CPU backend is several times slower
+at convolutions inside its own loops, so there the loop is in Python.
 """
 
 import functools
@@ -26,11 +26,11 @@ Held = Mapping[str, RingState]  # a ring for each source
 
 
 class DeviceSource(Source, Protocol):
-    """A ring that is drawn from: `intake.RingIntake` of what actors see, or `FixedRing` of a dataset.
+    """A ring that is drawn from: `intake.RingIntake` for the actors' steps, or `FixedRing` for a dataset.
 
     Attributes:
       state: the ring.
-      priorities: of the items, replaced by updates; an empty tuple where they are drawn uniformly.
+      priorities: of the items, replaced by updates; an empty tuple if items are drawn uniformly.
     """
 
     @property
@@ -40,7 +40,7 @@ class DeviceSource(Source, Protocol):
 
 
 class FixedRing(Dataset):
-    """Every item of a dataset, for good."""
+    """A ring that holds every item of a dataset and never changes."""
 
     def __init__(self, steps: Step, replay: ReplaySpec, trajectories: Sequence[Trajectory]):
         """Puts the episodes on the device.
@@ -48,7 +48,7 @@ class FixedRing(Dataset):
         Args:
           steps: `chunks.step_spec` of the agent and the environment.
           replay: the agent's.
-          trajectories: at least one, as the spec says.
+          trajectories: at least one; they fit the spec.
         """
         self.state = ring.from_trajectories(steps, trajectories, replay.experience)
         self.size = self.capacity = int(self.state.size)
@@ -57,7 +57,7 @@ class FixedRing(Dataset):
 
 
 class DeviceReplay(FromSources[DeviceSource]):
-    """Every update draws its batch by a key made from the seed and the update's number."""
+    """Draws the batch of each update with a key made from the seed and the update's number."""
 
     def __init__(self, core: LearnerCore, replay: ReplaySpec, seed: int, sources: Mapping[str, DeviceSource]):
         """Initialises.
@@ -65,7 +65,7 @@ class DeviceReplay(FromSources[DeviceSource]):
         Args:
           core: the agent's functions.
           replay: the agent's, its sources those of `sources`.
-          seed: of what is sampled.
+          seed: of the sampling.
           sources: to draw from, by name.
         """
         super().__init__(sources)
@@ -77,7 +77,7 @@ class DeviceReplay(FromSources[DeviceSource]):
 
     @property
     def is_compiled(self) -> bool:
-        """Whether an update was done."""
+        """Whether the update is compiled."""
         return self._is_compiled
 
     def update(self, state: TrainingState, first: int, number: int) -> tuple[TrainingState, Metrics, int]:
@@ -87,7 +87,7 @@ class DeviceReplay(FromSources[DeviceSource]):
         )
         self._is_compiled = True
         finite.check_metrics(not_finite, metrics)
-        # One that is not finite stays the largest ever after, so that all of them need not be looked at.
+        # A priority that is not finite remains the largest, so checking the largest suffices.
         priorities_lib.check(np.array([tree.largest for tree in priorities.values()]), first + number)
         for name, source in self._sources.items():
             source.priorities = priorities.get(name, ())
@@ -95,20 +95,20 @@ class DeviceReplay(FromSources[DeviceSource]):
         return state, metrics, number
 
     def compile(self, state: TrainingState) -> None:
-        """Compiles the update, by one whose result is dropped."""
+        """Compiles the update by doing one and dropping its result."""
         held = {name: state._replace(size=jnp.maximum(state.size, 1)) for name, state in self._held().items()}
         priorities = jax.tree.map(jnp.copy, self._priorities())  # They are donated.
         self._update(state, priorities, held, self._key, np.int32(0), np.int32(1))
         self._is_compiled = True
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Holds nothing to close."""
 
     def _held(self) -> dict[str, RingState]:
         return {name: source.state for name, source in self._sources.items()}
 
     def _priorities(self) -> dict[str, Priorities]:
-        """Of the sources that are drawn from by priority."""
+        """The priorities of the sources that are drawn from by priority."""
         return {name: source.priorities for name, source in self._sources.items() if source.priorities}
 
 

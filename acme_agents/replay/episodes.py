@@ -10,7 +10,7 @@ from acme_agents.replay.chunks import Chunk
 
 
 class EpisodeAssembler:
-    """Takes chunks as they come, each writer's in order, and gives every episode when its last one is there."""
+    """Takes chunks, each writer's in order, and returns an episode when its last chunk has come."""
 
     def __init__(self) -> None:
         """Initialises with no episode begun."""
@@ -30,12 +30,12 @@ class EpisodeAssembler:
         return None
 
     def unfinished(self) -> Iterator[Trajectory]:
-        """What is there of the episodes that were begun and did not end, as if they had been cut short there."""
+        """The unfinished episodes so far, as if each had been cut short after its last chunk."""
         return map(_trajectory, self._begun.values())
 
 
 def _trajectory(chunks: Sequence[Chunk]) -> Trajectory:
-    """An episode from all of its chunks; the row behind the last start has its final observation."""
+    """Makes an episode of all its chunks; the row behind the last start holds its final observation."""
     steps = [jax.tree.map(lambda x, end=chunk.num_starts: x[:end], chunk.steps) for chunk in chunks]
     final = jax.tree.map(lambda x: x[chunks[-1].num_starts][None], chunks[-1].steps.observation)
     return Trajectory(

@@ -1,4 +1,4 @@
-"""What actors see, on its way to where the learner draws from: as fast as samples per insert allows."""
+"""Takes in the actors' chunks, as fast as samples per insert allows."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -10,11 +10,11 @@ from acme_agents.replay.rate import RateControl
 from acme_agents.replay.ring import Ring, RingState
 from acme_agents.replay.transport import Receiver
 
-OnNew = Callable[[Sequence[Chunk]], None]  # is told of all that comes in, once each
+OnNew = Callable[[Sequence[Chunk]], None]  # receives each chunk that comes in, once
 
 
 class _Holder(Protocol):
-    """Holds the newest items, or counts those that are held elsewhere."""
+    """Stores the newest items, or counts items that are stored elsewhere."""
 
     @property
     def size(self) -> int: ...
@@ -22,7 +22,7 @@ class _Holder(Protocol):
 
 
 class _Intake:
-    """A source of a replay's that chunks come into, counted."""
+    """A source of replay that receives chunks and counts their items."""
 
     def __init__(self, receiver: Receiver, replay: ReplaySpec, holder: _Holder, tolerance: float, on_new: OnNew):
         self._receiver = receiver
@@ -38,7 +38,7 @@ class _Intake:
         return self._holder.size
 
     def ingest(self) -> float:
-        """Inserts what waits and may come in, until it allows an update; returns the updates allowed."""
+        """Inserts waiting chunks, as the ratio allows, until an update is due; returns the updates allowed."""
         while (room := self.rate.room()) or not self.size:
             new = self._receiver.poll(1 + int(room / self._items_per_chunk))
             self.rate.inserted += self._holder.insert(new)
@@ -53,11 +53,11 @@ class _Intake:
         self.rate.sampled += num_sampled
 
     def samples_per_insert(self) -> float:
-        """The ratio measured so far; NaN before there can be one."""
+        """The ratio measured so far; NaN until `min_size` items are in."""
         return self.rate.samples_per_insert()
 
     def checkpoint(self) -> None:
-        """Makes what came in outlive this process."""
+        """Saves all that came in beyond the life of this process."""
         self._receiver.checkpoint()
 
     def save(self) -> dict[str, Any]:
@@ -69,13 +69,13 @@ class _Intake:
         }
 
     def restore(self, counts: dict[str, Any]) -> None:
-        """Continues from what `save` returned; `recover` then brings back what was held."""
+        """Continues from what `save` returned; `recover` then brings back the items."""
         self.rate.inserted, self.rate.sampled = counts["inserted"], counts["sampled"]
         self._receiver.restore(counts["receiver"])
 
 
 class RingIntake(_Intake):
-    """Into a ring where the learner computes."""
+    """Puts chunks into a ring where the learner computes."""
 
     def __init__(self, receiver: Receiver, steps: Step, replay: ReplaySpec, *, tolerance: float, on_new: OnNew):
         """Allocates the ring.
@@ -85,19 +85,19 @@ class RingIntake(_Intake):
           steps: `chunks.step_spec` of the agent and the environment.
           replay: the agent's.
           tolerance: how far sampling may lag before nothing more comes in, in items sampled.
-          on_new: is told of what comes in.
+          on_new: receives the chunks that come in.
         """
         self.ring = Ring(steps, replay)
         super().__init__(receiver, replay, self.ring, tolerance, on_new)
 
     @property
     def state(self) -> RingState:
-        """What is on the device."""
+        """The ring's arrays on the device."""
         return self.ring.state
 
     @property
     def priorities(self) -> Any:
-        """The items', by their place; an empty tuple where they are drawn uniformly."""
+        """Priorities of the items by their place; an empty tuple if items are drawn uniformly."""
         return self.ring.priorities
 
     @priorities.setter
@@ -105,31 +105,31 @@ class RingIntake(_Intake):
         self.ring.priorities = priorities
 
     def recover(self) -> Sequence[Chunk]:
-        """Fills the ring with what it held; what is new there comes in later, as the ratio allows."""
+        """Fills the ring with the chunks it held; newer chunks come in later, as the ratio allows."""
         before = self._receiver.recover()
         self.ring.insert(before)  # They were counted when they first came.
         return before
 
 
 class TableIntake(_Intake):
-    """Into a table of the replay server, which draws: chunks stay there, and are only counted here."""
+    """Counts the chunks of a table of the replay server; the chunks stay on the server, which draws them."""
 
     def __init__(self, receiver: Receiver, replay: ReplaySpec, *, tolerance: float, on_new: OnNew):
         """Initialises with nothing counted; the arguments are those of `RingIntake`."""
         super().__init__(receiver, replay, _Counted(replay, lambda: self.rate), tolerance, on_new)
 
     def ready(self) -> bool:
-        """Whether the server holds what is drawn from: actors fill it."""
+        """Always true: the actors fill the table."""
         return True
 
     def recover(self) -> Sequence[Chunk]:
-        """Counts what came in after the counts were saved; the table stays as it is, with its priorities."""
+        """Counts the items that came in after the counts were saved; the table and its priorities stay unchanged."""
         self.rate.inserted += self._receiver.count_lost()
         return []
 
 
 class _Counted:
-    """Items that the server holds, of which it was sent the number that the rate says."""
+    """Counts the items in the server's table: all that came in, up to the table's capacity."""
 
     def __init__(self, replay: ReplaySpec, rate: Callable[[], RateControl]):
         self._experience, self._capacity, self._rate = replay.experience, replay.max_size, rate

@@ -1,4 +1,4 @@
-"""Chunks within one process: a queue, and a log on the disk from which a later process goes on."""
+"""Chunks within one process: a queue, and a log on disk from which a later process continues."""
 
 import collections
 import pathlib
@@ -19,10 +19,10 @@ DIRECTORY = "chunks"  # within the directory of the checkpoints
 
 
 class MemoryTransport:
-    """Both ends of the way.
+    """Sender and receiver in one.
 
-    `checkpoint` appends what is new to a log of files, so that its cost is that of what is new. The log keeps what the
-    newest two checkpoints need to fill replay again; a checkpoint names the files that were there when it was written.
+    `checkpoint` appends only the new chunks to a log of files. The log keeps what the newest two checkpoints need to
+    fill replay again; a checkpoint names the files that existed when it was written.
     """
 
     def __init__(self, steps: Step, replay: ReplaySpec, directory: pathlib.Path):
@@ -47,25 +47,25 @@ class MemoryTransport:
         self._waiting = 0  # chunks in the log that had not been delivered
 
     def send(self, chunk: Chunk) -> None:
-        """Puts a chunk behind the others."""
+        """Adds a chunk to the end of the queue."""
         self._queue.append(chunk)
         self._unlogged.append(chunk)
 
     def flush(self) -> None:
-        """Returns: what is sent has arrived."""
+        """Returns at once: a sent chunk has already arrived."""
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Holds nothing to close."""
 
     def poll(self, max_chunks: int) -> list[Chunk]:
-        """Takes the oldest chunks."""
+        """Takes the oldest chunks from the queue."""
         return [self._queue.popleft() for _ in range(min(max_chunks, len(self._queue)))]
 
     def checkpoint(self) -> None:
-        """Writes what is new.
+        """Appends the new chunks to the log.
 
         Raises:
-          CheckpointError: the disk did not take it; what was there before still is.
+          CheckpointError: the disk did not take them; the log is unchanged.
         """
         if not self._unlogged:
             return
@@ -91,7 +91,7 @@ class MemoryTransport:
         return {"files": [list(file) for file in self._files], "waiting": len(self._queue)}
 
     def restore(self, counts: dict[str, Any]) -> None:
-        """Goes on behind the files that a checkpoint names; later ones were of a run that is undone."""
+        """Continues after the files that a checkpoint names; later files belong to steps that the checkpoint lacks."""
         self._files, self._waiting = [list(file) for file in counts["files"]], counts["waiting"]
         self._num_files = self._files[-1][0] + 1 if self._files else 0
         self._first_needed = self._files[0][0] if self._files else 0
@@ -100,7 +100,7 @@ class MemoryTransport:
                 path.unlink()
 
     def recover(self) -> list[Chunk]:
-        """Reads the log; what was not delivered waits again.
+        """Reads the log; chunks that were not delivered are put back into the queue.
 
         Raises:
           CheckpointError: a file is missing, damaged, or of another agent or environment.
@@ -111,7 +111,7 @@ class MemoryTransport:
         return found[:delivered]
 
     def count_lost(self) -> int:
-        """None: a learner and its actor die together, and go on from the same checkpoint."""
+        """None: learner and actor die together and continue from the same checkpoint."""
         return 0
 
     def _forget(self) -> None:

@@ -1,4 +1,4 @@
-"""Priorities of many items on the device: drawn from and changed in a time that hardly grows with their number.
+"""Priorities of many items on the device; drawing and changing take a time that hardly grows with their number.
 
 They are the leaves of a tree of three levels, each inner node the sum of its `_FAN_OUT` children. All functions are
 pure and can be jitted. Schaul et al. 2016, arXiv 1511.05952, keep a binary tree, which takes many more small steps.
@@ -18,7 +18,7 @@ _LEAST = 1e-6  # of a priority, so that nothing held is out of reach; Schaul et 
 
 
 class Priorities(NamedTuple):
-    """The tree. An item's weight is its priority to the power of the exponent; 0 for one that cannot be drawn."""
+    """The tree. An item's weight is its priority to the power of the exponent; 0 for an item that cannot be drawn."""
 
     weights: Array  # [S * F, F] float32, with F = `_FAN_OUT`: item i at [i // F, i % F]
     sums: Array  # [S, F] float32, of the rows of `weights`
@@ -26,7 +26,7 @@ class Priorities(NamedTuple):
 
 
 def make(num_items: int) -> Priorities:
-    """Priorities of up to `num_items`, none of which can be drawn yet."""
+    """An empty tree for up to `num_items` items."""
     num_sums = -(-num_items // _FAN_OUT**2)
     return Priorities(
         weights=jnp.zeros((num_sums * _FAN_OUT, _FAN_OUT)),
@@ -36,17 +36,17 @@ def make(num_items: int) -> Priorities:
 
 
 def add(tree: Priorities, items: Array, exponent: float) -> Priorities:
-    """Gives items [M] int32 the largest priority so far; those out of range are dropped."""
+    """Gives items [M] int32 the largest priority so far; indices out of range are ignored."""
     return _set(tree, items, jnp.full(items.shape, tree.largest**exponent))
 
 
 def remove(tree: Priorities, items: Array) -> Priorities:
-    """Makes items [M] int32 impossible to draw; those out of range are dropped."""
+    """Removes items [M] int32, so that they cannot be drawn; indices out of range are ignored."""
     return _set(tree, items, jnp.zeros(items.shape))
 
 
 def change(tree: Priorities, items: Array, priorities: Array, exponent: float) -> Priorities:
-    """Gives items [M] int32 new priorities [M] float32, except to those that can no longer be drawn."""
+    """Gives items [M] int32 new priorities [M] float32; items that were removed are ignored."""
     priorities = jnp.maximum(priorities, _LEAST)
     held = tree.weights[items // _FAN_OUT, items % _FAN_OUT] > 0.0
     tree = _set(tree, items, jnp.where(held, priorities**exponent, 0.0))
@@ -54,15 +54,15 @@ def change(tree: Priorities, items: Array, priorities: Array, exponent: float) -
 
 
 def check(priorities: np.ndarray, update: int) -> None:
-    """Does nothing if the priorities [M] float32 that an agent gave are finite and not negative.
+    """Checks that an agent's priorities [M] float32 are finite and not negative.
 
     Args:
-      priorities: new ones, or the largest of them.
+      priorities: the new priorities, or the largest of them.
       update: updates done.
 
     Raises:
-      NotFinite: one is not finite; drawing by it would mean nothing.
-      UserError: one is negative.
+      NotFinite: a priority is not finite.
+      UserError: a priority is negative.
     """
     if not np.all(np.isfinite(priorities)):
         raise errors.NotFinite(

@@ -1,4 +1,4 @@
-"""Samples per insert: how often each item is learned from, held exactly by counting."""
+"""Samples per insert: how often each item is learned from, kept exact by counting."""
 
 import math
 
@@ -6,7 +6,7 @@ from acme_agents.core.interfaces import ReplaySpec
 
 
 class RateControl:
-    """Counts items in and out of replay and says what may happen next.
+    """Counts inserted and sampled items, and says how many more of each are allowed.
 
     Once `min_size` items are in, `sampled <= samples_per_insert (inserted - min_size)` holds always, and
     sampling lags by no more than `tolerance` items sampled and one chunk. Acme's `SampleToInsertRatio`
@@ -30,14 +30,14 @@ class RateControl:
         return max(0, int(self._owed() // self._replay.batch_size))
 
     def room(self) -> float:
-        """Items that may come in now before sampling lags by more than the tolerance; 0 where it does."""
+        """Items that may come in now before sampling lags by more than the tolerance; 0 if it already does."""
         return max(0.0, (self._tolerance - self._owed()) / self._replay.samples_per_insert)
 
     def samples_per_insert(self) -> float:
-        """The ratio measured so far; NaN before there can be one."""
+        """The ratio measured so far; NaN until `min_size` items are in."""
         counted = self.inserted - self._replay.min_size
         return self.sampled / counted if counted > 0 else math.nan
 
     def _owed(self) -> float:
-        """Items that should have been sampled by now and were not."""
+        """How many items sampling lags behind the ratio."""
         return self._replay.samples_per_insert * (self.inserted - self._replay.min_size) - self.sampled

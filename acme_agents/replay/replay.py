@@ -1,4 +1,4 @@
-"""What a learner draws its batches from: one protocol, whatever the kind of experience and wherever it is drawn."""
+"""The protocol of replay: the same for every kind of experience, whether the learner or the server draws."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -15,9 +15,9 @@ class Replay(Protocol):
 
     Attributes:
       size: items to draw from now.
-      capacity: items that there can be.
-      samples_per_insert: the ratio measured so far; NaN where nothing comes in.
-      is_compiled: whether the next update need not be compiled.
+      capacity: the most items it can hold.
+      samples_per_insert: the ratio measured so far; NaN if nothing comes in.
+      is_compiled: whether the next update is compiled already.
     """
 
     @property
@@ -30,7 +30,7 @@ class Replay(Protocol):
     def is_compiled(self) -> bool: ...
 
     def ingest(self) -> float:
-        """Takes in what waits and may come in; returns the updates allowed now, infinite where nothing limits them."""
+        """Takes in waiting chunks, as the ratio allows; returns the updates allowed now, infinite without a limit."""
 
     def update(self, state: TrainingState, first: int, number: int) -> tuple[TrainingState, Metrics, int]:
         """Does updates.
@@ -41,7 +41,7 @@ class Replay(Protocol):
           number: how many to do, at least 1.
 
         Returns:
-          The training state, the metrics' means, and how many were done: fewer where there was nothing to draw.
+          The training state, the metrics' means, and how many were done: fewer if there was nothing to draw.
 
         Raises:
           NotFinite: a metric, or one of the agent's new priorities, was NaN or infinite.
@@ -52,7 +52,7 @@ class Replay(Protocol):
         """Compiles what `update` calls next; the state is not donated."""
 
     def checkpoint(self) -> None:
-        """Makes what came in outlive this process; before `save`.
+        """Saves all that came in beyond the life of this process; call it before `save`.
 
         Raises:
           CheckpointError: the disk did not take it.
@@ -65,14 +65,14 @@ class Replay(Protocol):
         """Continues from what `save` returned after `num_updates`."""
 
     def recover(self) -> Sequence[Chunk]:
-        """Fills itself with what it held, once, before anything else; returns the chunks that had come in before."""
+        """Fills replay with the items of the checkpoint; call it once, first. Returns the chunks from before it."""
 
     def close(self) -> None:
-        """Ends what it has begun."""
+        """Ends its threads and connections."""
 
 
 class Phases:
-    """One replay for the first updates, and another one for the rest: offline, then with what actors see."""
+    """One replay for the first updates and another for the rest: offline first, then with actors."""
 
     def __init__(self, first: Replay, then: Replay, num_updates: int):
         """Takes both, which may share a source; the first `num_updates` draw from the first."""
@@ -81,26 +81,26 @@ class Phases:
 
     @property
     def size(self) -> int:
-        """Of all that there is."""
+        """Items of the second phase, which has all sources."""
         return self._then.size
 
     @property
     def capacity(self) -> int:
-        """Of all that there can be."""
+        """The capacity of the second phase, which has all sources."""
         return self._then.capacity
 
     @property
     def samples_per_insert(self) -> float:
-        """Of what actors see."""
+        """The ratio of the second phase, which has the actors."""
         return self._then.samples_per_insert
 
     @property
     def is_compiled(self) -> bool:
-        """Of the phase that comes next."""
+        """Whether the next phase's update is compiled."""
         return self._now.is_compiled
 
     def ingest(self) -> float:
-        """What is left of the first phase; then what the second one says."""
+        """The updates left in the first phase; after it, those that the second phase allows."""
         return min(self._first.ingest(), self._left) if self._left else self._then.ingest()
 
     def update(self, state: TrainingState, first: int, number: int) -> tuple[TrainingState, Metrics, int]:
@@ -114,30 +114,30 @@ class Phases:
         self._now.compile(state)
 
     def checkpoint(self) -> None:
-        """Makes what actors see durable."""
+        """Checkpoints the second phase, which has the actors."""
         self._then.checkpoint()
 
     def save(self) -> dict[str, Any]:
-        """The counts of all sources, which the second phase has."""
+        """The counts of the second phase, which has all sources."""
         return self._then.save()
 
     def restore(self, counts: dict[str, Any], num_updates: int) -> None:
-        """Continues in the phase that the updates had come to."""
+        """Continues in the phase that `num_updates` has reached."""
         self._done = num_updates
         self._then.restore(counts, num_updates)
 
     def recover(self) -> Sequence[Chunk]:
-        """What actors saw."""
+        """The chunks of the second phase, which has the actors."""
         return self._then.recover()
 
     def close(self) -> None:
-        """Ends both."""
+        """Closes both phases."""
         self._first.close()
         self._then.close()
 
     @property
     def _left(self) -> int:
-        """Updates of the first phase."""
+        """Updates left in the first phase."""
         return max(0, self._num_updates - self._done)
 
     @property

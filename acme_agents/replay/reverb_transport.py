@@ -18,8 +18,8 @@ from acme_agents.replay.memory_transport import MemoryTransport
 
 _RPC_TIMEOUT_S = 5
 _FLUSH_TIMEOUT_MS = 500  # how long a blocked sender goes without looking at its stop event
-_OPEN_TIMEOUT_MS = 1000  # that the server has to say what its tables hold, before the sender asks again
-_IN_FLIGHT = 4  # items (two for each chunk) that need not be confirmed before the actor goes on
+_OPEN_TIMEOUT_MS = 1000  # for the server to describe its tables, before the sender asks again
+_IN_FLIGHT = 4  # items (two for each chunk) that may be unconfirmed while the actor goes on
 _CHECKPOINT_ATTEMPTS = 3
 _COLLECT_BATCH = 512  # chunks asked for at a time when the durable table is collected
 
@@ -86,13 +86,13 @@ class ReverbSender:
 
 
 class ReverbReceiver:
-    """The learner's end: reads the stream table, and at the start the durable one; each chunk once.
+    """The learner's end: delivers each chunk once, from the durable table at the start and then from the stream.
 
-    The chunks of one writer reach the server in order, so the newest time of each writer says what was delivered. Its
-    size is one number for each actor's life.
+    The chunks of one writer reach the server in order, so the newest time of each writer says what was delivered. That
+    is one number for each actor's life.
 
     Attributes:
-      taken: chunks that had left the stream when it was last looked at, by the server's own count, which is in its
+      taken: chunks that had left the stream when it was last read, by the server's own count, which is part of its
         checkpoints.
     """
 
@@ -103,11 +103,11 @@ class ReverbReceiver:
           client: of the replay server.
           steps: `chunks.step_spec` of the agent and the environment.
           replay: the agent's.
-          directory: of the run's checkpoints, the server's in one below.
+          directory: of the run's checkpoints; the server's own are in a subdirectory.
         """
         self.taken = 0
         self.client = client
-        self._log = MemoryTransport(steps, replay, directory / memory_transport.DIRECTORY)  # of one process, to go on
+        self._log = MemoryTransport(steps, replay, directory / memory_transport.DIRECTORY)  # from a run of one process
         self._directory = directory / tables.CHECKPOINTS
         self._structure = jax.tree.structure(chunks.empty(steps))
         self._delivered: dict[int, int] = {}  # the newest chunk's time for each writer, in nanoseconds
@@ -115,11 +115,11 @@ class ReverbReceiver:
         self._collected: list[Chunk] = []  # from the durable table, not yet delivered
 
     def save(self) -> dict[str, Any]:
-        """What was delivered, by writer, and the server's count."""
+        """The newest delivered time of each writer, and the server's count."""
         return {"delivered": {str(writer): time for writer, time in self._delivered.items()}, "taken": self.taken}
 
     def restore(self, counts: dict[str, Any]) -> None:
-        """Continues from what `save` returned, or from what it returned in a run of one process.
+        """Continues from what `save` returned here, or `MemoryTransport.save` in a run of one process.
 
         Raises:
           CheckpointError: the log of that run cannot be read.
@@ -133,7 +133,7 @@ class ReverbReceiver:
         self.taken = counts["taken"]
 
     def checkpoint(self) -> None:
-        """Has the replay server write its tables; only a warning while it is away.
+        """Has the replay server write its tables; only warns while it is away.
 
         Raises:
           CheckpointError: the disk did not take it.
@@ -156,7 +156,7 @@ class ReverbReceiver:
         logging.warning("The replay server is away; its newest checkpoint is older than the learner's.")
 
     def _adopt(self, log: Sequence[Chunk], num_delivered: int) -> None:
-        """Puts chunks, oldest first, of which the first were delivered, into the durable table."""
+        """Puts chunks, oldest first, into the durable table; the first of them had been delivered."""
         sender = ReverbSender(self.client, threading.Event(), into=(tables.REPLAY,))
         for chunk in log:
             sender.send(chunk)
@@ -168,8 +168,8 @@ class ReverbReceiver:
     def count_lost(self) -> int:
         """Counts the chunks that an earlier reader took from the stream after `taken` was saved; a second call gives 0.
 
-        Nothing is read, so that no priority changes. It is exact while the server lives and after it went back to the
-        checkpoint before `taken` was saved; a server that went back further since is off by what it lost at most.
+        Nothing is read, so no priority changes. The count is exact if the server lived on, or went back to the
+        checkpoint from before `taken` was saved; if it went back further, the error is at most what it lost.
         """
         before, self.taken = self.taken, _taken(self._info(tables.STREAM))
         return max(0, self.taken - before)
@@ -177,8 +177,8 @@ class ReverbReceiver:
     def recover(self) -> list[Chunk]:
         """Reads the whole durable table, in the order in which it was written.
 
-        Every chunk seen gets priority 0, so that the rest is sampled from what is missing; at the end all get 1 again.
-        Where an earlier reader died in between, its zeros are found by chance, all priorities being equal then.
+        Every chunk read gets priority 0, so that sampling finds the missing ones; at the end all get priority 1 again.
+        If an earlier reader died in between, some are 0 already; when only zeros are left, all are drawn alike.
 
         Returns:
           The chunks that had been delivered before; `poll` delivers the others first.
@@ -197,7 +197,7 @@ class ReverbReceiver:
         return [chunk for chunk in in_order if self._was_delivered(chunk)]
 
     def poll(self, max_chunks: int) -> list[Chunk]:
-        """Takes what waits in the stream without blocking; none while the server is away."""
+        """Takes the waiting chunks of the stream without blocking; none while the server is away."""
         if self._collected:
             found, self._collected = self._collected[:max_chunks], self._collected[max_chunks:]
             for chunk in found:
@@ -238,7 +238,7 @@ class ReverbReceiver:
 
 
 def _taken(info: reverb.reverb_types.TableInfo) -> int:
-    """Items that were ever sampled."""
+    """How many items of a table were ever sampled."""
     return info.rate_limiter_info.sample_stats.completed
 
 

@@ -22,7 +22,7 @@ _NOWHERE = 2**30  # a place that no ring has
 
 
 class RingState(NamedTuple):
-    """What is on the device. A chunk's rows are consecutive; items are in a ring too, the oldest first."""
+    """The arrays on the device. A chunk's rows are consecutive; items are in a ring too, oldest first."""
 
     rows: Rows
     oldest: Array  # [] int32, place of the oldest item
@@ -33,8 +33,8 @@ class Ring:
     """Holds the newest items, at most `max_size`, and evicts whole chunks, oldest first.
 
     Attributes:
-      state: what is on the device.
-      priorities: of the items, by their place; an empty tuple where items are drawn uniformly. Updates replace it.
+      state: the arrays on the device.
+      priorities: of the items, by their place; an empty tuple if items are drawn uniformly. Updates replace it.
     """
 
     def __init__(self, steps: Step, replay: ReplaySpec):
@@ -47,7 +47,7 @@ class Ring:
         self._experience = experience = replay.experience
         self._num_rows = _num_rows(replay)
         self._num_places = replay.max_size
-        self._row = self._place = self._size = self._rows_used = 0  # next row, next place, and how much is held
+        self._row = self._place = self._size = self._rows_used = 0  # next row, next place, items held, rows held
         self._held: collections.deque[tuple[int, int]] = collections.deque()  # rows and items of each chunk
         self._exponent = replay.priority_exponent
         self.priorities: Any = priorities_lib.make(self._num_places) if self._exponent else ()
@@ -87,7 +87,7 @@ class Ring:
             item_rows[i, :num_items] = rows[i, :num_items]
             self._row = (self._row + num_steps) % self._num_rows
             self._place = (self._place + num_items) % self._num_places
-        # Came and went within this call: two writes to one place have no order.
+        # Drop chunks that came and went within this call: two writes to one place have no order.
         gone = max(0, len(new) - len(self._held))
         rows[:gone], places[:gone] = self._num_rows, self._num_places
         oldest = (self._place - self._size) % self._num_places
@@ -96,7 +96,7 @@ class Ring:
             self.priorities = _replace(self.priorities, evicted, places, self._num_places, self._exponent)
 
     def _make_room(self, num_steps: int, num_items: int) -> list[np.ndarray]:
-        """Counts a chunk in, and out what it displaces; returns the places of that."""
+        """Counts a chunk in and evicts the oldest chunks to make room; returns the places of their items."""
         self._held.append((num_steps, num_items))
         self._rows_used += num_steps
         self._size += num_items
@@ -118,11 +118,11 @@ def num_bytes(steps: Step, replay: ReplaySpec) -> int:
 
 
 def from_trajectories(steps: Step, trajectories: Sequence[Trajectory], experience: Experience) -> RingState:
-    """A ring that holds every item of some episodes, for good.
+    """A ring that holds every item of the given episodes and never changes.
 
     Args:
-      steps: `chunks.step_spec` of the agent and the environment; extras, which a dataset does not have, are zero.
-      trajectories: at least one, as the spec says.
+      steps: `chunks.step_spec` of the agent and the environment; a dataset has no extras, so these are zero.
+      trajectories: at least one; they fit the spec.
       experience: the agent's.
     """
     rows = jax.tree.map(jnp.asarray, of_trajectories(steps, trajectories, experience))
@@ -130,7 +130,7 @@ def from_trajectories(steps: Step, trajectories: Sequence[Trajectory], experienc
 
 
 def equal_priorities(state: RingState, exponent: float) -> Priorities:
-    """The priorities of a ring that is filled for good: all alike."""
+    """Equal priorities for every item of a ring that never changes."""
     number = state.rows.item_rows.shape[0]
     return priorities_lib.add(priorities_lib.make(number), jnp.arange(number), exponent)
 
@@ -138,7 +138,7 @@ def equal_priorities(state: RingState, exponent: float) -> Priorities:
 def sample(
     held: Mapping[str, RingState], priorities: Mapping[str, Priorities], key: Key, replay: ReplaySpec
 ) -> tuple[Any, Array]:
-    """A batch, each item from a source drawn by its share. Pure; call it under jit.
+    """Draws a batch: for each item a source by its share, then an item of that source. Pure; call it under jit.
 
     Args:
       held: a ring for each of the replay's sources, holding at least one item.
@@ -147,7 +147,7 @@ def sample(
       replay: batch size, experience and sources.
 
     Returns:
-      The batch, drawn with replacement from all that a source holds; and each item's place [B] int32 in its ring.
+      The batch, drawn with replacement, and the place [B] int32 of each item in its ring.
     """
     batch_size, experience = replay.batch_size, replay.experience
     (first, _), *others = shares = list(replay.sources.items())
@@ -166,7 +166,7 @@ def sample(
 def reprioritise(
     priorities: Mapping[str, Priorities], info: SampleInfo, places: Array, new: Array, replay: ReplaySpec
 ) -> dict[str, Priorities]:
-    """Gives what was drawn new priorities, each in the source that it is from. Pure; call it under jit.
+    """Gives the items of a batch new priorities, each in its own source. Pure; call it under jit.
 
     Args:
       priorities: each source's.
@@ -191,7 +191,7 @@ def _where(chosen: Array, x: Array, y: Array) -> Array:
 def _sample_one(
     state: RingState, priorities: Priorities | None, source: int, key: Key, batch_size: int, experience: Experience
 ) -> tuple[Any, Array]:
-    """What `sample` returns of one source alone."""
+    """What `sample` returns if there is only this source."""
     if priorities is None:
         index = jax.random.randint(key, (batch_size,), 0, state.size)
         places = (state.oldest + index) % state.rows.item_rows.shape[0]
@@ -203,7 +203,7 @@ def _sample_one(
 
 
 def _num_rows(replay: ReplaySpec) -> int:
-    """Rows for `max_size` items in full chunks, and for one chunk more."""
+    """Rows for `max_size` items in full chunks, and for one further chunk."""
     rows = replay.experience.layout.num_rows
     return -(-replay.max_size * rows // replay.experience.items_per_chunk) + rows
 
@@ -232,7 +232,7 @@ def _scatter(
 def _replace(
     tree: Priorities, evicted: Sequence[np.ndarray], new: np.ndarray, num_places: int, exponent: float
 ) -> Priorities:
-    """Removes the priorities of what was evicted, and then adds those of what is new, by their places."""
+    """Removes the priorities of evicted items, then adds those of new items; both are given by their places."""
     gone = np.concatenate([np.zeros(0, np.int64), *evicted])
     for i in range(0, len(gone), new.size):
         places = np.full(new.size, _NOWHERE, np.int32)

@@ -21,7 +21,7 @@ _MAX_PENDING = 1000  # batches whose priorities wait for a server that is away; 
 
 
 class Drawn(NamedTuple):
-    """A batch, and where its elements lie in the server."""
+    """A batch, and the keys of its elements in the server."""
 
     batch: Sequence  # NumPy arrays
     keys: np.ndarray  # [B] uint64, Reverb's
@@ -30,21 +30,21 @@ class Drawn(NamedTuple):
 class ChunkSampler:
     """Draws batches ahead of time, in a thread of its own.
 
-    Each element of a batch is from a source drawn by its share, and there by priority; Reverb draws with replacement.
-    Calls to a server that is away wait until it is back at its address, so all of them are the thread's: the learner
-    never waits for longer than it says. The priorities that a batch is drawn by are a few batches old: one waits here,
-    one is in the making, and Reverb has one on its way. Of a source that is seldom drawn from, the one item that Reverb
-    holds ready may be older.
+    For each element of a batch a source is drawn by its share, and an item of it by priority; Reverb draws with
+    replacement. Calls to a server that is away block until it is back at its address. Only this thread makes them, so
+    the learner never waits longer than its own timeout. The priorities behind a batch are a few batches old: one batch
+    waits here, one is being made, and Reverb has one on its way. Reverb holds one item of each source ready, which may
+    be older if the source is seldom drawn from.
     """
 
     def __init__(self, client: reverb.Client, steps: Step, replay: ReplaySpec, seed: int):
-        """Begins to draw, as soon as there is something in every source.
+        """Begins to draw as soon as every source holds something.
 
         Args:
           client: of the replay server.
           steps: `chunks.step_spec` of the agent and the environment.
           replay: the agent's; its sources are tables of the server.
-          seed: of which source each element is from; what is drawn there is Reverb's chance, which takes no seed.
+          seed: of the choice of sources; the choice of items is Reverb's, which takes no seed.
         """
         self._client = client
         self._structure = jax.tree.structure(chunks.empty(steps))
@@ -63,7 +63,7 @@ class ChunkSampler:
         """The next batch; None if there is none within `timeout` seconds, as while the server is away.
 
         Raises:
-          Exception: whatever ended the thread, once what it had drawn before is used up.
+          Exception: the exception that ended the thread, once the batches it drew before are used up.
         """
         try:
             return self._batches.get(timeout=0 if self._error else timeout)
@@ -73,7 +73,7 @@ class ChunkSampler:
             return None
 
     def prioritise(self, drawn: Drawn, priorities: np.ndarray) -> None:
-        """Gives a batch new priorities, [B] float32, finite and >= 0, soon; what the server has no more is left out."""
+        """Queues new priorities of a batch, [B] float32, finite and >= 0; items no longer on the server are ignored."""
         self._pending.append((drawn, priorities))
 
     def close(self) -> None:
@@ -86,7 +86,7 @@ class ChunkSampler:
     def _run(self) -> None:
         try:
             self._draw_ahead()
-        except Exception as error:  # The learner's thread raises it: here nobody would hear of it.
+        except Exception as error:  # The learner's thread raises it, because here it would be lost.
             self._error = error
 
     def _draw_ahead(self) -> None:
@@ -109,7 +109,7 @@ class ChunkSampler:
                     break
 
     def _connect(self) -> list[Any]:
-        """A Reverb sampler for each source, with room for what a batch takes of it.
+        """A Reverb sampler for each source, with room for its share of a batch.
 
         `Client.sample` makes a new one for each call, with room for one item: six times slower.
         """
@@ -128,7 +128,7 @@ class ChunkSampler:
         return Drawn(to_batch(chunk, SampleInfo(probabilities, sources)), np.array(key, np.uint64).reshape(-1))
 
     def _write_back(self) -> None:
-        """Sends the priorities that wait."""
+        """Sends the queued priorities."""
         new: list[dict[int, float]] = [{} for _ in self._tables]
         while self._pending:
             drawn, priorities = self._pending.popleft()
@@ -141,7 +141,7 @@ class ChunkSampler:
 
 
 def to_batch(batch: Chunk, info: SampleInfo) -> Sequence:
-    """Chunks, their arrays stacked, as sequences: the kind of experience whose items are chunks."""
+    """Stacked chunks as a batch of sequences, the kind of experience whose items are chunks."""
     return Sequence(
         steps=batch.steps,
         num_steps=batch.num_steps,

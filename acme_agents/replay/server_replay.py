@@ -1,6 +1,6 @@
-"""Batches that the replay server draws, ahead of the learner: for what does not fit beside it.
+"""Batches that the replay server draws ahead of time, for experience that does not fit beside the learner.
 
-One batch and one call into JAX for each update.
+Each update takes one batch and is one call into JAX.
 """
 
 from collections.abc import Mapping
@@ -19,18 +19,18 @@ from acme_agents.replay.replay import Metrics
 from acme_agents.replay.sampler import ChunkSampler, to_batch
 from acme_agents.replay.sources import FromSources, Source
 
-_WAIT_SECONDS = 0.5  # for a batch; longer, and the server is away
+_WAIT_SECONDS = 0.5  # for a batch; after that the server counts as away
 
 
 class ServerSource(Source, Protocol):
-    """A table that is drawn from: `intake.TableIntake` of what actors see, or `demonstrations.Demonstrations`."""
+    """A table that is drawn from: `intake.TableIntake` for the actors' steps, or `demonstrations.Demonstrations`."""
 
     def ready(self) -> bool:
-        """Sees to it that the server holds what is drawn from; False while it is away."""
+        """Fills the table on the server if that is needed; False while the server is away."""
 
 
 class ServerReplay(FromSources[ServerSource]):
-    """Every update takes the next batch that was drawn ahead of it, and sends the new priorities back."""
+    """Takes a batch drawn ahead of time for each update, and sends the new priorities back."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class ServerReplay(FromSources[ServerSource]):
           core: the agent's functions.
           replay: the agent's, its sources those of `sources`; an item must be a chunk.
           steps: `chunks.step_spec` of the agent and the environment.
-          seed: of which source is drawn from.
+          seed: of the choice of sources.
           client: of the replay server.
           sources: tables to draw from, by name.
         """
@@ -64,7 +64,7 @@ class ServerReplay(FromSources[ServerSource]):
 
     @property
     def is_compiled(self) -> bool:
-        """Whether an update was done."""
+        """Whether the update is compiled."""
         return self._is_compiled
 
     def update(self, state: TrainingState, first: int, number: int) -> tuple[TrainingState, Metrics, int]:
@@ -94,7 +94,7 @@ class ServerReplay(FromSources[ServerSource]):
         return state, {name: value / done for name, value in total.items()}, done
 
     def compile(self, state: TrainingState) -> None:
-        """Compiles the update, by one whose result is dropped."""
+        """Compiles the update by doing one and dropping its result."""
         size = self._replay.batch_size
         zeros = chunks.zeros(self._steps, size, self._replay.experience.layout.num_rows)
         counts = np.full(size, 2, np.int32)

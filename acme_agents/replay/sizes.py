@@ -1,4 +1,4 @@
-"""How much memory a replay takes, known before anything is allocated."""
+"""How much memory a replay takes, computed before anything is allocated."""
 
 import psutil
 
@@ -24,7 +24,7 @@ def num_chunks(replay: ReplaySpec) -> int:
 def check_memory(steps: Step, replay: ReplaySpec, *, in_process: bool) -> str:
     """Says how much memory the replay will take.
 
-    The learner's ring is allocated at the start; the server's tables grow to their size, less what compression saves.
+    The learner's ring is allocated at the start; the server's tables grow to their full size, less any compression.
 
     Args:
       steps: `chunks.step_spec` of the agent and the environment.
@@ -35,7 +35,7 @@ def check_memory(steps: Step, replay: ReplaySpec, *, in_process: bool) -> str:
       A line for the user.
 
     Raises:
-      UserError: it would not fit into the memory that is free now, or not hold one chunk.
+      UserError: it would not fit into the free memory, or could not hold one chunk.
     """
     experience = replay.experience
     if replay.max_size < experience.items_per_chunk:
@@ -58,15 +58,15 @@ def check_memory(steps: Step, replay: ReplaySpec, *, in_process: bool) -> str:
 
 
 def check_dataset(path: str, steps: Step, replay: ReplaySpec, num_rows: int) -> None:
-    """Checks that the rows of a dataset fit into the memory that is free now.
+    """Checks that the rows of a dataset fit into the free memory.
 
     Raises:
-      UserError: they do not.
+      UserError: they do not fit.
     """
     layout = replay.experience.layout
     copies = 2.0 if replay.drawn_by == "learner" else 1.0 + layout.num_rows / layout.period
     needed, free = copies * num_rows * chunks.nbytes(steps), psutil.virtual_memory().available
-    if needed > free:  # once where it is put together, and once where it is drawn from
+    if needed > free:  # once while the rows are put together, and once where batches are drawn
         raise errors.UserError(
             f"The dataset {path} takes {_gib(needed)} of memory to learn from, and {_gib(free)} are free: give a "
             "part of it."

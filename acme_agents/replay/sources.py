@@ -1,4 +1,4 @@
-"""What the sources of a replay have in common, and what a replay does with all of them."""
+"""The sources that a replay draws from, and the part of a replay that concerns all of them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,11 @@ from acme_agents.replay.chunks import Chunk
 
 
 class Source(Protocol):
-    """What batches are drawn from: what actors see, or a dataset.
+    """Something that batches are drawn from: the actors' steps, or a dataset.
 
     Attributes:
       size: items held.
-      capacity: items that there can be.
+      capacity: the most items it can hold.
     """
 
     @property
@@ -21,16 +21,16 @@ class Source(Protocol):
     def capacity(self) -> int: ...
 
     def ingest(self) -> float:
-        """Takes in what waits; returns the updates allowed now."""
+        """Takes in the waiting chunks; returns the number of updates allowed now."""
 
     def count(self, num_sampled: int) -> None:
         """Counts items that were sampled."""
 
     def samples_per_insert(self) -> float:
-        """The ratio measured so far; NaN where there is none."""
+        """The ratio measured so far; NaN if there is none."""
 
     def checkpoint(self) -> None:
-        """Makes what came in outlive this process."""
+        """Saves all that came in beyond the life of this process."""
 
     def save(self) -> dict[str, Any]:
         """The counts, JSON-serialisable."""
@@ -39,35 +39,35 @@ class Source(Protocol):
         """Continues from what `save` returned."""
 
     def recover(self) -> Sequence[Chunk]:
-        """Fills itself with what it held; returns the chunks that had come in before."""
+        """Fills itself with the items of the checkpoint; returns the chunks known from before it."""
 
 
 class Dataset:
-    """A source that nothing comes into, and that may be drawn from as often as one likes."""
+    """A source that never changes and can be drawn from without limit."""
 
     def ingest(self) -> float:
-        """Nothing limits the updates."""
+        """Infinitely many updates: nothing limits them."""
         return math.inf
 
     def count(self, num_sampled: int) -> None:
-        """Nothing is held to a ratio."""
+        """Sampling is not counted: a dataset has no samples per insert."""
 
     def samples_per_insert(self) -> float:
-        """There is none."""
+        """NaN: a dataset has no samples per insert."""
         return math.nan
 
     def checkpoint(self) -> None:
-        """It is read again."""
+        """Writes nothing: the dataset is read again."""
 
     def save(self) -> dict[str, Any]:
-        """Nothing."""
+        """Empty: there are no counts."""
         return {}
 
     def restore(self, counts: dict[str, Any]) -> None:
-        """Nothing: its priorities begin again, all alike."""
+        """Restores nothing; all priorities start equal again."""
 
     def recover(self) -> Sequence[Chunk]:
-        """It is full."""
+        """No chunks: the source is full already."""
         return []
 
 
@@ -88,21 +88,21 @@ class FromSources(Generic[AnySource]):
 
     @property
     def capacity(self) -> int:
-        """Items that there can be."""
+        """The most items that the sources can hold."""
         return sum(source.capacity for source in self._sources.values())
 
     @property
     def samples_per_insert(self) -> float:
-        """Of the source that has a ratio; NaN where none has."""
+        """The ratio of the source that has one; NaN if none has."""
         ratios = [source.samples_per_insert() for source in self._sources.values()]
         return next((ratio for ratio in ratios if not math.isnan(ratio)), math.nan)
 
     def ingest(self) -> float:
-        """Takes in what waits; returns the updates that every source allows."""
+        """Takes in the waiting chunks; returns the number of updates that every source allows."""
         return min(source.ingest() for source in self._sources.values())
 
     def checkpoint(self) -> None:
-        """Has every source do so."""
+        """Checkpoints every source."""
         for source in self._sources.values():
             source.checkpoint()
 
@@ -111,10 +111,10 @@ class FromSources(Generic[AnySource]):
         return {name: source.save() for name, source in self._sources.items()}
 
     def restore(self, counts: dict[str, Any], num_updates: int) -> None:
-        """Continues from what `save` returned; a source that was not there then begins."""
+        """Continues from what `save` returned; a source without saved counts starts from zero."""
         for name in self._sources.keys() & counts.keys():
             self._sources[name].restore(counts[name])
 
     def recover(self) -> Sequence[Chunk]:
-        """Has every source do so."""
+        """Recovers every source; returns the chunks of all of them."""
         return [chunk for source in self._sources.values() for chunk in source.recover()]

@@ -12,17 +12,17 @@ from acme_agents.core import interfaces
 from acme_agents.core.interfaces import ReplaySpec
 from acme_agents.replay import sizes
 
-REPLAY = interfaces.REPLAY  # durable: what a learner that starts fills its store from, or what sequences are drawn from
-STREAM = "stream"  # once only: what a running learner has not seen yet
+REPLAY = interfaces.REPLAY  # durable: a starting learner fills its ring from it, or sequences are drawn from it
+STREAM = "stream"  # read once: what a running learner has not seen yet
 CHECKPOINTS = "replay"  # the directory of its checkpoints, within the run's
-DATASET = interfaces.DATASET  # sequences of the dataset, where sequences are drawn
+DATASET = interfaces.DATASET  # sequences of the dataset, if the server draws
 
 
 def make_tables(replay: ReplaySpec) -> list[reverb.Table]:
     """Makes the tables of a run."""
     if replay.drawn_by == "server":
         held = _table(REPLAY, replay.max_size, replay.priority_exponent)
-    else:  # All priorities are 1; a reader that collects the table sets what it has seen to 0 until it has it all.
+    else:  # All priorities are 1; a reader that collects the table sets those it has read to 0 until it has all.
         held = _table(REPLAY, sizes.num_chunks(replay), exponent=1.0)
     # Every run has every table: a checkpoint can then be read by one whose learner draws and by one whose server does.
     dataset = _table(DATASET, sizes.MAX_DATASET_SEQUENCES, replay.priority_exponent)
@@ -30,7 +30,7 @@ def make_tables(replay: ReplaySpec) -> list[reverb.Table]:
 
 
 def _table(name: str, max_size: int, exponent: float) -> reverb.Table:
-    """Draws by priority to the power `exponent`; the oldest go first."""
+    """A table that is drawn from by priority to the power `exponent`; the oldest items are removed first."""
     return reverb.Table(
         name=name,
         sampler=reverb.selectors.Prioritized(exponent),
@@ -43,14 +43,14 @@ def _table(name: str, max_size: int, exponent: float) -> reverb.Table:
 def serve(
     make_tables: Callable[[], list[reverb.Table]], directory: pathlib.Path, port: int | None = None
 ) -> reverb.Server:
-    """Starts a replay server, with what the newest whole checkpoint of the tables in `directory` holds.
+    """Starts a replay server with the contents of the newest whole checkpoint in `directory`.
 
-    A damaged one is set aside for the one before it; where that is damaged too, the server starts empty.
+    A damaged checkpoint is set aside and the one before it is used; if that is damaged too, the server starts empty.
 
     Args:
       make_tables: makes the tables.
       directory: of the checkpoints; made if it is not there.
-      port: where it listens; any free one if left out.
+      port: where it listens; any free port if left out.
     """
     directory.mkdir(parents=True, exist_ok=True)
     while True:
@@ -76,7 +76,7 @@ def serve(
 
 
 def keep_newest(directory: pathlib.Path) -> None:
-    """Keeps the newest checkpoint in `directory` beside it when the next is written, of which Reverb keeps one alone.
+    """Keeps the newest checkpoint beside `directory` while the next is written: Reverb itself keeps only one.
 
     Its files are linked rather than copied, where the file system can do so.
 

@@ -1,4 +1,4 @@
-"""How chunks get from actors to the learner: a way with two ends."""
+"""How chunks get from actors to the learner: the protocols of the two ends."""
 
 from typing import Any, Protocol
 
@@ -6,10 +6,10 @@ from acme_agents.replay.chunks import Chunk
 
 
 class Sender(Protocol):
-    """An actor's end."""
+    """The actor's end."""
 
     def send(self, chunk: Chunk) -> None:
-        """Sends a chunk; blocks while the other end takes no more, until the run is to stop."""
+        """Sends a chunk; blocks while the other end is full, until the run is to stop."""
 
     def flush(self) -> None:
         """Blocks until all that was sent has arrived, or the run is to stop."""
@@ -19,52 +19,55 @@ class Sender(Protocol):
 
 
 class Receiver(Protocol):
-    """The learner's end. What has left it is delivered once, also after a restart from a checkpoint."""
+    """The learner's end. It delivers each chunk once, also after a restart from a checkpoint."""
 
     def poll(self, max_chunks: int) -> list[Chunk]:
-        """The next chunks, each writer's in order, at most `max_chunks`; none where none wait."""
+        """The next chunks, each writer's in order, at most `max_chunks`; an empty list if none wait."""
 
     def recover(self) -> list[Chunk]:
-        """What was delivered before the checkpoint that `restore` was given, as far as it is still held; once."""
+        """The chunks delivered before the restored checkpoint, as far as they are still held. Call it once."""
 
     def count_lost(self) -> int:
-        """Counts what was delivered to a learner that died after that checkpoint, and will not come again; once."""
+        """Counts the chunks that a learner took after that checkpoint before it died: they are not delivered again.
+
+        Call it once.
+        """
 
     def checkpoint(self) -> None:
-        """Makes what has arrived outlive this process.
+        """Saves all arrived chunks beyond the life of this process.
 
         Raises:
           CheckpointError: the disk did not take it.
         """
 
     def save(self) -> dict[str, Any]:
-        """What was delivered, JSON-serialisable; after `checkpoint`."""
+        """Which chunks were delivered, JSON-serialisable; call it after `checkpoint`."""
 
     def restore(self, counts: dict[str, Any]) -> None:
         """Continues from what `save` returned."""
 
 
 class NoSender:
-    """The learner's end where nobody acts."""
+    """The learner's end of a run without actors."""
 
     def poll(self, max_chunks: int) -> list[Chunk]:
-        """None ever comes."""
+        """No chunks."""
         return []
 
     def recover(self) -> list[Chunk]:
-        """There was none."""
+        """No chunks."""
         return []
 
     def count_lost(self) -> int:
-        """None was lost."""
+        """Zero."""
         return 0
 
     def checkpoint(self) -> None:
-        """There is nothing to write."""
+        """Writes nothing."""
 
     def save(self) -> dict[str, Any]:
-        """There is nothing to count."""
+        """Empty."""
         return {}
 
     def restore(self, counts: dict[str, Any]) -> None:
-        """There is nothing to continue."""
+        """Restores nothing."""

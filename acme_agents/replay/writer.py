@@ -1,4 +1,4 @@
-"""From time steps to chunks."""
+"""Cuts an actor's time steps into chunks."""
 
 import os
 import time
@@ -15,7 +15,7 @@ from acme_agents.replay.transport import Sender
 
 
 def make_id() -> int:
-    """A random number for a writer's life."""
+    """A random number that identifies a writer's life."""
     return int.from_bytes(os.urandom(7), "big")
 
 
@@ -28,8 +28,8 @@ class ChunkWriter:
         Args:
           sender: takes the chunks.
           steps: `chunks.step_spec` of the agent and the environment.
-          experience: the agent's; says how episodes are cut.
-          writer_id: in every chunk, one for each writer's life, as `make_id` makes it.
+          experience: the agent's kind of experience; says how episodes are cut.
+          writer_id: stored in every chunk; made by `make_id`, once for each life of a writer.
         """
         self._spec = steps
         self._sender = sender
@@ -48,10 +48,10 @@ class ChunkWriter:
         self.num_chunks = 0  # written so far
 
     def observe_first(self, timestep: dm_env.TimeStep) -> None:
-        """Begins an episode; steps of an unfinished one that were not yet written are dropped.
+        """Begins an episode; unwritten steps of an unfinished episode are dropped.
 
         Raises:
-          ValueError: the observation does not match the environment's spec.
+          UserError: the observation does not match the environment's spec.
         """
         chunks.check(self._spec, timestep.observation)
         self._num_rows = self._episode_step = 0
@@ -59,7 +59,7 @@ class ChunkWriter:
         self._observation = timestep.observation
 
     def observe(self, action: Any, timestep: dm_env.TimeStep, extras: Any = ()) -> None:
-        """Adds the step that `action` made, `extras` being what the actor said of it."""
+        """Adds a step: the action, the time step after it, and the actor's extras."""
         row = self._put_observation()
         self._buffer.action[row] = action
         self._buffer.reward[row] = timestep.reward
@@ -78,7 +78,7 @@ class ChunkWriter:
         self._sender.flush()
 
     def close(self) -> None:
-        """Ends the connection; steps of an unfinished episode that were not yet written are dropped."""
+        """Ends the connection; unwritten steps of an unfinished episode are dropped."""
         self._sender.close()
 
     def _put_observation(self) -> int:
@@ -102,7 +102,7 @@ class ChunkWriter:
         self._num_rows = 0
 
     def _write(self, num_starts: int) -> None:
-        """Sends the buffer as one chunk, and keeps the rows from `num_starts` on for the next."""
+        """Sends the buffer as one chunk, and keeps the rows from `num_starts` on for the next chunk."""
         self._time_ns = max(self._time_ns + 1, time.time_ns())
         chunk = chunks.Chunk(
             steps=jax.tree.map(self._padded, self._buffer),

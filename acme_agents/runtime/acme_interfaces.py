@@ -1,4 +1,4 @@
-"""Our actor and learner as Acme's own: where this module was imported, `isinstance` finds the classes of `acme.core`.
+"""Our actor and learner as Acme's: after this import they are instances of the classes of `acme.core`.
 
 Nothing else in the project imports dm-acme, because that imports TensorFlow.
 """
@@ -36,7 +36,7 @@ class UpdatingActor(Actor):
         self._fetch()
 
     def update(self, wait: bool = False) -> None:
-        """Fetches the newest parameters, if it is time to or if `wait` says so; blocks until they are here."""
+        """Fetches the newest parameters, if it is time to, or if `wait` is set; blocks until they have arrived."""
         self._num_calls += 1
         if wait or self._num_calls % self._update_period == 0:
             self._fetch()

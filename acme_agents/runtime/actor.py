@@ -11,13 +11,13 @@ from acme_agents.core.types import Array, Key, Observation, Params
 
 
 class Writer(Protocol):
-    """Where an actor's steps go."""
+    """Receives an actor's steps."""
 
     def observe_first(self, timestep: dm_env.TimeStep) -> None:
         """Takes an episode's first time step."""
 
     def observe(self, action: Any, timestep: dm_env.TimeStep, extras: Any) -> None:
-        """Takes a step: the action, what it led to, and what the actor said of it."""
+        """Takes a step: the action, the time step after it, and the actor's extras."""
 
 
 class _NoWriter:
@@ -34,7 +34,7 @@ NO_WRITER = _NoWriter()
 
 
 class Actor:
-    """Acts by the jitted core on the CPU, with whatever parameters it was given last, and writes what happens.
+    """Acts by the jitted core on the CPU, with the newest parameters it was given, and writes its steps.
 
     It has the methods of `acme.core.Actor`, and `acme_interfaces` makes it one.
     """
@@ -52,7 +52,7 @@ class Actor:
         self._observe = observe = core.observe
 
         def observe_and_select(params: Params, observation: Observation, state: Any, reward: Array) -> Any:
-            assert observe is not None  # It is called with a reward, and there is none otherwise.
+            assert observe is not None  # There is a reward only if the core observes rewards.
             return core.select_action(params, observation, observe(state, reward))
 
         self._select_action = jax.jit(core.select_action)
@@ -62,12 +62,12 @@ class Actor:
         self._num_episodes = 0
         self._state: Any = None
         self._extras: Any = ()
-        self._reward: Any = None  # what the last action earned; None before the episode's first, or if not looked at
+        self._reward: Any = None  # of the last action; None before the first, or if rewards are ignored
         self._params: Params = None
 
     @property
     def params(self) -> Params:
-        """The parameters that it acts with; what is set is copied to the CPU device once, not at every step."""
+        """The parameters that it acts with; setting them copies them to the CPU device, once."""
         return self._params
 
     @params.setter
@@ -92,10 +92,10 @@ class Actor:
         self._writer.observe_first(timestep)
 
     def observe(self, action: Array, next_timestep: dm_env.TimeStep) -> None:
-        """Writes the step that the last action made, and keeps what it earned for the next."""
+        """Writes the step of the last action, and keeps its reward for the next one."""
         if self._observe is not None:
             self._reward = next_timestep.reward
         self._writer.observe(action, next_timestep, self._extras)
 
     def update(self, wait: bool = False) -> None:
-        """Does nothing: the code that runs the actor sets `params`; `acme_interfaces.UpdatingActor` fetches them."""
+        """Keeps the parameters: the code that runs the actor sets `params`. See `acme_interfaces.UpdatingActor`."""

@@ -1,4 +1,4 @@
-"""An actor with what surrounds it in a run: the part that one process and many have in common."""
+"""An actor in a run, with its environment, writer and counts: the same in one process and in many."""
 
 import os
 import threading
@@ -21,16 +21,16 @@ from acme_agents.runtime.loop import EnvironmentLoop, Episode
 
 
 class ActorAccount:
-    """What one life of an actor has done and may do: its side of the talk with the coordinator. Thread-safe."""
+    """Counts what one life of an actor has done and may do: its side of the reports to the coordinator. Thread-safe."""
 
     def __init__(self, index: int):
-        """Initialises a life that has done nothing; `index` is the actor's."""
+        """Initialises a new life of the actor of this index."""
         self.index = index
         self.writer_id = make_id()
         self.steps = 0  # environment steps of this life
         self.start_step = 0  # environment steps of the run when this life began
         self.num_lives = 0  # of this actor, before this one
-        self.closed = False  # whether all that was asked for is done
+        self.closed = False  # whether all granted work is done
         self._name = f"actor/{index}"
         self._life = f"{self._name}/{os.urandom(6).hex()}"
         self._lock = threading.Lock()
@@ -42,23 +42,23 @@ class ActorAccount:
 
     @property
     def place(self) -> tuple[int, int, int]:
-        """What makes the seeds of this life its own: index, environment steps of the run, lives before."""
+        """What the seeds of this life are made from: index, environment steps of the run, number of earlier lives."""
         return self.index, self.start_step, self.num_lives
 
     @property
     def may_step(self) -> bool:
-        """Whether the budget, as far as it is granted, allows another step."""
+        """Whether the granted part of the budget allows another step."""
         return self.steps < self._granted
 
     def count(self, episodes: list[Episode]) -> None:
-        """Counts a step, and the episodes that it ended."""
+        """Counts one step and the episodes that it ended."""
         self.steps += 1
         with self._lock:
             self._num_episodes += len(episodes)
             self._episodes += episodes
 
     def report(self) -> ActorReport:
-        """What to tell the coordinator."""
+        """The report to the coordinator."""
         with self._lock:
             return ActorReport(
                 self._name,
@@ -82,22 +82,22 @@ class ActorAccount:
             self._granted = float("inf") if orders.allowance is None else report.steps + orders.allowance
 
     def new_params(self) -> list[Any]:
-        """The newest parameters, if there are any that were not handed out before."""
+        """The newest parameters in a list, which is empty if they were taken already."""
         with self._lock:
             params, self._params = self._params, []
         return params
 
 
 class ActorSession:
-    """The actor in an environment, and the writer of its steps."""
+    """An actor in its environment, and the writer of its steps."""
 
     def __init__(self, experiment: Experiment, environment: dm_env.Environment, account: ActorAccount, sender: Sender):
-        """Makes actor and writer, for a life that the coordinator has answered.
+        """Makes actor and writer, for a life whose first report the coordinator has answered.
 
         Args:
           experiment: what to run.
-          environment: that the actor acts in.
-          account: of this life; steps are counted in it.
+          environment: the actor acts in it.
+          account: of this life; counts the steps.
           sender: takes the chunks.
         """
         self._account = account
@@ -111,7 +111,7 @@ class ActorSession:
 
     @property
     def num_chunks(self) -> int:
-        """Written so far."""
+        """Chunks written so far."""
         return self._writer.num_chunks
 
     def step(self) -> list[Episode]:

@@ -1,4 +1,4 @@
-"""What takes long and cannot be interrupted, in a thread of its own: a run is shown and can be stopped meanwhile.
+"""Runs long calls that cannot be interrupted in a thread, so that the run can still be displayed and stopped.
 
 XLA compiles in C++, where Python's main thread would not hear of a signal.
 """
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 _WAIT_SECONDS = 0.1
 
-_threads: list[threading.Thread] = []  # those that were begun, some of which may have ended
+_threads: list[threading.Thread] = []  # all that were started; some may have ended
 
 
 class Stopped(Exception):
@@ -24,7 +24,7 @@ def call(
     """Calls a function in a thread of its own.
 
     Args:
-      function: what to call; it changes nothing that matters when its result is not waited for.
+      function: what to call; if its result is not waited for, its effects must not matter.
       stop: set to wait no longer; the thread then goes on, and Python does not exit before it has ended.
       on_wait: called several times a second meanwhile, with the seconds so far.
 
@@ -57,5 +57,5 @@ def call(
 
 
 def is_busy() -> bool:
-    """Whether such a thread still runs, though nobody waits for its result: Python would, at its exit."""
+    """Whether such a thread still runs: Python waits for it at exit, even if nothing else does."""
     return any(thread.is_alive() for thread in _threads)

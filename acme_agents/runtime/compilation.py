@@ -14,7 +14,7 @@ from acme_agents.core import errors
 
 OFF = "off"
 
-# JAX keeps what takes long to compile alone, and counts from a second on; a run's updates are many smaller programs.
+# By default JAX keeps only programs that take over a second to compile; a run has many smaller ones.
 _SETTINGS = {
     "jax_persistent_cache_min_compile_time_secs": 0.2,
     "jax_persistent_cache_min_entry_size_bytes": -1,
@@ -25,7 +25,7 @@ _MAX_AGE_SECONDS = 60 * 24 * 3600.0
 
 
 def use_cache(directory: str | None) -> pathlib.Path | None:
-    """Has this process, and those that it starts, keep what they compile and take what was kept.
+    """Makes this process, and those that it starts, keep compiled programs and reuse kept ones.
 
     Args:
       directory: where; `OFF` for nowhere; None for where JAX_COMPILATION_CACHE_DIR said when this process began, else
@@ -60,7 +60,7 @@ def use_cache(directory: str | None) -> pathlib.Path | None:
 
 
 def _set(path: pathlib.Path | None) -> pathlib.Path | None:
-    """Sets what JAX reads when it is imported, and, if it has been imported, what it then read."""
+    """Sets the variables that JAX reads on import, and, if JAX is imported already, its configuration too."""
     settings: dict[str, Any] = {"jax_compilation_cache_dir": None if path is None else str(path)}
     if path is None:
         os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
@@ -71,21 +71,21 @@ def _set(path: pathlib.Path | None) -> pathlib.Path | None:
         import jax
         from jax.experimental.compilation_cache import compilation_cache
 
-        compilation_cache.reset_cache()  # What has been compiled before may have opened another, or none.
+        compilation_cache.reset_cache()  # An earlier compilation may have opened another cache, or none.
         for name, value in settings.items():
             jax.config.update(name, value)
     return path
 
 
 def _default_directory() -> pathlib.Path:
-    """A directory for machines like this one: what is kept for a CPU is machine code, and a home may be shared."""
+    """A directory for machines like this one: the cache holds machine code, and different machines may share a home."""
     base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     machine = hashlib.sha256(_processor().encode()).hexdigest()[:12]
     return pathlib.Path(base) / "acme_agents" / f"jaxlib-{importlib.metadata.version('jaxlib')}-{machine}"
 
 
 def _processor() -> str:
-    """What tells processors apart whose machine code differs: their instructions, where the system lists them."""
+    """Identifies processors with the same machine code: by their instruction sets, if the system lists them."""
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

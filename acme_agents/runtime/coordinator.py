@@ -1,7 +1,7 @@
-"""What the whole run does next, and what each worker is to do.
+"""Decides what the run does next, and what each worker does.
 
 The coordinator lives in the learner's process. Workers call it over Courier (or directly, in one process) with counts
-that only grow, so a call repeated after a lost answer changes nothing, and a worker that dies takes nothing back.
+that only grow, so a repeated call changes nothing, and the counts of a dead worker stay.
 """
 
 import enum
@@ -28,31 +28,31 @@ class Phase(str, enum.Enum):
 
 
 class ActorReport(NamedTuple):
-    """What an actor says of itself."""
+    """An actor's report of its life so far."""
 
     name: str  # "actor/0"
     life: str  # of this process: the next process of this name has another
     steps: int  # environment steps in this life
     num_episodes: int  # complete episodes in this life
-    episodes: list[Episode]  # the newest of those, whose receipt the actor does not know of yet
+    episodes: list[Episode]  # the newest of those, not yet acknowledged by the coordinator
     closed: bool  # whether everything is written and no more will come
     version: int | None  # of the parameters it holds
-    writer: int | None = None  # what its chunks in replay are marked with; None to count no steps by them
+    writer: int | None = None  # the identifier in its chunks; None if steps are not counted from chunks
 
 
 class ActorOrders(NamedTuple):
-    """What an actor is to do."""
+    """The coordinator's orders to an actor."""
 
     finished: bool  # write what is left, report `closed` and exit
     abandon: bool  # exit without waiting until replay has taken what is left
     allowance: int | None  # environment steps that it may do beyond those reported; None for no limit
     snapshot: Snapshot | None  # parameters to act with from now on; None to keep those it holds
     run_steps: int  # environment steps of the whole run so far
-    num_lives: int = 0  # processes of this name that the run had before this one
+    num_lives: int = 0  # earlier processes of this name in the run
 
 
 class EvaluatorOrders(NamedTuple):
-    """What the evaluator is to do."""
+    """The coordinator's orders to the evaluator."""
 
     finished: bool
     evaluation: int | None  # number of the evaluation that is due; None for none
@@ -62,8 +62,8 @@ class EvaluatorOrders(NamedTuple):
 class Coordinator:
     """Takes the workers' reports and answers with their orders. Thread-safe.
 
-    It holds the run's phase; its parts hold the rest: a ledger of environment steps, a schedule of evaluations and a
-    journal. Saved is what these three save.
+    It holds the run's phase. Its parts, which `save` saves, hold the rest: a ledger of environment steps, a schedule
+    of evaluations and a journal.
 
     Attributes:
       compiling: whether the learner waits for its updates to be compiled, for the status.
@@ -128,7 +128,7 @@ class Coordinator:
                     self._phase = Phase.FINISHED
 
     def status(self) -> Status:
-        """How far the run is."""
+        """The progress of the run."""
         with self._lock:
             journal = self._journal
             return Status(

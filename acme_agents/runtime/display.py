@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a live panel on a terminal, plain lines anywhere else."""
+"""Shows the progress of a run: a live panel on a terminal, plain lines elsewhere."""
 
 import collections
 from types import TracebackType
@@ -26,7 +26,7 @@ class Rates:
         self._statuses: collections.deque[Status] = collections.deque()
 
     def add(self, status: Status) -> None:
-        """Takes the newest status. One that went back (a resumed run) starts the window anew."""
+        """Takes the newest status. If its counts went back (a resumed run), the window starts again."""
         if self._statuses and _went_back(self._statuses[-1], status):
             self._statuses.clear()
         self._statuses.append(status)
@@ -79,7 +79,7 @@ def fraction_done(status: Status) -> float | None:
 
 
 def plain_line(status: Status, rates: Rates) -> str:
-    """One line that says everything the panel says, for logs; what is not known yet is left out."""
+    """One line with everything the panel shows, for logs; unknown figures are left out."""
     parts = [f"[{_duration(status.walltime)}] {status.phase}"]
     if not status.is_offline:
         parts += [f"env steps {_progress(status.actor_steps, status.max_actor_steps, '/')}{_per_second(rates.actor)}"]
@@ -227,7 +227,7 @@ class _PlainDisplay:
             self._console.file.write(text + "\n")
             self._console.file.flush()
         except OSError:
-            pass  # whoever read the lines has gone (a closed pipe); the run goes on without them
+            pass  # the reader of the lines has gone (a closed pipe); the run goes on
 
     def _is_due(self, status: Status) -> bool:
         if self._shown is None or _went_back(self._shown, status):

@@ -15,12 +15,11 @@ class Evaluation(NamedTuple):
 
 
 class EvaluationSchedule:
-    """Orders one evaluation at a time: at regular steps, and at the end one of the last parameters. Not thread-safe.
+    """Orders one evaluation at a time: at regular steps, and a last one of the final parameters. Not thread-safe.
 
     An evaluation that falls due while another is pending is skipped.
 
-    Saved are the number of evaluations done and when the next one is due. An evaluation that is ordered and not done is
-    not saved.
+    `save` saves the number of evaluations done and when the next is due, but not a pending evaluation.
 
     Attributes:
       pending: the evaluation that is ordered and not done; None if there is none.
@@ -63,7 +62,7 @@ class EvaluationSchedule:
         return self.pending is not None and self.pending.number == number
 
     def complete(self) -> Evaluation:
-        """Takes note that the pending evaluation is done, and returns it.
+        """Marks the pending evaluation as done, and returns it.
 
         Raises:
           ValueError: no evaluation is pending.
@@ -88,7 +87,7 @@ class EvaluationSchedule:
         return self.num_done >= self._last
 
     def save(self) -> dict[str, Any]:
-        """What is done and due, JSON-serialisable, for a checkpoint."""
+        """The evaluations done and due, JSON-serialisable, for a checkpoint."""
         return {"evaluations": self.num_done, "next_evaluation": self._next}
 
     def restore(self, saved: dict[str, Any]) -> None:

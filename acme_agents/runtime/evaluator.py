@@ -19,9 +19,9 @@ from acme_agents.runtime.loop import EnvironmentLoop, Episode
 class Evaluator:
     """Runs the episodes of an evaluation, all in one environment, until it is closed.
 
-    The same number and parameters give the same episodes, unless the evaluated policy acts by chance: its random keys
-    go on from one evaluation to the next, and a new evaluator's begin anew. Python's and NumPy's global generators are
-    as they were before, after an evaluation.
+    The same number and parameters give the same episodes, unless the evaluated policy is random: its keys continue
+    from one evaluation to the next, and a new evaluator starts again from the first key. An evaluation leaves the
+    state of Python's and NumPy's global generators unchanged.
     """
 
     def __init__(self, experiment: Experiment, *, render: bool = False):
@@ -49,7 +49,7 @@ class Evaluator:
           number: of the evaluation; the seed of its episodes is made from it.
           params: the actor's.
           stop: ends it early.
-          num_episodes: if not as many as the experiment says.
+          num_episodes: None for the experiment's number.
           on_step: called with the environment after every step.
 
         Returns:
@@ -82,7 +82,7 @@ class Evaluator:
             self._environment = None
 
     def _seeded(self, seed: int) -> Any:
-        """The environment, made if there is none; what is random in its making is the same for every evaluator."""
+        """The environment, made on the first call; its random parts are the same for every evaluator."""
         if self._environment is None:
             with seeding.own_generators(self._experiment.worker_seed("evaluator")):
                 self._environment = self._experiment.make_environment("evaluator", render=self._render)
@@ -91,7 +91,7 @@ class Evaluator:
 
 
 def close(environment: dm_env.Environment) -> None:
-    """Closes an environment; only a warning where it raises, for what was done with it is done."""
+    """Closes an environment; if that raises, it only warns, because the results are already there."""
     try:
         environment.close()
     except Exception:

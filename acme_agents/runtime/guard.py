@@ -1,4 +1,4 @@
-"""What passes between a policy and an environment is checked at every step, and whose a failure is, is said."""
+"""Checks at every step what passes between policy and environment, and says which of them failed."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class _Leaf(NamedTuple):
 
 
 class Guard:
-    """An environment, between whose steps nothing passes that is NaN, infinite or of another spec.
+    """An environment that lets no NaN, no infinity and nothing of another spec pass, in or out.
 
-    What it costs is a few microseconds a step: `np.vdot` of an array with itself is finite if its numbers are.
+    It costs a few microseconds a step: `np.vdot` of an array with itself is finite if its numbers are.
     """
 
     def __init__(self, environment: dm_env.Environment, name: str = "the environment"):
@@ -40,8 +40,8 @@ class Guard:
         """Begins an episode.
 
         Raises:
-          EnvironmentFault: the environment raised, which is the cause, or the observation is NaN, infinite or not of
-            the spec.
+          EnvironmentFault: the environment raised (its exception is the cause), or the observation is NaN, infinite or
+            not of the spec.
         """
         self._num_episodes += 1
         self._num_steps = 0
@@ -68,7 +68,7 @@ class Guard:
             )
         try:
             timestep = self._environment.step(action)
-        except errors.UserError:  # The action is none of the environment's, which is no fault of it.
+        except errors.UserError:  # The action is invalid, which is not the environment's fault.
             raise
         except Exception as error:
             raise self._fault(error) from (error.__cause__ or error)
@@ -118,7 +118,7 @@ class Guard:
         return errors.EnvironmentFault(f"{self._name} returned {what}, in {self._where()}.", permanent=permanent)
 
     def _fault(self, error: Exception) -> errors.EnvironmentFault:
-        if isinstance(error, errors.EnvironmentFault):  # It says what, and here is where.
+        if isinstance(error, errors.EnvironmentFault):  # It says what failed; this adds where.
             return errors.EnvironmentFault(f"{self._name} {error}, in {self._where()}.", permanent=error.permanent)
         what = " ".join(f"{type(error).__name__}: {error}".split())
         return errors.EnvironmentFault(f"{self._name} raised {what}, in {self._where()}.")
@@ -136,7 +136,7 @@ def _leaves(spec: Any, path: tuple[Any, ...] = ()) -> Iterator[_Leaf]:
 
 
 def _is_finite(array: Any) -> bool:
-    # The sum of squares overflows where numbers are large: then each is looked at.
+    # The sum of squares overflows for large numbers: then each number is checked.
     return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
 
 

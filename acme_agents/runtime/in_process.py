@@ -1,4 +1,4 @@
-"""Actor and learner in this process, taking turns: the same agent code, and nothing depends on time.
+"""Actor and learner take turns in this process: the same agent code, and nothing depends on time.
 
 It needs JAX and the environment: no replay server, no Launchpad, no TensorFlow.
 """
@@ -85,7 +85,7 @@ def _make_session(
 def _transport(
     experiment: Experiment, run_dir: pathlib.Path, stop: threading.Event
 ) -> Iterator[tuple[Sender, Receiver]]:
-    """The way from the actor to the learner."""
+    """The transport from the actor to the learner."""
     directory = run_dir / checkpoint.DIRECTORY
     steps, replay = replays.specs(experiment)
     memory = MemoryTransport(steps, replay, directory / memory_transport.DIRECTORY)
@@ -93,7 +93,7 @@ def _transport(
         yield memory, NoSender()
     elif not _was_served(directory):
         yield memory, memory
-    else:  # It began as several processes, and what replay holds is in a replay server's checkpoint.
+    else:  # It began as several processes: the items are in a replay server's checkpoint.
         with replays.served(steps, replay, directory, stop) as both:
             yield both
 
@@ -105,7 +105,7 @@ def _was_served(directory: pathlib.Path) -> bool:
 
 
 class _Turns:
-    """The learner and the evaluator, where nobody acts."""
+    """The learner and the evaluator of a run without actors."""
 
     def __init__(self, experiment: Experiment, session: TrainingSession, stop: threading.Event, on_status: OnStatus):
         self._evaluators = [Evaluator(experiment)] if experiment.eval_every else []
@@ -119,7 +119,7 @@ class _Turns:
         try:
             self._run()
         except Exception as error:
-            if isinstance(error, errors.EnvironmentFault):  # What was learned before is as good as ever.
+            if isinstance(error, errors.EnvironmentFault):  # What was learned before is still valid.
                 self._session.save()
             self._session.close_after_failure()
             raise
@@ -151,12 +151,12 @@ class _Turns:
             each.close()
 
     def _turn(self) -> None:
-        """Learns a little offline."""
+        """Does some offline updates."""
         self._session.step()
         self._evaluate()
 
     def _evaluate(self) -> None:
-        """Runs the evaluation that is due, if one is."""
+        """Runs the evaluation that is due, if any."""
         orders = self._coordinator.evaluator_sync()
         for each in self._evaluators:
             if orders.evaluation is None or orders.snapshot is None:
@@ -170,7 +170,7 @@ class _Turns:
 
 
 class _ActingTurns(_Turns):
-    """One actor and the learner, each acting on what the other has just done."""
+    """One actor and the learner, in turns."""
 
     def __init__(
         self,
@@ -197,7 +197,7 @@ class _ActingTurns(_Turns):
         evaluator.close(self._environment)
 
     def _turn(self) -> None:
-        """Learns offline while there is that to do; then lets the actor take a step, and the learner follow."""
+        """Learns offline while offline updates are left; after that the actor takes a step, and the learner follows."""
         if self._coordinator.is_offline:
             super()._turn()
         elif not self._began:
@@ -229,7 +229,7 @@ class _ActingTurns(_Turns):
     def _sync(self) -> None:
         report = self._account.report()
         orders = self._coordinator.actor_sync(report)
-        self._account.take(report, orders._replace(snapshot=None))  # It has the learner's own parameters.
+        self._account.take(report, orders._replace(snapshot=None))  # The actor takes the learner's parameters directly.
 
     def _learn(self) -> None:
         self._actor.flush()

@@ -1,4 +1,4 @@
-"""What a run tells of itself while it goes on: rows of its tables, and figures for its status."""
+"""Writes the rows of a run's tables, and keeps the figures for its status."""
 
 import collections
 import time
@@ -18,7 +18,7 @@ _RECENT_EPISODES = 10  # over which the status's return is averaged
 class Journal:
     """Writes a row for each episode, evaluation and report of the learner, with the run's counts. Not thread-safe.
 
-    Saved are the newest returns, the wall time, and where each table ends: rows after that are dropped by a restore.
+    `save` saves the newest returns, the wall time, and where each table ends; `restore` drops the rows after that.
 
     Attributes:
       learner_steps: learner updates so far.
@@ -28,7 +28,7 @@ class Journal:
     """
 
     def __init__(self, ledger: StepLedger, logger: RunLogger):
-        """Initialises the journal of a run that has done nothing.
+        """Initialises the journal of a new run.
 
         Args:
           ledger: the run's environment steps.
@@ -45,7 +45,7 @@ class Journal:
         self._walltime_before = 0.0
 
     def counts(self) -> dict[str, float]:
-        """How far the run is, by the columns that every row begins with."""
+        """The progress of the run: the columns that every row begins with."""
         return {
             "actor_steps": self._ledger.total.steps,
             "learner_steps": self.learner_steps,
@@ -54,7 +54,7 @@ class Journal:
 
     @property
     def walltime(self) -> float:
-        """Seconds that the run has taken, before a resume included."""
+        """Seconds that the run has taken, including the time before a resume."""
         return self._walltime_before + time.monotonic() - self._started_at
 
     @property
@@ -90,7 +90,7 @@ class Journal:
         self._write("learner", {"samples_per_insert": self.samples_per_insert or 0.0, **metrics})
 
     def save(self) -> dict[str, Any]:
-        """What the journal holds, JSON-serialisable, for a checkpoint."""
+        """The journal's contents, JSON-serialisable, for a checkpoint."""
         return {
             "returns": list(self._returns),
             "evaluation_return": self.evaluation_return,

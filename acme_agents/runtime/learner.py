@@ -20,7 +20,7 @@ _IDLE_SECONDS = 0.002  # that `run` sleeps when there is nothing to do
 
 
 class LearnerState(NamedTuple):
-    """A learner's checkpoint: the training state, and what ties it to its replay."""
+    """A learner's checkpoint: the training state, and the counts that fit its replay."""
 
     training: TrainingState
     counts: dict[str, Any]  # JSON-serialisable
@@ -29,8 +29,8 @@ class LearnerState(NamedTuple):
 class Learner:
     """Does the updates that its replay allows.
 
-    What an update draws where the learner computes is decided by the seed and the update's number, so an interrupted
-    learner goes on exactly as it would have; but not one that draws by priority, whose priorities begin again.
+    If the learner draws, the seed and the update's number decide what an update draws, so an interrupted learner goes
+    on exactly as it would have. With priorities it does not, because all priorities start equal again.
 
     It has the methods of `acme.core.Learner`, and `acme_interfaces` makes it one.
 
@@ -50,7 +50,7 @@ class Learner:
         self.replay = replay
         self._state = jax.jit(self._core.init)(jax.random.split(jax.random.PRNGKey(seed))[0])
         self._checker = finite.Checker(self._state)
-        self._checked = 0  # the newest update after which the state was
+        self._checked = 0  # the newest update after which the state was checked
         self._steps = 0
         self._metrics: dict[str, Array] = {}
 
@@ -60,16 +60,16 @@ class Learner:
         return self._steps
 
     def step(self, max_updates: float = math.inf) -> int:
-        """Does at most `MAX_UPDATES` updates, after replay has taken in what they wait for.
+        """Does at most `MAX_UPDATES` updates, after replay has taken in the chunks they need.
 
         Args:
-          max_updates: fewer than that.
+          max_updates: a lower limit than `MAX_UPDATES`, if given.
 
         Returns:
           How many updates were done; 0 when there is nothing to do.
 
         Raises:
-          NotFinite: a metric was NaN or infinite. The learner is of no use any more: its state was the updates'.
+          NotFinite: a metric was NaN or infinite. The learner cannot be used any more: its state was donated.
         """
         number = int(min(self.replay.ingest(), MAX_UPDATES, max_updates))
         if not number:
@@ -86,11 +86,11 @@ class Learner:
                 time.sleep(_IDLE_SECONDS)
 
     def compile(self) -> None:
-        """Compiles the update now rather than when the first is done, by one whose result is dropped."""
+        """Compiles the update before the first one is due, by doing one and dropping its result."""
         self.replay.compile(jax.tree.map(jnp.copy, self._state))
 
     def check_finite(self) -> None:
-        """Checks that the training state is finite, as it must be before anyone is given it.
+        """Checks that the training state is finite; call it before handing out or saving the state.
 
         Raises:
           NotFinite: it is not.
@@ -123,5 +123,5 @@ class Learner:
         self.replay.restore(state.counts["replay"], self._steps)
 
     def close(self) -> None:
-        """Ends what its replay has begun."""
+        """Closes its replay."""
         self.replay.close()

@@ -1,4 +1,4 @@
-"""Sees to it that of two learners of one run the older one ends: the network may hide that it is still alive."""
+"""Ends the older of two learners of one run: a broken network may hide that it is still alive."""
 
 import logging
 import os
@@ -14,10 +14,10 @@ class Superseded(errors.RunFailed):
 
 
 class Lease:
-    """The right to write to a run directory, which the newest holder has."""
+    """The right to write to a run directory; the newest holder has it."""
 
     def __init__(self, run_dir: pathlib.Path):
-        """Takes the lease, from whoever has it."""
+        """Takes the lease, also from another holder."""
         self._path = run_dir / _FILE
         self._name = os.urandom(8).hex()
         partial = self._path.with_suffix(".partial")
@@ -25,14 +25,14 @@ class Lease:
         partial.replace(self._path)
 
     def check(self) -> None:
-        """Returns if the lease is still held.
+        """Checks that the lease is still held.
 
         Raises:
           Superseded: it is not.
         """
         try:
             holder = self._path.read_text()
-        except OSError as error:  # Nobody has taken it, as far as is known.
+        except OSError as error:  # As far as is known the lease is still held.
             logging.warning("The lease %s cannot be read (%s).", self._path, error)
             return
         if holder != self._name:

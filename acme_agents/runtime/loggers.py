@@ -117,7 +117,7 @@ def read_csv(path: pathlib.Path) -> dict[str, np.ndarray]:
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: a complete line does not have one number per column.
+      UserError: a complete line does not have one number per column.
     """
     text = path.read_bytes()
     header, *lines = list(csv.reader(text[: text.rfind(b"\n") + 1].decode().splitlines())) or [[]]
@@ -134,7 +134,7 @@ def read_csv(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def check_wandb() -> None:
-    """Raises ValueError, in one sentence, where W&B cannot be used: a cheap check before a run starts."""
+    """Raises UserError, in one sentence, where W&B cannot be used: a cheap check before a run starts."""
     if importlib.util.find_spec("wandb") is None:
         raise errors.UserError("W&B is not installed: pip install wandb, or leave out --wandb.")
 
@@ -155,7 +155,7 @@ class RunLogger:
           config: what W&B shows as the run's configuration; JSON types.
 
         Raises:
-          ValueError: W&B is asked for and not installed.
+          UserError: W&B is asked for and not installed.
           OSError: the directory cannot be made or read.
         """
         if wandb:

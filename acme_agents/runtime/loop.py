@@ -10,22 +10,22 @@ import numpy as np
 from acme_agents.runtime.guard import Guard
 
 if TYPE_CHECKING:
-    import acme  # Importing it takes TensorFlow along.
+    import acme  # Importing it imports TensorFlow.
 
 
 class Episode(NamedTuple):
     """A complete episode."""
 
-    episode_return: float  # the undiscounted sum of rewards; of a vector of them, of the first
+    episode_return: float  # the undiscounted sum of rewards; of a vector of rewards, the first component
     length: int  # in steps
-    other_returns: tuple[float, ...] = ()  # of a vector of rewards, the sums of the rest
+    other_returns: tuple[float, ...] = ()  # of a vector of rewards, the other components
 
 
 class EnvironmentLoop:
     """Lets an `acme.core.Actor`, ours or another, act in a `dm_env.Environment`, and `update` itself after every step.
 
-    Unlike Acme's loop it returns after every step, so that a run can learn, publish, report or stop between any two.
-    No NaN passes it, whoever it is from.
+    Unlike Acme's loop it returns after every step, so that a run can learn, publish, report or stop between two steps.
+    A NaN from the actor or from the environment raises.
     """
 
     def __init__(self, environment: dm_env.Environment, actor: acme.core.Actor, name: str = "the environment"):

@@ -1,6 +1,6 @@
-"""Servers that only their own machine can reach, and that it reaches itself.
+"""Makes servers reachable from their own machine only, without a proxy in between.
 
-Reverb's and Courier's servers ask nobody who they are, listen on every interface, and Courier unpickles what it is
+Reverb's and Courier's servers authenticate nobody and listen on every interface, and Courier unpickles what it is
 sent; neither can be told to listen on one address. So their sockets are bound to the loopback device after the fact.
 """
 
@@ -19,7 +19,7 @@ def only_this_machine() -> bool:
     """Makes every TCP server of this process reachable from this machine alone.
 
     A connection from elsewhere is refused from then on. Call it as soon as the servers have started, and before
-    anything that is meant to be reached from elsewhere (a gateway) listens: it tells no server from another.
+    anything that is meant to be reached from elsewhere (a gateway) listens: it binds every server of the process.
 
     Returns:
       Whether it could be done; if not, a warning is logged. Linux allows it to everyone from version 5.7 on.
@@ -27,7 +27,7 @@ def only_this_machine() -> bool:
     failure = None
     for server in _listening():
         try:
-            if server.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16) != _DEVICE:  # Once is all we may.
+            if server.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16) != _DEVICE:  # Allowed only once.
                 server.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, _DEVICE)
         except OSError as error:
             failure = error
@@ -56,7 +56,7 @@ def _listening() -> Iterator[socket.socket]:
 
 
 def without_proxy() -> None:
-    """Has Reverb and Courier reach this machine itself, whatever proxy the environment names.
+    """Makes Reverb and Courier reach this machine directly, even if the environment names a proxy.
 
     They speak gRPC, which sends what is local through `grpc_proxy`, `https_proxy` and `http_proxy`, too, unless it is
     told otherwise. To be called before there is any server or client; processes that are started later inherit it.

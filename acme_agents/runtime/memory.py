@@ -1,4 +1,4 @@
-"""How this process's memory is given back to the system."""
+"""How this process returns memory to the system."""
 
 import ctypes
 
@@ -8,10 +8,10 @@ _MMAP_BYTES = 32 << 20  # the most that glibc takes
 
 
 def keep_freed() -> None:
-    """Has this process keep up to 64 MiB that it has freed, to use them again.
+    """Makes this process keep up to 64 MiB of freed memory for reuse.
 
-    Else a process that gets the same megabytes again and again, as an actor does its parameters, has the system clear
-    new pages for each of their copies: most of the CPU that they take (benchmarks/scaling.py).
+    Otherwise the system clears new pages for every copy of the parameters that an actor receives, which is most of the
+    CPU time that receiving them takes (benchmarks/scaling.py).
     """
     libc = ctypes.CDLL(None)
     libc.mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)

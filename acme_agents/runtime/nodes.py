@@ -1,4 +1,4 @@
-"""The nodes of a run, in one list: whatever makes, connects, places or supervises them reads here what there is.
+"""The nodes of a run, in one list, from which they are made, connected, placed and supervised.
 
 To add a kind of node, add an entry to `NODES`.
 """
@@ -25,7 +25,7 @@ class Node:
 
     @property
     def kind(self) -> "NodeKind":
-        """What holds for every node of its role."""
+        """The properties of every node of its role."""
         return next(kind for kind in NODES if kind.role == self.role)
 
 
@@ -40,12 +40,12 @@ class Setting(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class NodeKind:
-    """What holds for every node of one role."""
+    """The properties of every node of one role."""
 
     role: str
     """Name of the role: of its group in the program, its logs and its options."""
     description: str
-    """Who they are, for the command line's help."""
+    """Describes them in the command line's help."""
     count: Callable[[Experiment], int]
     """How many an experiment has; at most one where `serves`."""
     make: Callable[[Setting, int], Any]

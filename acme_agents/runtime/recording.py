@@ -1,4 +1,4 @@
-"""A run's whole history: pieces beside its checkpoints while it goes on, a dataset when it ends."""
+"""Records a run's whole history: in pieces beside its checkpoints, and as a dataset when it ends."""
 
 import itertools
 import pathlib
@@ -20,7 +20,7 @@ DIRECTORY = "recording"  # within a run directory
 
 
 def make(experiment: Experiment, run_dir: pathlib.Path) -> "Recorder | NoRecorder":
-    """The recorder of a run that has done nothing, if the experiment is recorded."""
+    """The recorder of a new run, or one that keeps nothing if the experiment is not recorded."""
     return NoRecorder() if experiment.record is None else Recorder(experiment, run_dir, experiment.record)
 
 
@@ -31,25 +31,25 @@ class NoRecorder:
         """Takes chunks, and forgets them."""
 
     def restore(self, num_pieces: int, chunks: Sequence[Chunk]) -> None:
-        """There is nothing to continue."""
+        """Continues nothing."""
 
     def save(self) -> int:
-        """There are no pieces."""
+        """Zero: there are no pieces."""
         return 0
 
     def close(self) -> None:
-        """There is nothing to write."""
+        """Writes nothing."""
 
 
 class Recorder:
     """Keeps every episode that reaches the learner.
 
-    A piece is written with each checkpoint, which counts the pieces; a learner that goes on from that checkpoint drops
-    the pieces after it, whose episodes come again. So no episode is kept twice.
+    A piece is written with each checkpoint, which counts the pieces. A learner that continues from that checkpoint
+    drops later pieces, because their episodes come again. So no episode is kept twice.
     """
 
     def __init__(self, experiment: Experiment, run_dir: pathlib.Path, record: str):
-        """Initialises a recorder of a run that has done nothing; `record` is the path of the dataset."""
+        """Initialises the recorder of a new run; `record` is the path of the dataset."""
         self._record = record
         self._experiment = experiment
         self._spec = experiment.environment_spec()
@@ -68,16 +68,16 @@ class Recorder:
 
         Args:
           num_pieces: what `save` returned when the checkpoint was written.
-          chunks: those that were new before it; with them the episodes that had begun then go on.
+          chunks: known from before the checkpoint; with them unfinished episodes continue.
         """
         self._num_pieces = num_pieces
         for path in self._pieces()[num_pieces:]:
             path.unlink()
         for chunk in chunks:
-            self._assembler.add(chunk)  # The episodes that it completes are in a piece.
+            self._assembler.add(chunk)  # The episodes that it completes are in a piece already.
 
     def save(self) -> int:
-        """Writes what is new as a piece; returns how many there are.
+        """Writes the new episodes as a piece; returns the number of pieces.
 
         Raises:
           CheckpointError: the disk did not take it; nothing is lost while the run goes on.
@@ -96,7 +96,7 @@ class Recorder:
         return self._num_pieces
 
     def close(self) -> None:
-        """Writes the dataset, with the episodes that were begun as if cut short; nothing where there are none.
+        """Writes the dataset, with unfinished episodes as if cut short; writes none if there are no episodes.
 
         Bad episodes and pieces are left out with a warning.
 

@@ -21,7 +21,7 @@ class ReplayNode(lp.ReverbNode):
         """Initialises the node; the server starts when the node runs.
 
         Args:
-          experiment: whose agent says what the tables are.
+          experiment: its agent decides which tables there are.
           run_dir: where the server's checkpoint is.
         """
         super().__init__(functools.partial(make_tables, experiment))

@@ -1,4 +1,4 @@
-"""The replay of an experiment, put together: what is drawn from, and by whom."""
+"""Makes the replay of an experiment, from its sources and from who draws."""
 
 import contextlib
 import dataclasses
@@ -31,13 +31,13 @@ _MAX_LAG = 16  # updates by which sampling may lag before actors wait: as many a
 
 
 def on_device(experiment: Experiment, core: LearnerCore, receiver: Receiver, on_new: OnNew) -> Replay:
-    """A replay that lies where the learner computes.
+    """A replay that the learner draws from, on its own device.
 
     Args:
       experiment: what to run.
       core: the agent's functions.
-      receiver: brings what actors see.
-      on_new: is told of what comes in.
+      receiver: delivers the actors' chunks.
+      on_new: receives the chunks that come in.
 
     Raises:
       DatasetError: the experiment's dataset cannot be learned from.
@@ -69,7 +69,7 @@ def in_server(
       core: the agent's functions.
       receiver: counts what actors send.
       stop: set to make calls return that wait for a server that is away.
-      on_new: is told of what comes in.
+      on_new: receives the chunks that come in.
 
     Raises:
       DatasetError: the experiment's dataset cannot be learned from.
@@ -95,10 +95,10 @@ def in_server(
 
 
 def between_processes(client: Any, run_dir: pathlib.Path, stop: threading.Event) -> MakeReplay:
-    """What makes the replay of a learner whose actors are other processes.
+    """The function that makes the replay of a learner whose actors are other processes.
 
     Args:
-      client: `reverb.Client` of the replay server; not used where nobody acts, for then there is none.
+      client: `reverb.Client` of the replay server; not used in a run without actors, which has no server.
       run_dir: the run's directory.
       stop: set to make calls return that wait for a server that is away.
     """
@@ -121,7 +121,7 @@ def between_processes(client: Any, run_dir: pathlib.Path, stop: threading.Event)
 def served(
     steps: Step, replay: ReplaySpec, directory: pathlib.Path, stop: threading.Event
 ) -> Iterator[tuple[Sender, Receiver]]:
-    """Both ends of the way through a replay server in this process, with what its newest checkpoint holds.
+    """Sender and receiver through a replay server in this process, with the contents of its newest checkpoint.
 
     Args:
       steps: `chunks.step_spec` of the agent and the environment.

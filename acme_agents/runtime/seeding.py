@@ -1,4 +1,4 @@
-"""Python's and NumPy's global generators, which many people's environments draw from: seeded for each worker."""
+"""Python's and NumPy's global generators, which many environments draw from, seeded for each worker."""
 
 import contextlib
 import random
@@ -15,7 +15,7 @@ def seed_generators(seed: int) -> None:
 
 @contextlib.contextmanager
 def own_generators(seed: int) -> Iterator[None]:
-    """Within it the global generators are seeded so; after it they go on as if nothing had been drawn from them."""
+    """A context in which the global generators have this seed; afterwards they continue as if it had not been."""
     before = random.getstate(), np.random.get_state()
     seed_generators(seed)
     try:

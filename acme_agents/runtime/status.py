@@ -1,4 +1,4 @@
-"""How far a run is: what the learner process tells a display."""
+"""The progress of a run, as the learner process reports it to a display."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ class Status(NamedTuple):
 
     phase: str  # what the run is doing, in a word or two: "compiling", "filling replay", "training"
     actor_steps: int = 0  # environment steps, of all actors together
-    max_actor_steps: int | None = None  # the budget of environment steps; None for no limit, 0 where nobody acts
+    max_actor_steps: int | None = None  # the budget of environment steps; None for no limit, 0 without actors
     learner_steps: int = 0  # learner updates
     max_learner_steps: int | None = None  # the budget of learner updates; None for none
     episodes: int = 0  # complete training episodes
@@ -22,5 +22,5 @@ class Status(NamedTuple):
 
     @property
     def is_offline(self) -> bool:
-        """Whether nobody acts in this run, and what there is to learn from is a dataset."""
+        """Whether the run has no actors and learns from a dataset alone."""
         return self.max_actor_steps == 0

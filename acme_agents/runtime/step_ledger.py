@@ -1,4 +1,4 @@
-"""How many environment steps a run's actors have done, and how many more each may do."""
+"""Counts the environment steps of a run's actors, and grants each of them further steps."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -9,14 +9,14 @@ _KEPT_LIVES = 2  # of each actor: the one that acts, and the one that it replace
 
 
 class Counts(NamedTuple):
-    """What one life of an actor has done, or all of them together."""
+    """The counts of one life of an actor, or of all lives together."""
 
     steps: int  # environment steps
     episodes: int  # complete episodes
 
 
 class _Written(NamedTuple):
-    """What has come through replay from one writer."""
+    """The steps that came through replay from one writer."""
 
     name: str  # of its actor
     life: str  # of that actor
@@ -32,18 +32,18 @@ class _Actor:
     has_begun: bool = False  # whether a life of it has begun since this ledger was made or restored
     granted_life: str = ""  # the life that holds its grant
     granted: int = 0  # steps of that life that are granted, those done included
-    held: int = 0  # of those, the steps that are not done
+    held: int = 0  # granted steps that are not done yet
 
 
 class StepLedger:
     """Counts the steps of all actors and shares out the step budget among them. Not thread-safe.
 
     An actor is known by its name. Each process that takes the name is another *life* of the actor, with a count of its
-    own, so that a process that dies takes nothing back. Counts only grow: a report that is repeated or comes late
-    changes nothing. Totals are kept as reports come, so that no call takes longer where there are more actors or more
-    dead ones.
+    own, so that the counts of a dead process stay. Counts only grow: a report that is repeated or comes late
+    changes nothing. Totals are updated with each report, so that no call takes longer with more actors, living or
+    dead.
 
-    Saved are the counts of each actor's newest lives, and the sum of the older ones. Grants are not saved: an actor
+    `save` saves the counts of each actor's newest lives, and the sum of the older ones. Grants are not saved: an actor
     that goes on after a resume asks again.
     """
 
@@ -64,7 +64,7 @@ class StepLedger:
 
     @property
     def total(self) -> Counts:
-        """What all actors have done, dead ones included."""
+        """The counts of all actors, dead ones included."""
         return self._total
 
     @property
@@ -106,7 +106,7 @@ class StepLedger:
         return self._actors[name].num_lives - 1
 
     def count(self, name: str, life: str, counts: Counts) -> int:
-        """Takes what a life that was admitted has done in all; returns how many of its episodes are new."""
+        """Takes the totals of an admitted life; returns how many of its episodes are new."""
         actor = self._actors[name]
         before = actor.lives[life]
         after = Counts(max(before.steps, counts.steps), max(before.episodes, counts.episodes))
@@ -126,7 +126,7 @@ class StepLedger:
         """Counts steps that have come through replay: their actor may die before it reports them.
 
         Args:
-          writer: where they come from; one that is not known counts for nothing.
+          writer: the identifier in the chunks; steps of an unknown writer are not counted.
           steps: in addition to those that came from this writer before.
         """
         if writer not in self._written:
@@ -162,7 +162,7 @@ class StepLedger:
         of_known = _sum(known.values())
         forgotten = (self._total.steps - of_known.steps, self._total.episodes - of_known.episodes)
         return {
-            # "" is what all lives together did that are forgotten.
+            # "" has the sum of the forgotten lives.
             "lives": {"": list(forgotten), **{life: list(counts) for life, counts in known.items()}},
             "actors": {name: list(actor.lives) for name, actor in self._actors.items()},
             "num_lives": {name: actor.num_lives for name, actor in self._actors.items()},

@@ -1,4 +1,4 @@
-"""A learner with what surrounds it in a run: the part that one process and many have in common."""
+"""A learner in a run, with coordinator, log and checkpoints: the same in one process and in many."""
 
 import contextlib
 import dataclasses
@@ -45,17 +45,17 @@ class TrainingSession:
         Args:
           experiment: what to run.
           run_dir: its directory.
-          make_replay: makes what the learner draws from, as `replays` does.
+          make_replay: makes the learner's replay; see `replays`.
           wandb: whether to log to W&B.
-          bytes_per_second: of parameters, to hand to all actors together; what is handed out then depends on time.
-          stop: set to make calls return that wait for a replay server that has died, or for a compilation.
+          bytes_per_second: limit on the parameters sent to all actors together; with a limit, sending depends on time.
+          stop: set to end calls that wait for a dead replay server or for a compilation.
           on_wait: called several times a second while the learner is being made, with the seconds so far.
 
         Raises:
           DatasetError: the experiment's dataset cannot be learned from.
           Stopped: `stop` was set before there was a learner; nothing was changed.
         """
-        experiment.environment_spec()  # An environment may insist on the thread that it is made in.
+        experiment.environment_spec()  # Here, because some environments work only in the thread that made them.
         self.learner = background.call(lambda: self._make_learner(experiment, make_replay), stop, on_wait)
         self._experiment = experiment
         self._stop = stop
@@ -74,12 +74,12 @@ class TrainingSession:
         self._publish()
 
     def _make_learner(self, experiment: Experiment, make_replay: MakeReplay) -> Learner:
-        """The untrained learner, with all that it draws from."""
+        """The untrained learner and its replay."""
         core = making.make_agent(experiment).learner(experiment.environment_spec())
         return Learner(core, experiment.seed, make_replay(experiment, core, self._take_note))
 
     def _restore(self) -> None:
-        """Continues from the newest checkpoint, if there is one, and takes what replay held."""
+        """Continues from the newest checkpoint, if there is one, and fills replay with its items."""
         num_pieces = 0
         found = checkpoint.load(self._directory, self.learner.save().training)
         if found is None:
@@ -93,17 +93,17 @@ class TrainingSession:
         self._recorder.restore(num_pieces, known)
 
     def _take_note(self, new: Sequence[Chunk]) -> None:
-        """Counts the steps of chunks that come in, and records them."""
+        """Counts the steps of incoming chunks, and records them."""
         for chunk in new:
             self.coordinator.written(int(chunk.writer), int(chunk.num_starts))
         self._recorder.add(new)
 
     def step(self) -> int:
-        """Lets the learner step, and publishes, logs and checkpoints what is due; returns the updates done.
+        """Lets the learner step; publishes, logs and writes a checkpoint if due. Returns the number of updates done.
 
         Raises:
           CheckpointError: the disk did not take a checkpoint.
-          NotFinite: learning has diverged; what is not finite was neither published nor written.
+          NotFinite: learning has diverged; the bad state was neither published nor saved.
           Superseded: another learner continues the run.
         """
         if time.monotonic() - self._lease_checked_at > _LEASE_SECONDS:
@@ -123,7 +123,7 @@ class TrainingSession:
         return num_updates
 
     def compile(self, on_wait: Callable[[float], None] = lambda _: None) -> None:
-        """Compiles the updates that come next, if they are not; returns early when the run is to stop.
+        """Compiles the next updates if necessary; returns early when the run is to stop.
 
         Args:
           on_wait: called several times a second meanwhile, with the seconds so far.
@@ -139,24 +139,24 @@ class TrainingSession:
         """What actors need, as it is now; the next step overwrites it.
 
         Raises:
-          NotFinite: it is of no use: learning has diverged.
+          NotFinite: learning has diverged.
         """
         self._check_finite()
         return self.learner.params()
 
     def is_over(self) -> bool:
-        """Whether the budget is used up; asked when there was nothing to do, so that no data is left behind."""
+        """Whether the budget is used up; ask when the learner had nothing to do, so that no data is left unused."""
         return self.coordinator.updates_left() == 0 or self.coordinator.steps_used_up()
 
     def finish_training(self) -> None:
-        """Publishes the last parameters, and has them evaluated; the last updates have their row."""
+        """Logs the last updates, publishes the last parameters and orders their evaluation."""
         if self.learner.steps > self._logged:
             self._log()
         self._publish()
         self.coordinator.finish()
 
     def save(self) -> None:
-        """Writes a checkpoint: what came in first, which is then at least what the learner has seen.
+        """Writes a checkpoint: replay first, so that it holds at least what the learner has seen.
 
         While a replay server is being restarted only the learner's part is written.
 
@@ -191,7 +191,7 @@ class TrainingSession:
         self._recorder.close()
 
     def close_after_failure(self) -> None:
-        """Closes as `close` does; what prevents that is logged, not raised, for the failure itself is what matters."""
+        """Closes as `close` does, but logs errors instead of raising them, so that they do not hide the failure."""
         try:
             self.close()
         except Exception as error:
@@ -211,7 +211,7 @@ class TrainingSession:
 
     @contextlib.contextmanager
     def _naming_the_checkpoint(self) -> Iterator[None]:
-        """Has the sentence that says that learning has diverged name the checkpoint that is from before."""
+        """Adds the newest checkpoint to the message that learning has diverged."""
         try:
             yield
         except errors.NotFinite as error:

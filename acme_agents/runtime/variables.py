@@ -1,4 +1,4 @@
-"""Parameters on their way from the learner to actors: numbered snapshots, serialised once for all who ask."""
+"""Sends parameters from the learner to actors, as numbered snapshots that are serialised once."""
 
 import math
 import os
@@ -26,12 +26,12 @@ class Snapshot(NamedTuple):
 
 
 class Publisher:
-    """Holds the newest snapshot; one thread publishes, any number ask.
+    """Holds the newest snapshot; one thread publishes, any number of threads ask.
 
-    What it hands to actors is bounded, so that a large network and many actors do not take the learner's time: each of
+    The bytes sent to actors are bounded, so that large networks and many actors do not slow the learner down: each of
     `num_actors` actors has a turn every `num_actors * size / bytes_per_second` seconds, and the turns are spread over
-    that time. Actors ask every half second, or less often where they are many (`workers.sync_seconds`): where that is
-    longer, nothing is held back.
+    that time. Actors ask every half second, or less often if there are many (`workers.sync_seconds`); if that is
+    longer than a turn, nothing is held back.
     """
 
     def __init__(self, num_actors: int = 1, bytes_per_second: float = math.inf):
@@ -56,18 +56,18 @@ class Publisher:
         self._published_at = time.monotonic()
 
     def is_due(self) -> bool:
-        """Whether another snapshot could be handed to anyone by now: before that it is not worth its copy."""
+        """Whether any actor could receive another snapshot by now; before that it is not worth copying one."""
         return time.monotonic() >= self._published_at + self._seconds()
 
     def newer_than(self, version: int | None) -> Snapshot | None:
-        """The snapshot, if it is another than the one asked with; None otherwise."""
+        """The snapshot, if it differs from the version the caller has; None otherwise."""
         with self._lock:
             if self._snapshot is None or self._snapshot.version == version:
                 return None
             return self._snapshot
 
     def take_turn(self, name: str, version: int | None) -> Snapshot | None:
-        """The same for an actor, but only when it is its turn, or when it has no parameters at all."""
+        """The same for an actor, but only in its turn. Actors without parameters receive them immediately."""
         snapshot = self.newer_than(version)
         period, now = self._num_actors * self._seconds(), time.monotonic()
         if snapshot is None or not period:
@@ -82,7 +82,7 @@ class Publisher:
         return snapshot if version is None else None
 
     def _seconds(self) -> float:
-        """How long the bytes of one snapshot last."""
+        """Seconds that sending one snapshot may take: its size over the limit."""
         return 0.0 if self._snapshot is None else len(self._snapshot.payload) / self._bytes_per_second
 
 

@@ -27,14 +27,14 @@ from acme_agents.runtime.training_session import TrainingSession
 
 _SYNC_SECONDS = 0.5  # between an actor's reports where there are few, and between the evaluator's questions
 _MAX_SYNC_SECONDS = 2.0  # where there are many
-_REPORTS_PER_SECOND = 32.0  # of all actors: more are spread out, as far as that leaves an actor's counts fresh
+_REPORTS_PER_SECOND = 32.0  # of all actors together; with more actors each reports less often
 _IDLE_SECONDS = 0.002  # that the learner sleeps when there is nothing to do
 _CALL_SECONDS = 3.0  # that a peer has to answer; Launchpad's own clients wait for ever
 _CLOSING_SECONDS = 30.0  # that an actor waits for its last report to be taken
 
 
 def sync_seconds(num_actors: int) -> float:
-    """Seconds between an actor's reports: where there are many actors, the learner's process hears each less often."""
+    """Seconds between an actor's reports: with many actors each reports less often."""
     return min(max(num_actors / _REPORTS_PER_SECOND, _SYNC_SECONDS), _MAX_SYNC_SECONDS)
 
 
@@ -76,7 +76,7 @@ class LearnerWorker:
         try:
             with _early_faults(lambda: run.learner.steps - before):
                 self._learn(run)
-        except errors.NotFinite:  # What was recorded is.
+        except errors.NotFinite:  # The recording is still valid.
             run.close_after_failure()
             raise
         run.close()
@@ -97,7 +97,7 @@ class LearnerWorker:
             if self._stop.wait(_IDLE_SECONDS):
                 coordinator.stop()
         run.save()
-        self._stop.wait(self._farewell_seconds)  # until the others have heard that it is over: they hear it from here
+        self._stop.wait(self._farewell_seconds)  # so that the other workers can hear from here that the run is over
 
 
 class ActorWorker:
@@ -132,7 +132,7 @@ class ActorWorker:
                 close(environment)
 
     def _act(self, environment: dm_env.Environment, params: Any) -> None:
-        """Acts in an environment, beginning with these parameters; what was done is reported however it ends."""
+        """Acts in an environment, starting with these parameters; reports its counts however it ends."""
         link = self._link
         sender = ReverbSender(self._client, link.abandoned)
         session = ActorSession(self._experiment, environment, self._account, sender)
@@ -199,13 +199,13 @@ class _ActorLink:
         self._is_last = False  # whether the next report is
         self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
         self.over = threading.Event()  # set when no further step may be done
-        self.abandoned = threading.Event()  # set when not even what was done is wanted any more
+        self.abandoned = threading.Event()  # set when even the finished steps are not wanted any more
 
     def start(self) -> None:
         self._thread.start()
 
     def wait_for_params(self) -> list[Any]:
-        """The first parameters; an empty list if it is over before they come."""
+        """The first parameters; an empty list if the run is over before they come."""
         while not self.over.is_set():
             if params := self._account.new_params():
                 return params
@@ -213,7 +213,7 @@ class _ActorLink:
         return []
 
     def may_step(self) -> bool:
-        """Whether the next step may be done; waits for leave where the budget is nearly used up."""
+        """Whether the next step may be done; waits for a grant if the budget is nearly used up."""
         while not self._account.may_step:
             if self.over.is_set():
                 return False
@@ -221,7 +221,7 @@ class _ActorLink:
         return not self.over.is_set()
 
     def close(self, *, done: bool) -> None:
-        """Makes the last report, and says in it whether all that was asked for is done."""
+        """Makes the last report; it says whether all granted work is done."""
         self._account.closed = done
         self._is_last = True
         self._wake.set()
@@ -250,7 +250,7 @@ class _ActorLink:
             self._rest()
 
     def _rest(self) -> None:
-        """Waits until the next report is due or wanted; notes within half a second that it is over."""
+        """Waits until the next report is due or wanted; notices within half a second that the run is over."""
         left = self._period
         while not self._wake.wait(min(left, _SYNC_SECONDS)) and not self._stop.is_set():
             left -= _SYNC_SECONDS
@@ -269,10 +269,10 @@ class _ActorLink:
 
 @contextlib.contextmanager
 def _early_faults(steps: Callable[[], int]) -> Iterator[None]:
-    """Has a fault tell how many steps its worker had done, for its launcher to judge whether a restart would help.
+    """Adds the number of steps that the worker had done to a fault: the launcher uses it to decide on a restart.
 
     Raises:
-      EarlyFault: what was raised is its cause; but what tells as much by itself is raised as it is.
+      EarlyFault: its cause is the exception. Errors that explain themselves are raised unchanged.
     """
     try:
         yield

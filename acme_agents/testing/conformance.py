@@ -1,4 +1,4 @@
-"""What every agent must do: checks to be run by any test, each an AssertionError of one sentence where it fails.
+"""What every agent must do: checks that any test can run; one that fails raises an AssertionError of one sentence.
 
     SUBJECT = conformance.Subject(my_agent.make(my_agent.Config(layers=(32,), batch_size=64)), SPEC)
 
@@ -6,7 +6,7 @@
     def test_my_agent_conforms(check):
         check(SUBJECT)
 
-All checks of one subject share its compiled functions, so make it once. The ones that learn do some hundred updates:
+All checks of one subject share its compiled functions, so make it once. The checks of learning do some hundred updates:
 configure small networks, large learning rates and target networks that follow within some ten updates.
 """
 
@@ -54,9 +54,9 @@ def name(check: Check) -> str:
 
 
 def checks(subject: Subject, of: Iterable[Check] = CHECKS) -> list[Check]:
-    """Those of the checks that say something of this subject."""
+    """The checks that apply to this subject."""
     inapplicable = set()
-    if subject.replay.experience.items_per_chunk > 1:  # Only an item that is a whole chunk is padded.
+    if subject.replay.experience.items_per_chunk > 1:  # Only items that are whole chunks are padded.
         inapplicable.add(forms.padding_does_not_matter)
     if subject.imitates:
         inapplicable.add(learnt.time_limits_are_not_ends)
@@ -74,7 +74,7 @@ def check(agent: Agent, spec: EnvironmentSpec, **expectations: Any) -> None:
       **expectations: the other attributes of `Subject`.
 
     Raises:
-      AssertionError: one of them fails; its sentence names the agent's function at fault.
+      AssertionError: a check fails; the sentence names the agent's function at fault.
     """
     subject = Subject(agent, spec, **expectations)
     for each in checks(subject):
@@ -108,7 +108,7 @@ def unread_fields(make: Callable[[Any], Agent], configs: Iterable[Any], spec: En
 
 
 def _trace(subject: Subject) -> None:
-    """Calls each of the agent's functions without computing anything."""
+    """Traces each of the agent's functions without computing anything."""
     key = jax.random.PRNGKey(0)
     state = jax.eval_shape(subject.learner.init, key)
     jax.eval_shape(subject.learner.update, state, subject.batch)

@@ -1,4 +1,4 @@
-"""What checks say where they fail."""
+"""The errors of checks that fail."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import numpy as np
 
 @contextlib.contextmanager
 def calls(function: str) -> Iterator[None]:
-    """What the agent's function raises becomes one sentence; broadcasting [B] against [B, 1] raises too."""
+    """Turns what an agent's function raises into one sentence; broadcasting [B] against [B, 1] raises too."""
     try:
         with jax.numpy_rank_promotion("raise"):
             yield
@@ -25,7 +25,7 @@ def that(condition: Any, sentence: str) -> None:
 
 
 def same_form(a: Any, b: Any, sentence: str) -> None:
-    """That two trees have the same structure, shapes and dtypes."""
+    """Checks that two trees have the same structure, shapes and dtypes."""
     structures: list[Any] = [jax.tree.structure(a), jax.tree.structure(b)]
     that(structures[0] == structures[1], f"{sentence}: {structures[0]} and {structures[1]}.")
     for (path, x), y in zip(jax.tree_util.tree_leaves_with_path(a), jax.tree.leaves(b)):

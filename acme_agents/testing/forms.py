@@ -17,7 +17,7 @@ from acme_agents.testing import expect, subjects
 
 
 def replay_is_well_formed(subject: subjects.Subject) -> None:
-    """`replay` asks for experience, sizes and shares that there can be."""
+    """`replay` asks for possible experience, sizes and shares."""
     replay, experience = subject.replay, subject.replay.experience
     expect.that(not experience.problem, f"replay {experience.problem}.")
     expect.that(replay.batch_size >= 1, f"replay has a batch size of {replay.batch_size}, and one is the least.")
@@ -56,7 +56,7 @@ def state_keeps_its_form(subject: subjects.Subject) -> None:
 
 
 def priorities_belong_to_their_items(subject: subjects.Subject) -> None:
-    """Where items are drawn by priority, an update says each item's own: [B] float32, finite and not negative."""
+    """With priorities, an update returns one for each item: [B] float32, finite and not negative."""
     _, output = subject.update(subject.init(), subject.batch)
     priorities = output.priorities
     if priorities is None:
@@ -116,7 +116,7 @@ def every_weight_learns(subject: subjects.Subject) -> None:
 
 
 def state_can_be_donated(subject: subjects.Subject) -> None:
-    """Two jitted updates in a row, each of which is given its state's buffers, end where those of copies do."""
+    """Two jitted updates in a row give the same state whether or not the buffers are donated."""
     first, _ = subject.update(subject.init(), subject.batch)
     expected, _ = subject.update(first, subject.batch)
     state = subject.init()
@@ -126,7 +126,7 @@ def state_can_be_donated(subject: subjects.Subject) -> None:
 
 
 def state_survives_a_checkpoint(subject: subjects.Subject) -> None:
-    """The state's arrays are all that there is: stored as NumPy arrays and read by a learner made anew, it goes on."""
+    """The state's arrays are enough to continue: a new learner goes on from them after they were stored as NumPy."""
     state, _ = subject.update(subject.init(), subject.batch)
     stored = [np.array(leaf) for leaf in jax.tree.leaves(state)]
     template = jax.eval_shape(subject.init)
@@ -135,9 +135,9 @@ def state_survives_a_checkpoint(subject: subjects.Subject) -> None:
     same = expect.equal(subject.update(restored, subject.batch), subject.update(state, subject.batch))
     expect.that(same, "learner.update goes on from a restored state in another way.")
     with expect.calls("learner"):
-        anew = subject.agent.learner(subject.spec)
+        again = subject.agent.learner(subject.spec)
     with expect.calls("learner.update"):
-        programs = [_program(update, template, subject.batch) for update in (subject.learner.update, anew.update)]
+        programs = [_program(update, template, subject.batch) for update in (subject.learner.update, again.update)]
     expect.that(
         programs[0] == programs[1], "learner makes another update each time: it keeps something outside the state."
     )
@@ -147,7 +147,7 @@ def state_survives_a_checkpoint(subject: subjects.Subject) -> None:
 
 
 def parameters_suffice_to_act(subject: subjects.Subject) -> None:
-    """`params` has all that actors need, and nothing that neither of the two reads."""
+    """`params` has all that actors and evaluators need, and nothing that neither reads."""
     params = jax.eval_shape(subject.params, jax.eval_shape(subject.init))
     used: set[int] = set()
     for actor in subject.actors.values():
@@ -163,7 +163,7 @@ def parameters_suffice_to_act(subject: subjects.Subject) -> None:
 
 
 def acting_is_pure(subject: subjects.Subject) -> None:
-    """`select_action` gives the same alone and side by side with others, jitted or not, and once more."""
+    """`select_action` gives the same alone or under vmap, jitted or not, and when called again."""
     params = subject.params(subject.init())
     for evaluation, actor in subject.actors.items():
         before = subject.begin(evaluation=evaluation)
@@ -226,7 +226,7 @@ def extras_are_what_replay_stores(subject: subjects.Subject) -> None:
 
 
 def padding_does_not_matter(subject: subjects.Subject) -> None:
-    """Rows of a sequence behind those in use have no part in anything; nor has the action at the final observation."""
+    """Padding rows of a sequence, and the action at the final observation, change nothing."""
     batch = subject.batch
     num_rows = subject.replay.experience.layout.num_rows
     padding = np.arange(num_rows)[None] >= np.asarray(batch.num_steps)[:, None]  # [B, T]
@@ -251,7 +251,7 @@ def padding_does_not_matter(subject: subjects.Subject) -> None:
 
 
 def _close(a: Any, b: Any) -> bool:
-    """Whether two trees are the same but for rounding."""
+    """Whether two trees are equal up to rounding."""
     pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
     return all(np.allclose(x, y, rtol=1e-4, atol=1e-5) for x, y in pairs)
 

@@ -1,4 +1,4 @@
-"""Checks of what an agent learns, of episodes whose best actions and values are known."""
+"""Checks of what an agent learns from episodes whose best actions and values are known."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,11 +9,13 @@ from acme_agents.core.types import Params
 from acme_agents.testing import expect, streams, subjects
 
 _UPDATES_BETWEEN_LOOKS = 50
-_NUM_BATCHES = 16  # that training goes round
+_NUM_BATCHES = 16  # that training cycles through
 
 
 def learns_a_bandit_with_a_blank_end(subject: subjects.Subject) -> None:
-    """Episodes of one step, whose final observation tells nothing: both states' best actions, 0.95 of the best return.
+    """Learns the best actions of two states from episodes of one step, to 0.95 of the best return.
+
+    The final observation is blank.
 
     From uniform behaviour, `1 - (a - o / 2)^2` of a continuous action and 1 or 0 of a discrete one.
     """
@@ -21,7 +23,7 @@ def learns_a_bandit_with_a_blank_end(subject: subjects.Subject) -> None:
 
 
 def learns_every_state_of_an_episode(subject: subjects.Subject) -> None:
-    """Episodes longer than one item reaches, each state with a best action of its own: it is learnt at all of them."""
+    """Learns the best action of every state, each its own, in episodes longer than an item."""
     _learn_choices(subject, subject.replay.experience.reach + 1, "some states of an episode")
 
 
@@ -99,7 +101,7 @@ def _train(
     look: Callable[[Params], float],
     enough: float,
 ) -> float:
-    """Trains until two looks in a row are at least `enough`, or the updates are used up; returns the last look."""
+    """Trains until two measurements in a row are at least `enough`, or the updates are used up; returns the last."""
     state, batches, good, found = subject.init(), _batches(subject, episodes, num_states), 0, -np.inf
     for i in range(1, subject.max_updates + 1):
         state, _ = subject.update_and_donate(state, batches[i % _NUM_BATCHES])
@@ -112,7 +114,7 @@ def _train(
 
 
 def _batches(subject: subjects.Subject, episodes: list[streams.Episodes], num_states: int) -> list[Any]:
-    """Batches on the device, to be gone round."""
+    """Batches on the device, repeated for ever."""
     all_items = streams.items(subject.spec, subject.replay, episodes, num_states)
     drawn = streams.batches(all_items, subject.replay, np.random.default_rng(4))
     return [subject.with_extras(next(drawn)) for _ in range(_NUM_BATCHES)]

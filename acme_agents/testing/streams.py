@@ -11,7 +11,7 @@ from acme_agents.core.experience import of_trajectories
 from acme_agents.core.interfaces import ReplaySpec
 from acme_agents.core.types import ArraySpec, EnvironmentSpec, SampleInfo, Step, Trajectory
 
-BLANK = -1  # the state whose observation is all zeros, and so tells nothing
+BLANK = -1  # the state whose observation is all zeros
 
 
 class Episodes(NamedTuple):
@@ -82,7 +82,7 @@ def choices(spec: EnvironmentSpec, rng: np.random.Generator, length: int, size: 
 
     Args:
       spec: the environment's.
-      rng: chance.
+      rng: generator of the random parts.
       length: L.
       size: E.
       expert: whether actions are the best ones, and a little noise where they are continuous; otherwise uniform.
@@ -101,11 +101,11 @@ def choices(spec: EnvironmentSpec, rng: np.random.Generator, length: int, size: 
 
 
 def ends(spec: EnvironmentSpec, rng: np.random.Generator, size: int) -> list[Episodes]:
-    """Episodes of one step that end in state 2, which is worth 1: by a time limit or for good, as the action has it.
+    """Episodes of one step that end in state 2, which is worth 1; the action decides how: by a time limit or for good.
 
     From state 0 or 1, an action on the best action's side earns nothing and is cut short: it is worth gamma. The others
-    earn 0.4 and end for good. Who takes a time limit for an end finds the others better, and so does who bootstraps
-    from every end.
+    earn 0.4 and end for good. An agent that treats a time limit as an end, or bootstraps from every end, prefers the
+    others.
     """
     state = np.arange(size)[:, None] % 2
     action, best = actions(spec, rng, state.shape), best_actions(spec, state)
@@ -143,7 +143,7 @@ def anything(spec: EnvironmentSpec, rng: np.random.Generator, length: int, size:
 
 
 def items(spec: EnvironmentSpec, replay: ReplaySpec, episodes: list[Episodes], num_states: int) -> Any:
-    """Every item that replay would hold of the episodes, as one large batch without extras and draws.
+    """Every item that replay would hold of the episodes, as one large batch without extras and `sample_info`.
 
     Returns:
       a batch as `replay` says, of all items.
@@ -165,9 +165,9 @@ def batches(all_items: Any, replay: ReplaySpec, rng: np.random.Generator, *, uni
     Args:
       all_items: of `items`.
       replay: the agent's.
-      rng: chance.
-      uniform: says that each item was as probable as any other; otherwise that they were of random probabilities and
-        sources.
+      rng: generator of the random parts.
+      uniform: whether `sample_info` gives all items the same probability; otherwise probabilities and sources are
+        random.
     """
     size, number = replay.batch_size, jax.tree.leaves(all_items)[0].shape[0]
     while True:

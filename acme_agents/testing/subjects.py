@@ -22,7 +22,7 @@ from acme_agents.core.types import Array, EnvironmentSpec, Params
 from acme_agents.testing import expect, streams
 
 NUM_ACTORS = 8  # that act side by side
-NUM_STATES = 6  # of the episodes of which nothing is to be learnt
+NUM_STATES = 6  # in the random episodes
 
 # XLA's compiler takes longer over these small programs than they run: little care for what runs a few times, and what
 # costs least in all for updates.
@@ -35,17 +35,17 @@ _RUN_OFTEN = {"xla_backend_optimization_level": "1"}
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Subject:
-    """An agent to check, and what is to be expected of it.
+    """An agent to check, and what to expect of it.
 
     Attributes:
       agent: configured so that it learns small tasks in some hundred updates.
-      spec: of an environment that it takes. What is learnt is coded into all numbers of an observation: with fewer than
-        four of them, states are hard to tell apart.
+      spec: of an environment that it takes. All numbers of an observation encode the state: with fewer than four
+        numbers, states are hard to tell apart.
       imitates: whether it learns the data's actions, whatever they earned.
       value: from an update's metrics to its estimate of what the batch's actions are worth, [] float32, in units of the
         return; None where the metrics do not say.
       discount: gamma of an agent of sequences; of an agent of transitions, its replay's.
-      max_updates: that it may take to learn something.
+      max_updates: the most updates a check of learning may take.
     """
 
     agent: Agent
@@ -67,7 +67,7 @@ class Subject:
 
     @functools.cached_property
     def actors(self) -> dict[bool, ActorCore]:
-        """By whether they are for an evaluation."""
+        """The actors' functions, by whether they evaluate."""
         with expect.calls("actor"):
             return {
                 evaluation: self.agent.actor(self.spec, ActorContext(evaluation=evaluation))
@@ -101,12 +101,12 @@ class Subject:
         return self.update_and_donate(jax.tree.map(jnp.copy, state), batch)
 
     def update_and_donate(self, state: TrainingState, batch: Any) -> tuple[TrainingState, UpdateOutput]:
-        """One update as the runtime does it: the state's buffers are given away."""
+        """One update as the runtime does it: the state's buffers are donated."""
         with expect.calls("learner.update, jitted with its state donated,"):
             return self._update(state, batch)
 
     def params(self, state: TrainingState) -> Params:
-        """What an actor is given."""
+        """The parameters that actors receive."""
         with expect.calls("learner.params"):
             return self.learner.params(state)
 
@@ -116,12 +116,12 @@ class Subject:
             return self._begin[evaluation](jax.random.split(jax.random.PRNGKey(seed), NUM_ACTORS))
 
     def act(self, params: Params, observation: Any, actor_state: Any, *, evaluation: bool) -> Any:
-        """What eight actors do: actions, their new states and extras, each with a leading 8."""
+        """Actions, new states and extras of eight actors, each with a leading 8."""
         with expect.calls("actor.select_action"):
             return self._act[evaluation](params, observation, actor_state)
 
     def observe(self, actor_state: Any, reward: float, *, evaluation: bool) -> Any:
-        """The states of eight actors that have looked at a reward, if they do."""
+        """The states of eight actors after a reward, unchanged if the agent ignores rewards."""
         observe = self.actors[evaluation].observe
         if observe is None:
             return actor_state
@@ -130,12 +130,12 @@ class Subject:
 
     @functools.cached_property
     def observation(self) -> Any:
-        """What eight actors see: [8, *O]."""
+        """The observations of eight actors: [8, *O]."""
         return streams.observations(self.spec, np.arange(NUM_ACTORS) % NUM_STATES, NUM_STATES)
 
     @functools.cached_property
     def batch(self) -> Any:
-        """A batch of which nothing is to be learnt, with what an actor would have stored."""
+        """A random batch, with the extras that an actor would have stored."""
         reach = self.replay.experience.reach
         rng = np.random.default_rng(0)
         episodes = [streams.anything(self.spec, rng, length, 16, NUM_STATES) for length in (1, 2 * reach)]

@@ -21,6 +21,6 @@ def make_actor(config: Config, network: Network, *, evaluation: bool) -> ActorCo
 
 
 def epsilon_after(steps: Array, config: Config) -> Array:
-    """The chance of a random action after so many updates, [] int32: down a straight line, and then level."""
+    """The chance of a random action after `steps` updates, [] int32: it falls along a line, then stays level."""
     done = jnp.minimum(steps / config.epsilon_updates, 1.0)
     return config.epsilon_start + done * (config.epsilon_end - config.epsilon_start)

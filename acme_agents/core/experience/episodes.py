@@ -1,4 +1,4 @@
-"""Every item of some episodes."""
+"""From whole episodes to their rows and items, as for a dataset."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from acme_agents.core.types import Step, Trajectory
 
 
 class _Part(NamedTuple):
-    """What `Experience.describe` looks at of a chunk."""
+    """The fields of a chunk that `Experience.describe` reads."""
 
     num_steps: Any
     num_starts: Any
@@ -24,9 +24,9 @@ def of_trajectories(steps: Step, trajectories: Sequence[Trajectory], experience:
     """The rows of episodes, and all their items in order: NumPy arrays.
 
     Args:
-      steps: the spec of a step; extras, which trajectories do not have, are zero.
-      trajectories: at least one, as the spec says.
-      experience: says which items there are.
+      steps: the spec of a step; trajectories have no extras, so these are zero.
+      trajectories: at least one; they fit the spec.
+      experience: the kind of the items.
     """
     lengths = np.array([len(trajectory.discount) for trajectory in trajectories])
     last_rows = np.cumsum(lengths + 1) - 1

@@ -1,4 +1,4 @@
-"""What every kind of experience says of itself."""
+"""The protocol of a kind of experience."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
@@ -9,7 +9,7 @@ from acme_agents.core.types import Array, Step
 class Piece(NamedTuple):
     """A chunk of an episode, by its steps."""
 
-    first: int  # step of the episode in the chunk's first row
+    first: int  # the step of the episode that is in the chunk's first row
     num_steps: int  # rows in use, the episode's final observation included if it is among them
     num_starts: int  # rows before the episode's next chunk, or before its final observation
 
@@ -32,47 +32,47 @@ class Layout(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Consecutive rows of many episodes, and a way to them: what batches are gathered from."""
+    """Consecutive rows of many episodes, and where each item begins: batches are gathered from them."""
 
     steps: Step  # [R, ...], a ring
     item_rows: Any  # [N] int32: the row at which each item begins
-    items: Any  # a pytree of [N, ...]: what else the kind keeps of each item
+    items: Any  # a pytree of [N, ...]: what the kind stores of each item besides its rows
 
 
 class Experience(Protocol):
-    """A kind of experience; data, and pure functions of it."""
+    """A kind of experience: data, and pure functions of it."""
 
     @property
     def noun(self) -> str:
-        """What a message calls many items."""
+        """The plural name of its items, for messages: "transitions"."""
 
     @property
     def layout(self) -> Layout:
-        """How episodes are cut."""
+        """How episodes are cut into chunks."""
 
     @property
     def reach(self) -> int:
-        """Steps of an episode that an item takes in, at most."""
+        """The most steps of an episode that one item spans."""
 
     @property
     def problem(self) -> str:
-        """What is wrong with its numbers, as the end of a sentence; empty where nothing is."""
+        """What is wrong with its numbers, as the end of a sentence; empty if nothing is."""
 
     @property
     def items_per_chunk(self) -> int:
-        """Items of a full chunk, the most that one holds."""
+        """Items of a full chunk: the most that a chunk holds."""
 
     def num_items(self, piece: Any) -> int:
         """Items that a chunk, or a `Piece`, holds."""
 
     def item_spec(self, steps: Step) -> Any:
-        """The `ArraySpec` pytree of what `Rows.items` keeps of an item, for the spec of a step."""
+        """The `ArraySpec` pytree of one element of `Rows.items`, given the spec of a step."""
 
     def describe(self, chunk: Any) -> Any:
-        """What `Rows.items` keeps of a chunk's items: a pytree of [`items_per_chunk`, ...] NumPy arrays."""
+        """The elements of `Rows.items` for a chunk: a pytree of [`items_per_chunk`, ...] NumPy arrays."""
 
     def gather(self, rows: Rows, places: Array) -> Any:
-        """The batch of the items at `places` [B] int32. Pure; `sample_info` is left out."""
+        """The batch of the items at `places` [B] int32, without `sample_info`. Pure."""
 
     def steps_for(self, num_items: int) -> int:
-        """Environment steps of one long episode after which it has given `num_items`."""
+        """How many environment steps of one long episode yield `num_items`."""

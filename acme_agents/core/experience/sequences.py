@@ -12,7 +12,7 @@ from acme_agents.core.types import Array, ArraySpec, Sequence, Step
 
 
 class _Stretch(NamedTuple):
-    """What is kept of a sequence beside its rows; the fields are those of `types.Sequence`."""
+    """What is stored of a sequence besides its rows; the fields are those of `types.Sequence`."""
 
     num_steps: Any
     episode_step: Any
@@ -22,11 +22,11 @@ class _Stretch(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Sequences:
-    """Overlapping stretches of an episode: batches are `types.Sequence`. A chunk is one of them.
+    """Overlapping stretches of an episode: batches are `types.Sequence`. A chunk is one sequence.
 
     Attributes:
       length: T, rows of a sequence: one more than its transitions.
-      period: steps from one sequence's first row to the next one's; below `length`, so that every transition is in one.
+      period: steps from one sequence's first row to the next one's; below `length`, so that each transition is in one.
     """
 
     length: int
@@ -37,35 +37,35 @@ class Sequences:
 
     @property
     def layout(self) -> Layout:
-        """A chunk for each sequence."""
+        """One chunk for each sequence."""
         return Layout(self.length, self.period, self.length - 1)
 
     @property
     def reach(self) -> int:
-        """Its transitions."""
+        """Transitions of a sequence."""
         return self.length - 1
 
     @property
     def problem(self) -> str:
-        """Sequences overlap by a row at least."""
+        """Empty if 1 <= period < length: consecutive sequences share at least one row."""
         fits = 1 <= self.period < self.length
         return "" if fits else f"leaves transitions out: it needs 1 <= period < length, not {self}"
 
     def num_items(self, piece: Any) -> int:
-        """One."""
+        """Always one: a chunk is a sequence."""
         return 1
 
     def item_spec(self, steps: Step) -> Any:
-        """Its length, where it begins, and what came before."""
+        """The specs of its length, its first step, and the action and reward before it."""
         count = ArraySpec((), "int32")
         return _Stretch(count, count, steps.action, steps.reward)
 
     def describe(self, chunk: Any) -> Any:
-        """The same of a chunk, [1, ...]."""
+        """The same fields of a chunk, [1, ...]."""
         return _Stretch(*(np.asarray(getattr(chunk, field))[None] for field in _Stretch._fields))
 
     def gather(self, rows: Rows, places: Array) -> Sequence:
-        """The sequences at `places` [B], the rows behind each one's end zero."""
+        """The sequences at `places` [B]; rows behind a sequence's end are zero."""
         first, kept = rows.item_rows[places], jax.tree.map(lambda x: x[places], rows.items)
         index = jnp.arange(self.length)
         window = (first[:, None] + index[None]) % rows.steps.last.shape[0]  # [B, T]
@@ -78,5 +78,5 @@ class Sequences:
         return Sequence(steps=jax.tree.map(stretch, rows.steps), **kept._asdict())
 
     def steps_for(self, num_items: int) -> int:
-        """A whole sequence, and a period for each one more."""
+        """The first sequence needs its whole length, each further one a period."""
         return self.length + (num_items - 1) * self.period

@@ -17,7 +17,7 @@ _PERIOD = 32  # steps from one chunk to the next: large enough for a step to cos
 class Transitions:
     """n-step transitions, their rewards summed: batches are `types.Transition`.
 
-    A chunk carries the n steps behind its last item with it, so that it can be understood without its neighbours.
+    A chunk also holds the n steps behind its last item, so that it can be understood without its neighbours.
 
     Attributes:
       n: steps of reward before the bootstrap.
@@ -32,31 +32,31 @@ class Transitions:
 
     @property
     def layout(self) -> Layout:
-        """Chunks of 32 items, and n rows more."""
+        """Chunks of 32 items and n further rows."""
         return Layout(_PERIOD + self.n, _PERIOD, _PERIOD)
 
     @property
     def reach(self) -> int:
-        """n."""
+        """n steps."""
         return self.n
 
     @property
     def problem(self) -> str:
-        """n is at least one, and the discount in [0, 1]."""
+        """Empty if n >= 1 and the discount lies in [0, 1]."""
         if self.n < 1:
             return f"asks for transitions of {self.n} steps, and one is the least"
         return "" if 0.0 <= self.discount <= 1.0 else f"has a discount of {self.discount}, not in [0, 1]"
 
     def num_items(self, piece: Any) -> int:
-        """One for each row at which an action was taken."""
+        """One item for each row at which an action was taken."""
         return int(piece.num_starts)
 
     def item_spec(self, steps: Step) -> Any:
-        """Nothing: the rows say it all."""
+        """Empty: a transition is made from its rows alone."""
         return ()
 
     def describe(self, chunk: Any) -> Any:
-        """Nothing."""
+        """Empty, as `item_spec` is."""
         return ()
 
     def gather(self, rows: Rows, places: Array) -> Transition:
@@ -83,5 +83,5 @@ class Transitions:
         )
 
     def steps_for(self, num_items: int) -> int:
-        """As many."""
+        """One step for each item."""
         return num_items
