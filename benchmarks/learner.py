@@ -114,7 +114,7 @@ def filled_store(agent: Agent, spec: EnvironmentSpec, num_transitions: int) -> r
     """A store with so many transitions at least, of random steps, inserted as a learner inserts them."""
     replay, steps = agent.replay(spec), chunks.step_spec(agent, spec)
     held, rng = ring.Ring(steps, replay), np.random.default_rng(0)
-    rows = chunks.layout(replay.experience).num_rows
+    rows = replay.experience.layout.num_rows
     filling = [
         chunks.empty(steps)._replace(
             steps=jax.tree.map(lambda s: rng.uniform(-1, 1, (rows, *s.shape)).astype(s.dtype), steps)._replace(
