@@ -26,7 +26,7 @@ def _intake(replay, counts=None):
 
 
 def _priorities(replay):
-    samples = replay.client.sample(tables.REPLAY, num_samples=300, emit_timesteps=False)
+    samples = replay.client.sample(tables.REPLAY, num_samples=3_000, emit_timesteps=False)
     return {int(sample.info.key): sample.info.priority for sample in samples}
 
 
