@@ -132,7 +132,6 @@ class ChunkSampler:
         new: list[dict[int, float]] = [{} for _ in self._tables]
         while self._pending:
             drawn, priorities = self._pending.popleft()
-            assert drawn.batch.sample_info is not None
             for source, key, priority in zip(drawn.batch.sample_info.source, drawn.keys.tolist(), priorities.tolist()):
                 new[source][key] = priority
         for table, updates in zip(self._tables, new):

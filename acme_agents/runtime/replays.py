@@ -21,13 +21,12 @@ from acme_agents.replay.intake import OnNew, RingIntake, TableIntake
 from acme_agents.replay.replay import Phases, Replay
 from acme_agents.replay.transport import NoSender, Receiver, Sender
 from acme_agents.runtime import loopback
+from acme_agents.runtime.learner import MAX_UPDATES
 
 if TYPE_CHECKING:
     from acme_agents.replay.reverb_transport import ReverbReceiver
 
 MakeReplay = Callable[[Experiment, LearnerCore, OnNew], Replay]
-
-_MAX_LAG = 16  # updates by which sampling may lag before actors wait: as many as a learner's step does
 
 
 def on_device(experiment: Experiment, core: LearnerCore, receiver: Receiver, on_new: OnNew) -> Replay:
@@ -47,16 +46,13 @@ def on_device(experiment: Experiment, core: LearnerCore, receiver: Receiver, on_
     if experiment.dataset is not None:
         sources[DATASET] = FixedRing(steps, replay, load_dataset(experiment, steps, replay))
     if not experiment.is_offline:
-        tolerance = float(_MAX_LAG * replay.batch_size)
+        tolerance = float(MAX_UPDATES * replay.batch_size)
         sources[REPLAY] = RingIntake(receiver, steps, replay, tolerance=tolerance, on_new=on_new)
 
     def drawn_from(replay: ReplaySpec) -> Replay:
         return DeviceReplay(core, replay, experiment.seed, {name: sources[name] for name in replay.sources})
 
-    if experiment.is_offline or not experiment.offline_updates:
-        return drawn_from(replay)
-    offline = dataclasses.replace(replay, sources={DATASET: 1.0})
-    return Phases(drawn_from(offline), drawn_from(replay), experiment.offline_updates)
+    return _in_phases(experiment, replay, drawn_from)
 
 
 def in_server(
@@ -78,7 +74,7 @@ def in_server(
     from acme_agents.replay.server_replay import ServerReplay, ServerSource
 
     steps, replay = specs(experiment)
-    tolerance = float(_MAX_LAG * replay.batch_size)
+    tolerance = float(MAX_UPDATES * replay.batch_size)
     sources: dict[str, ServerSource] = {REPLAY: TableIntake(receiver, replay, tolerance=tolerance, on_new=on_new)}
     if experiment.dataset is not None:
         trajectories = load_dataset(experiment, steps, replay)
@@ -88,7 +84,12 @@ def in_server(
         used = {name: sources[name] for name in replay.sources}
         return ServerReplay(core, replay, steps, experiment.seed, receiver.client, used)
 
-    if not experiment.offline_updates:
+    return _in_phases(experiment, replay, drawn_from)
+
+
+def _in_phases(experiment: Experiment, replay: ReplaySpec, drawn_from: Callable[[ReplaySpec], Replay]) -> Replay:
+    """The replay, after the offline updates on the dataset alone, if a run with actors has any."""
+    if experiment.is_offline or not experiment.offline_updates:
         return drawn_from(replay)
     offline = dataclasses.replace(replay, sources={DATASET: 1.0})
     return Phases(drawn_from(offline), drawn_from(replay), experiment.offline_updates)
