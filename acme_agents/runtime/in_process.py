@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from acme_agents.core import checkpoint, errors
-from acme_agents.core.interfaces import REPLAY, LearnerCore
+from acme_agents.core.interfaces import REPLAY, LearnerCore, ReplaySpec
+from acme_agents.core.types import Step
 from acme_agents.experiments.experiment import Experiment
 from acme_agents.replay import memory_transport
 from acme_agents.replay.intake import OnNew
@@ -52,8 +53,16 @@ def run(
       on_status: called after every chunk and evaluation.
     """
     experiment = dataclasses.replace(experiment, num_actors=1, replay="learner")
-    with contextlib.suppress(background.Stopped), _transport(experiment, run_dir, stop) as (sender, receiver):
-        session = _make_session(experiment, run_dir, receiver, wandb, stop, on_status)
+    steps, replay = replays.specs(experiment)
+    with (
+        contextlib.suppress(background.Stopped),
+        _transport(experiment, steps, replay, run_dir, stop) as (sender, receiver),
+    ):
+
+        def make_replay(experiment: Experiment, core: LearnerCore, on_new: OnNew) -> Replay:
+            return replays.on_device(experiment, steps, replay, core, receiver, on_new)
+
+        session = _make_session(experiment, run_dir, make_replay, wandb, stop, on_status)
         if experiment.is_offline:
             _Turns(experiment, session, stop, on_status).run()
         else:
@@ -65,7 +74,7 @@ def run(
 def _make_session(
     experiment: Experiment,
     run_dir: pathlib.Path,
-    receiver: Receiver,
+    make_replay: replays.MakeReplay,
     wandb: bool,
     stop: threading.Event,
     on_status: OnStatus,
@@ -75,19 +84,15 @@ def _make_session(
     def show(seconds: float) -> None:
         on_status(Status(phase, 0, experiment.max_steps, 0, experiment.max_updates, walltime=seconds))
 
-    def make_replay(experiment: Experiment, core: LearnerCore, on_new: OnNew) -> Replay:
-        return replays.on_device(experiment, core, receiver, on_new)
-
     return TrainingSession(experiment, run_dir, make_replay, wandb=wandb, stop=stop, on_wait=show)
 
 
 @contextlib.contextmanager
 def _transport(
-    experiment: Experiment, run_dir: pathlib.Path, stop: threading.Event
+    experiment: Experiment, steps: Step, replay: ReplaySpec, run_dir: pathlib.Path, stop: threading.Event
 ) -> Iterator[tuple[Sender, Receiver]]:
     """The transport from the actor to the learner."""
     directory = run_dir / checkpoint.DIRECTORY
-    steps, replay = replays.specs(experiment)
     memory = MemoryTransport(steps, replay, directory / memory_transport.DIRECTORY)
     if experiment.is_offline:
         yield memory, NoSender()

@@ -29,11 +29,15 @@ if TYPE_CHECKING:
 MakeReplay = Callable[[Experiment, LearnerCore, OnNew], Replay]
 
 
-def on_device(experiment: Experiment, core: LearnerCore, receiver: Receiver, on_new: OnNew) -> Replay:
+def on_device(
+    experiment: Experiment, steps: Step, replay: ReplaySpec, core: LearnerCore, receiver: Receiver, on_new: OnNew
+) -> Replay:
     """A replay that the learner draws from, on its own device.
 
     Args:
       experiment: what to run.
+      steps: of `specs`.
+      replay: of `specs`.
       core: the agent's functions.
       receiver: delivers the actors' chunks.
       on_new: receives the chunks that come in.
@@ -41,7 +45,6 @@ def on_device(experiment: Experiment, core: LearnerCore, receiver: Receiver, on_
     Raises:
       DatasetError: the experiment's dataset cannot be learned from.
     """
-    steps, replay = specs(experiment)
     sources: dict[str, DeviceSource] = {}
     if experiment.dataset is not None:
         sources[DATASET] = FixedRing(steps, replay, load_dataset(experiment, steps, replay))
@@ -56,12 +59,20 @@ def on_device(experiment: Experiment, core: LearnerCore, receiver: Receiver, on_
 
 
 def in_server(
-    experiment: Experiment, core: LearnerCore, receiver: "ReverbReceiver", stop: threading.Event, on_new: OnNew
+    experiment: Experiment,
+    steps: Step,
+    replay: ReplaySpec,
+    core: LearnerCore,
+    receiver: "ReverbReceiver",
+    stop: threading.Event,
+    on_new: OnNew,
 ) -> Replay:
     """A replay that the replay server draws from; the arguments are those of `on_device`.
 
     Args:
       experiment: what to run.
+      steps: of `specs`.
+      replay: of `specs`.
       core: the agent's functions.
       receiver: counts what actors send.
       stop: set to make calls return that wait for a server that is away.
@@ -73,7 +84,6 @@ def in_server(
     from acme_agents.replay.demonstrations import Demonstrations
     from acme_agents.replay.server_replay import ServerReplay, ServerSource
 
-    steps, replay = specs(experiment)
     tolerance = float(MAX_UPDATES * replay.batch_size)
     sources: dict[str, ServerSource] = {REPLAY: TableIntake(receiver, replay, tolerance=tolerance, on_new=on_new)}
     if experiment.dataset is not None:
@@ -105,15 +115,15 @@ def between_processes(client: Any, run_dir: pathlib.Path, stop: threading.Event)
     """
 
     def make(experiment: Experiment, core: LearnerCore, on_new: OnNew) -> Replay:
+        steps, replay = specs(experiment)
         if experiment.is_offline:
-            return on_device(experiment, core, NoSender(), on_new)
+            return on_device(experiment, steps, replay, core, NoSender(), on_new)
         from acme_agents.replay.reverb_transport import ReverbReceiver
 
-        steps, replay = specs(experiment)
         receiver = ReverbReceiver(client, steps, replay, run_dir / checkpoint.DIRECTORY)
         if replay.drawn_by == "server":
-            return in_server(experiment, core, receiver, stop, on_new)
-        return on_device(experiment, core, receiver, on_new)
+            return in_server(experiment, steps, replay, core, receiver, stop, on_new)
+        return on_device(experiment, steps, replay, core, receiver, on_new)
 
     return make
 
