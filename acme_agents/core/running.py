@@ -13,7 +13,7 @@ class Moments(NamedTuple):
 
     mean: Array  # [*O] float32
     variance: Array  # [*O] float32
-    count: Array  # [] float32, how many
+    number: Array  # [] float32, how many
 
 
 def init(shape: tuple[int, ...]) -> Moments:
@@ -35,7 +35,7 @@ def add(moments: Moments, values: Array, counts: Array) -> Moments:
     divisor = jnp.maximum(number, 1.0)
     mean = jnp.sum(jnp.where(weights, values, 0.0), axis=0) / divisor
     variance = jnp.sum(jnp.where(weights, jnp.square(values - mean[None]), 0.0), axis=0) / divisor
-    total = moments.count + number
+    total = moments.number + number
     share = number / jnp.maximum(total, 1.0)
     difference = mean - moments.mean
     return Moments(
@@ -55,4 +55,3 @@ def normalise(values: Any, mean: Array, stddev: Array, *, limit: float) -> Array
 def stddev(moments: Moments) -> Array:
     """The standard deviation, at least 1e-4: [*O]."""
     return jnp.sqrt(moments.variance + 1e-8)
-

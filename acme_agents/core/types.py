@@ -109,7 +109,7 @@ class Unroll(NamedTuple):
     """
 
     steps: Step  # [B, T + 1, ...]
-    version: Array  # [B] int32, learner's updates behind the parameters that acted
+    version: Array  # [B] int32, learner's updates behind the parameters that chose the first action
 
 
 class Sequence(NamedTuple):

@@ -28,7 +28,7 @@ class Chunk(NamedTuple):
     previous_action: Any  # [*A], the action before the first row; zero if that row begins the episode
     previous_reward: Any  # [] or [K] float32, the reward of that action
     writer: Any  # [] int64, a random number that identifies the writer and its life
-    version: Any  # [] int32, learner's updates behind the parameters that acted when the chunk was begun
+    version: Any  # [] int32, learner's updates behind the parameters that chose the chunk's first new action
     time_ns: Any  # [] int64, nanoseconds since the epoch; grows from each chunk of a writer to its next
 
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from acme_agents.core import finite
+from acme_agents.core.experience import Experience, Rows
 from acme_agents.core.interfaces import REPLAY, LearnerCore, ReplaySpec, TrainingState, UpdateOutput
 from acme_agents.core.types import Array, Step
 from acme_agents.replay import chunks
@@ -48,9 +49,9 @@ class QueueReplay:
         self._is_compiled = False
 
         def update(
-            state: TrainingState, steps: Step, version: Array, number: Array
+            state: TrainingState, steps: Step, items: Any, number: Array
         ) -> tuple[TrainingState, UpdateOutput, Array]:
-            state, output = core.update(state, replay.experience.batch(steps, version))
+            state, output = core.update(state, to_batch(replay.experience, steps, items))
             return state, output, finite.note(output.metrics, number)
 
         self._update = jax.jit(update, donate_argnums=0)
@@ -94,7 +95,7 @@ class QueueReplay:
             return state, {}, 0
         batch = [self._held.popleft() for _ in range(self._replay.batch_size)]
         lags = first - np.array([int(chunk.version) for chunk in batch])
-        state, output, not_finite = self._update(state, *_stack(batch), np.int32(first + 1))
+        state, output, not_finite = self._update(state, *self._stack(batch), np.int32(first + 1))
         self._is_compiled = True
         finite.check_metrics(not_finite, output.metrics)
         self._num_updates = first + 1
@@ -108,8 +109,10 @@ class QueueReplay:
 
     def compile(self, state: TrainingState) -> None:
         """Compiles the update by doing one and dropping its result."""
-        steps = chunks.zeros(self._steps, self._replay.batch_size, self._replay.experience.layout.num_rows)
-        self._update(state, steps, np.zeros(self._replay.batch_size, np.int32), np.int32(1))
+        size, experience = self._replay.batch_size, self._replay.experience
+        steps = chunks.zeros(self._steps, size, experience.layout.num_rows)
+        items = jax.tree.map(lambda s: np.zeros((size, *s.shape), s.dtype), experience.item_spec(self._steps))
+        self._update(state, steps, items, np.int32(1))
         self._is_compiled = True
 
     def checkpoint(self) -> None:
@@ -150,8 +153,21 @@ class QueueReplay:
         self._num_dropped += len(self._held) - len(fresh)
         self._held = collections.deque(fresh)
 
+    def _stack(self, batch: Sequence[Chunk]) -> tuple[Step, Any]:
+        """The rows [B, T, ...] of chunks, and what the kind of experience stores besides, [B, ...]."""
+        steps = jax.tree.map(lambda *x: np.stack(x), *(chunk.steps for chunk in batch))
+        return steps, jax.tree.map(lambda *x: np.concatenate(x), *map(self._replay.experience.describe, batch))
 
-def _stack(batch: Sequence[Chunk]) -> tuple[Step, np.ndarray]:
-    """The rows [B, T, ...] and versions [B] of chunks."""
-    steps = jax.tree.map(lambda *x: np.stack(x), *(chunk.steps for chunk in batch))
-    return steps, np.array([chunk.version for chunk in batch], np.int32)
+
+def to_batch(experience: Experience, steps: Step, items: Any) -> Any:
+    """The batch of whole chunks, each an item. Pure.
+
+    Args:
+      experience: the agent's.
+      steps: the chunks' rows, [B, T, ...], T = `Layout.num_rows`.
+      items: what the kind stores of each item besides its rows, [B, ...]: of `Unrolls` the versions [B] int32.
+    """
+    size, num_rows = steps.last.shape
+    rows = jax.tree.map(lambda x: x.reshape(size * num_rows, *x.shape[2:]), steps)
+    places = jnp.arange(size)
+    return experience.gather(Rows(rows, places * num_rows, items), places)

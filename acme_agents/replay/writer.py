@@ -45,7 +45,8 @@ class ChunkWriter:
         self._num_rows = 0
         self._episode_step = 0  # of the buffer's first row
         self.version = 0  # learner's updates behind the parameters that act now
-        self._version = 0  # the same when the buffer was begun
+        self._version = 0  # the same for the first action since the last chunk
+        self._has_begun = False  # whether there was one
         self._time_ns = 0
         self.num_chunks = 0  # written so far
 
@@ -63,6 +64,8 @@ class ChunkWriter:
 
     def observe(self, action: Any, timestep: dm_env.TimeStep, extras: Any = ()) -> None:
         """Adds a step: the action, the time step after it, and the actor's extras."""
+        if not self._has_begun:
+            self._version, self._has_begun = self.version, True
         row = self._put_observation()
         self._buffer.action[row] = action
         self._buffer.reward[row] = timestep.reward
@@ -91,8 +94,6 @@ class ChunkWriter:
         if row == self._layout.num_rows:  # Only the final observation can come when the buffer is full.
             self._write(self._layout.period)
             row = self._num_rows
-        if not row:
-            self._version = self.version
         for buffer, value in zip(self._observation_leaves, jax.tree.leaves(self._observation), strict=True):
             buffer[row] = value
         self._num_rows += 1
@@ -114,14 +115,14 @@ class ChunkWriter:
             self._put_observation_alone(last=ended)
         if self._num_rows < period:
             return
-        rows = self._num_rows
-        self._write(int(np.sum(~self._buffer.last[:period])), kept=0)
-        if ended:
+        ends = np.flatnonzero(self._buffer.last[:period])
+        # A final observation that the chunk ends with is the next one's first row too: an environment that was there
+        # for as many steps and ends of episodes as another has written as many chunks.
+        self._write(period - len(ends), kept=int(ended and is_full))
+        if ended and not is_full:
             self._episode_step, self._previous = 0, self._no_previous
-        else:  # The steps since the newest end of an episode, if the chunk has one.
-            ends = np.flatnonzero(self._buffer.last[:rows])
-            if len(ends):
-                self._episode_step = period - 1 - int(ends[-1])
+        elif len(ends):
+            self._episode_step = period - 1 - int(ends[-1])
 
     def _whole_episodes(self) -> int:
         """Rows up to the buffer's newest final observation."""
@@ -153,7 +154,7 @@ class ChunkWriter:
         kept = self._num_rows - num_starts if kept is None else kept
         row = self._layout.period - 1 if self._layout.across else num_starts - 1
         self._previous = self._buffer.action[row].copy(), self._buffer.reward[row].copy()
-        self._version = self.version
+        self._has_begun = False
         for buffer in self._leaves:
             buffer[:kept] = buffer[self._num_rows - kept : self._num_rows]
         self._num_rows = kept

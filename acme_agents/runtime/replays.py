@@ -146,12 +146,12 @@ def served(
     import reverb
 
     from acme_agents.replay import tables
-    from acme_agents.replay.reverb_transport import ReverbReceiver, ReverbSender
+    from acme_agents.replay.reverb_transport import ReverbReceiver, actors_sender
 
     server = tables.serve(functools.partial(tables.make_tables, replay), directory / tables.CHECKPOINTS)
     loopback.only_this_machine()
     client = reverb.Client(f"localhost:{server.port}")
-    sender = ReverbSender(client, stop)
+    sender = actors_sender(client, stop, replay)
     try:
         yield sender, ReverbReceiver(client, steps, replay, directory)
     finally:

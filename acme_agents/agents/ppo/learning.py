@@ -96,7 +96,7 @@ def make_learner(config: Config, nets: Networks, spec: EnvironmentSpec) -> Learn
         scale = running.stddev(moments)  # 1 where rewards are left alone
         if config.normalise_rewards:
             reward = jnp.clip(reward / scale, -_REWARD_LIMIT, _REWARD_LIMIT)
-        seen = networks.normalise(steps.observation, networks.scale_of(state.observations, spec.observation))
+        seen = networks.normalise(steps.observation, networks.scale_of(state.observations, spec))
         value = nets.value.apply(state.weights.value, seen)  # [B, T + 1]
         advantage = returns.generalised_advantages(
             reward, steps.discount[:, :-1], value, valid, gamma=config.discount, trace_decay=config.trace_decay
@@ -125,7 +125,7 @@ def make_learner(config: Config, nets: Networks, spec: EnvironmentSpec) -> Learn
         return TrainingState(weights, optimizer_state, observations, moments, key), UpdateOutput(metrics)
 
     def params(state: TrainingState) -> ActorParams:
-        return ActorParams(state.weights.policy, networks.scale_of(state.observations, spec.observation))
+        return ActorParams(state.weights.policy, networks.scale_of(state.observations, spec))
 
     return LearnerCore(init, update, params)
 

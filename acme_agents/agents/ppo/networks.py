@@ -12,7 +12,6 @@ from acme_agents.core import distributions, networks, running, specs, torsos
 from acme_agents.core.distributions import Gaussian
 from acme_agents.core.networks import Network
 from acme_agents.core.types import Action, Array, ArraySpec, EnvironmentSpec, Key, Observation, Params
-from acme_agents.core.running import Moments
 
 OBSERVATION_LIMIT = 10.0  # of normalised observations
 
@@ -83,7 +82,9 @@ def make_networks(config: Config, spec: EnvironmentSpec) -> Networks:
         return _mlp(torsos.encode(observation, spec), config.value_layers, 1, 1.0)[..., 0]
 
     observation = torsos.zeros_like(spec.observation)
-    return Networks(networks.make(policy, observation), networks.make(value, observation), CATEGORICAL if discrete else GAUSSIAN)
+    return Networks(
+        networks.make(policy, observation), networks.make(value, observation), CATEGORICAL if discrete else GAUSSIAN
+    )
 
 
 def _mlp(features: Array, layers: tuple[int, ...], num_outputs: int, output_scale: float) -> Array:
@@ -135,30 +136,25 @@ def init_moments(config: Config, spec: EnvironmentSpec) -> Any:
 
 def add_to_moments(moments: Any, observation: Observation, counts: Array) -> Any:
     """The moments with further observations [N, *O], those that `counts` [N] bool."""
-    return _map(lambda x, m: running.add(m, x.astype(jnp.float32), counts), lambda x: (), observation, moments)
+
+    def add(x: Array, moments: Any) -> Any:
+        return running.add(moments, x.astype(jnp.float32), counts) if moments else ()
+
+    return jax.tree.map(add, observation, moments)
 
 
-def scale_of(moments: Any, observation: Observation) -> Scale:
-    """What actors need of the moments; `observation` is any tree of that structure."""
-    return Scale(
-        _map(lambda x, m: m.mean, lambda x: (), observation, moments),
-        _map(lambda x, m: running.stddev(m), lambda x: (), observation, moments),
-    )
+def scale_of(moments: Any, spec: EnvironmentSpec) -> Scale:
+    """What actors need of the moments."""
+    means = jax.tree.map(lambda _, m: m.mean if m else (), spec.observation, moments)
+    return Scale(means, jax.tree.map(lambda _, m: running.stddev(m) if m else (), spec.observation, moments))
 
 
 def normalise(observation: Observation, scale: Scale) -> Observation:
     """The observation [..., *O] as the networks see it."""
-    leaves, structure = jax.tree.flatten(observation)
-    pairs = zip(leaves, structure.flatten_up_to(scale.mean), structure.flatten_up_to(scale.stddev), strict=True)
 
     def one(x: Array, mean: Any, stddev: Any) -> Array:
-        return x if isinstance(mean, tuple) else running.normalise(x, mean, stddev, limit=OBSERVATION_LIMIT)
+        if isinstance(mean, tuple):  # It is left alone.
+            return x
+        return running.normalise(x, mean, stddev, limit=OBSERVATION_LIMIT)
 
-    return jax.tree.unflatten(structure, [one(*each) for each in pairs])
-
-
-def _map(change: Callable[[Array, Moments], Any], leave: Callable[[Array], Any], observation: Any, moments: Any) -> Any:
-    """A tree like the observation: `change` of each leaf that has moments, and `leave` of the others."""
-    leaves, structure = jax.tree.flatten(observation)
-    pairs = zip(leaves, structure.flatten_up_to(moments), strict=True)
-    return jax.tree.unflatten(structure, [change(x, m) if m else leave(x) for x, m in pairs])
+    return jax.tree.map(one, observation, scale.mean, scale.stddev)

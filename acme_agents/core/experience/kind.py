@@ -95,13 +95,5 @@ class Experience(Protocol):
     def gather(self, rows: Rows, places: Array) -> Any:
         """The batch of the items at `places` [B] int32, without `sample_info`. Pure."""
 
-    def batch(self, steps: Step, version: Array) -> Any:
-        """The batch of the stacked rows of whole chunks, [B, T, ...], of a kind that is learned from once. Pure.
-
-        Args:
-          steps: the rows, T = `Layout.num_rows`.
-          version: [B] int32, learner's updates behind the parameters that acted.
-        """
-
     def steps_for(self, num_items: int) -> int:
         """How many environment steps of one long episode yield `num_items`."""

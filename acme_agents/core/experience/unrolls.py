@@ -59,11 +59,7 @@ class Unrolls:
         """The unrolls at `places` [B]."""
         window = rows.item_rows[places][:, None] + jnp.arange(self.length + 1)[None]  # [B, T + 1]
         window = window % rows.steps.last.shape[0]
-        return self.batch(jax.tree.map(lambda x: x[window], rows.steps), rows.items[places])
-
-    def batch(self, steps: Step, version: Array) -> Unroll:
-        """The batch of stacked rows [B, T + 1, ...] and their versions [B]."""
-        return Unroll(steps, version)
+        return Unroll(jax.tree.map(lambda x: x[window], rows.steps), rows.items[places])
 
     def steps_for(self, num_items: int) -> int:
         """Each has T steps, or fewer where an episode ends."""
