@@ -90,8 +90,14 @@ def make_networks(config: Config, spec: EnvironmentSpec) -> Networks:
 def _mlp(features: Array, layers: tuple[int, ...], num_outputs: int, output_scale: float) -> Array:
     """Tanh layers and a linear one, orthogonally initialised, as Huang et al. 2022 have it."""
     for size in layers:
-        features = jnp.tanh(hk.Linear(size, w_init=hk.initializers.Orthogonal(2.0**0.5))(features))
-    return hk.Linear(num_outputs, w_init=hk.initializers.Orthogonal(output_scale))(features)
+        features = jnp.tanh(hk.Linear(size, w_init=_orthogonal(2.0**0.5))(features))
+    return hk.Linear(num_outputs, w_init=_orthogonal(output_scale))(features)
+
+
+def _orthogonal(scale: float) -> hk.initializers.Initializer:
+    """Haiku's own promotes ranks."""
+    init = jax.nn.initializers.orthogonal(scale)
+    return lambda shape, dtype: init(hk.next_rng_key(), shape, dtype)
 
 
 def _categorical_log_prob(logits: Array, actions: Action) -> Array:
