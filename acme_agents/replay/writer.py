@@ -58,6 +58,7 @@ class ChunkWriter:
         """
         chunks.check(self._spec, timestep.observation)
         self._num_rows = self._whole_episodes() if self._layout.across else 0
+        self._has_begun = not np.all(self._buffer.last[: self._num_rows])
         if not self._num_rows:
             self._episode_step, self._previous = 0, self._no_previous
         self._observation = timestep.observation
