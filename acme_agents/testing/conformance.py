@@ -116,6 +116,7 @@ def _trace(subject: Subject) -> None:
     key = jax.random.PRNGKey(0)
     state = jax.eval_shape(subject.learner.init, key)
     jax.eval_shape(subject.learner.update, state, subject.batch)
-    params, observation = subject.learner.params(state), jax.tree.map(lambda x: x[0], subject.observation)
+    params = jax.eval_shape(subject.learner.params, state)
+    observation = jax.tree.map(lambda x: x[0], subject.observation)
     for actor in subject.actors.values():
         jax.eval_shape(actor.select_action, params, observation, jax.eval_shape(actor.init, key))
