@@ -84,6 +84,7 @@ PPO = {
     "discount": 0.9,
     "learning_rate": 5e-3,
 }
+ONE_PASS = {"batch_size": 2, "num_epochs": 1, "num_minibatches": 2, "annealing_updates": 100}
 RAW = {"normalise_rewards": False, "normalise_observations": False, "value_clip": None}
 
 
@@ -139,11 +140,7 @@ PICTURES = {
     "bc-pixels": _subject(bc, BC, _seeing(PIXELS, CONTINUOUS)),
     "dqn-pixels": _subject(dqn, DQN, _seeing(PIXELS, DISCRETE)),
     "mpo-pixels": _subject(mpo, MPO | {"critic": "scalar"}, _seeing(PIXELS, CONTINUOUS)),
-    "ppo-pixels": _subject(
-        ppo,
-        PPO | {"annealing_updates": 100, "batch_size": 2, "num_epochs": 1, "num_minibatches": 2},
-        _seeing(PIXELS, DISCRETE),
-    ),
+    "ppo-pixels": _subject(ppo, PPO | ONE_PASS, _seeing(PIXELS, DISCRETE)),
     "r2d2-pixels": _subject(r2d2, R2D2, _seeing(PIXELS, DISCRETE)),
 }
 

@@ -45,7 +45,7 @@ class QueueReplay:
         self._replay, self._steps, self._receiver, self._on_new = replay, steps, receiver, on_new
         self._held: collections.deque[Chunk] = collections.deque()
         self._num_held = 0  # in the checkpoint that was restored
-        self._num_updates = self._num_new = self._num_used = self._num_dropped = 0
+        self._num_updates = self._num_used = self._num_dropped = 0
         self._is_compiled = False
 
         def update(
@@ -68,8 +68,9 @@ class QueueReplay:
 
     @property
     def samples_per_insert(self) -> float:
-        """The share of the chunks that was learned from, at most 1; NaN if nothing came in."""
-        return self._num_used / self._num_new if self._num_new else math.nan
+        """The share of the chunks that was learned from, at most 1; those that wait are not counted. NaN before any."""
+        past = self._num_used + self._num_dropped
+        return self._num_used / past if past else math.nan
 
     @property
     def is_compiled(self) -> bool:
@@ -84,7 +85,6 @@ class QueueReplay:
             if not new:
                 return 0
             self._on_new(new)
-            self._num_new += len(new)
             self._held.extend(new)
             self._drop_old()
         return 1
@@ -122,7 +122,6 @@ class QueueReplay:
     def save(self) -> dict[str, Any]:
         """The counts, JSON-serialisable."""
         counts = {
-            "new": self._num_new,
             "used": self._num_used,
             "dropped": self._num_dropped,
             "held": len(self._held),
@@ -134,7 +133,7 @@ class QueueReplay:
         """Continues from what `save` returned after `num_updates`."""
         saved = counts[REPLAY]
         self._num_updates, self._num_held = num_updates, saved["held"]
-        self._num_new, self._num_used, self._num_dropped = saved["new"], saved["used"], saved["dropped"]
+        self._num_used, self._num_dropped = saved["used"], saved["dropped"]
         self._receiver.restore(saved["receiver"])
 
     def recover(self) -> Sequence[Chunk]:
