@@ -1,6 +1,8 @@
 """A queue of unrolls: each learned from once, oldest first, in one process as in many."""
 
 import dataclasses
+import threading
+import time
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,8 +10,10 @@ import pytest
 
 from acme_agents.core.experience import Unrolls
 from acme_agents.core.interfaces import LearnerCore, ReplaySpec, UpdateOutput
+from acme_agents.replay import tables
 from acme_agents.replay.memory_transport import MemoryTransport
 from acme_agents.replay.queue_replay import QueueReplay
+from acme_agents.replay.reverb_transport import actors_sender
 from acme_agents.replay.writer import ChunkWriter
 from tests.replay import toys
 
@@ -121,3 +125,24 @@ def test_a_policy_that_must_be_the_newest(tmp_path):
     learner.act(4, 0)
     assert learner.learn() is not None and learner.learn() is None
     assert learner.queue.samples_per_insert == 0.5
+
+
+def test_between_processes_a_batch_waits_and_the_actor_behind_it():
+    with toys.serve(REPLAY) as server:
+        sender = actors_sender(server.client, threading.Event(), REPLAY)
+        writer = ChunkWriter(sender, toys.STEPS, REPLAY.experience, writer_id=1)
+        thread = threading.Thread(target=toys.write, args=(writer, toys.episode(0, 10 * T)), daemon=True)
+        thread.start()
+        thread.join(1.0)
+        assert thread.is_alive() and writer.num_chunks == B  # and the next one waits to be counted
+        receiver = server.receiver()
+        queue = QueueReplay(CORE, REPLAY, toys.STEPS, receiver, lambda new: None)
+        state, deadline = CORE.init(None), time.monotonic() + 20
+        while np.sum(state) < 10 * T and time.monotonic() < deadline:
+            if queue.ingest():
+                state, _, _ = queue.update(state, 0, 1)
+                queue.restore(queue.save(), 0)  # so that nothing is too old
+        thread.join(5)
+        assert np.asarray(state)[: 10 * T + 1].tolist() == [1] * 10 * T + [0]
+        assert server.size(tables.REPLAY) == 0 and receiver.recover() == []
+        writer.close()
