@@ -57,7 +57,7 @@ DDPG = {
     "discount": 0.9,
     "n_step": 2,
     "batch_size": 64,
-    "learning_rate": 5e-3,
+    "learning_rate": 1e-3,
     "target_update_period": 20,
 }
 TWIN = {
@@ -65,8 +65,8 @@ TWIN = {
     "critic_layers": (32,),
     "discount": 0.9,
     "batch_size": 64,
-    "policy_learning_rate": 5e-3,
-    "critic_learning_rate": 5e-3,
+    "policy_learning_rate": 1e-3,
+    "critic_learning_rate": 3e-3,
     "target_rate": 0.05,
 }
 SAC = TWIN | {"init_temperature": 0.03, "temperature_learning_rate": 3e-3}

@@ -5,11 +5,10 @@ from typing import Literal
 
 from acme_agents.agents.ddpg import config as ddpg_config
 from acme_agents.core import configs
-from acme_agents.core.configs import Layers
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(configs.Critic, ddpg_config.Config):
+class Config(ddpg_config.Config, configs.Critic):
     """DDPG with a distributional critic.
 
     Source: [B] Acme's script `examples/baselines/rl_continuous/run_d4pg.py`. What is not here is DDPG's.
@@ -17,5 +16,3 @@ class Config(configs.Critic, ddpg_config.Config):
 
     critic: Literal["mixture", "categorical"] = "categorical"
     """Law of the return that the critic learns: fixed atoms [B], or a Gaussian mixture, which needs no bounds."""
-    critic_layers: Layers = (256, 256, 256)
-    """Widths of the critic network [B]."""
