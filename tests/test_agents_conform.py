@@ -60,6 +60,16 @@ DDPG = {
     "learning_rate": 1e-3,
     "target_update_period": 20,
 }
+# Atoms of 0.1, and no other action's reward in the return: the gradient in an action is small beside the atoms' noise.
+D4PG_ATOMS = {
+    "vmin": -1.5,
+    "vmax": 6.0,
+    "num_atoms": 76,
+    "critic_layers": (32, 32),
+    "discount": 0.8,
+    "n_step": 1,
+    "learning_rate": 3e-3,
+}
 TWIN = {
     "policy_layers": (32,),
     "critic_layers": (32,),
@@ -129,7 +139,7 @@ SUBJECTS = {
         _seeing(DICT, CONTINUOUS),
         value=_q_value,
     ),
-    "d4pg-categorical": _subject(d4pg, DDPG | ATOMS, CONTINUOUS, value=_q_value),
+    "d4pg-categorical": _subject(d4pg, DDPG | D4PG_ATOMS, CONTINUOUS, value=_q_value),
     "d4pg-mixture": _subject(d4pg, DDPG | {"critic": "mixture", "init_scale": 0.1}, CONTINUOUS, value=_q_value),
     "ddpg": _subject(ddpg, DDPG, _seeing(DICT, CONTINUOUS), value=_q_value),
     "dime": _subject(dime, MPO, OBJECTIVES, value=_q_values),
