@@ -1,8 +1,9 @@
 """Environments that step together: N of the same name, each with its seed and its own episodes.
 
 A family of environments that can step many as one call offers them by a function `make_batch(name, seeds, *,
-max_episode_steps)` in its module, beside `make`; see `environments.make_batch`. Those of any other family are stepped
-one by one, by `acme_agents.runtime.one_by_one.OneByOne`, which is the same to an actor.
+max_episode_steps)` in its module, beside `make`; see `environments.make_batch`, and `deep_sea.DeepSeas` for an example.
+Those of any other family are stepped one by one, by `acme_agents.runtime.one_by_one.OneByOne`, which is the same to an
+actor.
 """
 
 from __future__ import annotations

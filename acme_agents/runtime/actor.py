@@ -190,11 +190,11 @@ class BatchedActor:
         leaves, structure = jax.tree.flatten(timesteps.observation)
         step_types = timesteps.step_type.tolist()
         for i in range(num_active):
-            observation = structure.unflatten([leaf[i] for leaf in leaves])
+            observation = jax.tree.unflatten(structure, [leaf[i] for leaf in leaves])
             timestep = dm_env.TimeStep(step_types[i], timesteps.reward[i], timesteps.discount[i], observation)
             if step_types[i] == dm_env.StepType.FIRST:
                 self._num_episodes[i] += 1
                 self._writers[i].observe_first(timestep)
             else:
-                extras = self._extras_structure.unflatten([leaf[i] for leaf in self._extras])
+                extras = jax.tree.unflatten(self._extras_structure, [leaf[i] for leaf in self._extras])
                 self._writers[i].observe(actions[i], timestep, extras)

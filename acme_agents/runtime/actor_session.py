@@ -103,7 +103,7 @@ class ActorSession:
     def __init__(self, experiment: Experiment, account: ActorAccount, sender: Sender):
         """Makes environments, actor and writers, for a life whose first report the coordinator has answered.
 
-        Each of several environments counts as an actor: it has the seed and, for exploration, the index that an actor of
+        Each of many environments counts as an actor: it has the seed and, for exploration, the index that an actor of
         its own would have.
 
         Args:

@@ -41,8 +41,9 @@ def run(
 ) -> None:
     """Runs an experiment to its end, or until `stop` is set; leaves a checkpoint in both cases.
 
-    The actor acts until it has written a chunk, or with several environments some; the learner then does every update that the chunk allows, and the actor
-    goes on with the new parameters. Nothing depends on time, so equal seeds give equal metrics.
+    The actor acts until it has written a chunk, or several where it has many environments; the learner then does every
+    update that they allow, and the actor goes on with the new parameters. Nothing depends on time, so equal seeds give
+    equal metrics.
 
     Args:
       experiment: what to run; its number of actors is taken as one, and the learner draws.
