@@ -177,9 +177,7 @@ class BatchedActor:
             self._params, begins, self._num_episodes, timesteps.observation, self._state, timesteps.reward
         )
         if num_active < self.num_environments:
-            state = jax.tree.map(
-                lambda new, old: np.concatenate([new[:num_active], old[num_active:]]), state, self._state
-            )
+            state = first_of(num_active, state, self._state)
         self._state = state
         leaves, self._extras_structure = jax.tree.flatten(extras)
         self._extras = [np.asarray(leaf) for leaf in leaves]
@@ -198,3 +196,8 @@ class BatchedActor:
             else:
                 extras = jax.tree.unflatten(self._extras_structure, [leaf[i] for leaf in self._extras])
                 self._writers[i].observe(actions[i], timestep, extras)
+
+
+def first_of(number: int, new: Any, old: Any) -> Any:
+    """The first `number` rows of one tree of arrays, and the others of another."""
+    return jax.tree.map(lambda a, b: np.concatenate([a[:number], b[number:]]), new, old)

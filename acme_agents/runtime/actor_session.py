@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from acme_agents import environments
+from acme_agents.core import errors
 from acme_agents.core.interfaces import ActorContext, ActorCore
 from acme_agents.environments.batched import BatchedEnvironment
 from acme_agents.experiments import making
@@ -189,8 +190,12 @@ def _make_batch(
     try:
         for i in indices:
             made.append(experiment.make_environment("actor", i, *place[1:]))
-    except BaseException:
+    except BaseException as error:
         for each in made:
             evaluator.close(each)
+        if isinstance(error, errors.EnvironmentFault):  # It says what failed; this adds which.
+            raise errors.EnvironmentFault(
+                f"{names[len(made)]}: {error}", permanent=error.permanent
+            ) from error.__cause__
         raise
     return OneByOne(made, names)

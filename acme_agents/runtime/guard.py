@@ -153,8 +153,9 @@ class BatchedGuard:
         if actions.dtype.kind == "f" and not _is_finite(actions[:num_active]):
             i, action = _first_odd_row(actions[:num_active])
             raise errors.NotFinite(
-                f"The policy chose an action{_first_odd(action)}, in {self._where(i)}, {self._names[i]}: learning has "
-                "diverged, or the policy cannot take what it observed."
+                f"The policy chose an action{_first_odd(action)}, in step {self._num_steps[i] + 1:,} of episode "
+                f"{self._num_episodes[i]:,} of {self._names[i]}: learning has diverged, or the policy cannot take what "
+                "it observed."
             )
         return self._checked(lambda: self._environment.step(actions, num_active), num_active)
 

@@ -8,7 +8,7 @@ import dm_env
 import numpy as np
 
 from acme_agents.environments.batched import BatchedEnvironment, TimeSteps
-from acme_agents.runtime.actor import BatchedActor
+from acme_agents.runtime.actor import BatchedActor, first_of
 from acme_agents.runtime.guard import Guard
 
 if TYPE_CHECKING:
@@ -93,13 +93,17 @@ class BatchedLoop:
         Raises:
           EnvironmentFault: an environment raised, or what it returned is not finite or not of its specs; the actor was
             told of none of these steps.
-          NotFinite: an action is not finite; no environment was given these actions.
+          NotFinite: an action is not finite; its environment was not given it.
         """
         if self._timesteps is None:
             self._timesteps = self._environment.reset()
             self._actor.observe(np.empty(0), self._timesteps, self._environment.num_environments)
-        actions = self._actor.select_actions(self._timesteps, num_active)
-        timesteps = self._timesteps = self._environment.step(actions, num_active)
+        before, num_environments = self._timesteps, self._environment.num_environments
+        actions = self._actor.select_actions(before, num_active)
+        timesteps = self._environment.step(actions, num_active)
+        if num_active < num_environments:  # The others are where they were.
+            timesteps = first_of(num_active, timesteps, before)
+        self._timesteps = timesteps
         self._actor.observe(actions, timesteps, num_active)
         step_types, rewards = timesteps.step_type[:num_active], timesteps.reward[:num_active]
         goes_on = step_types != dm_env.StepType.FIRST

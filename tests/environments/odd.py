@@ -81,6 +81,15 @@ class RaisesOften(Odd):
         return super().step(action)
 
 
+class FailsOnceMade(Odd):
+    """Its constructor raises where another was made in this process before."""
+
+    def __init__(self):
+        if LOG["made"]:
+            raise OSError("no licence left")
+        super().__init__()
+
+
 class GlobalRandom(Odd):
     """Draws from NumPy's and Python's global generators, also when it is made, and from its own."""
 

@@ -49,7 +49,7 @@ def _session(experiment, index=0, allowance=None):
     ("agent", "config", "environment", "limit"),
     [
         ("r2d2", _R2D2, "gym:CartPole-v1", None),
-        ("dqn", _DQN, "deep-sea:5", None),  # which steps as one
+        ("r2d2", _R2D2, "deep-sea:5", None),  # which steps as one
         ("dqn", _DQN, "deep-sea:5", 3),
         ("mpo", _MPO, "probe:reach", None),
     ],
@@ -58,7 +58,10 @@ def test_each_environments_stream_is_that_of_an_actor_of_its_own(agent, config, 
     alone = Experiment(agent, environment, config=config, seed=5, num_actors=6, max_episode_steps=limit)
     together = dataclasses.replace(alone, num_actors=2, environments_per_actor=3)
     session, account, sent = _session(together, index=1)
-    episodes = [episode for _ in range(150) for episode in session.step()]
+    episodes = []
+    for t in range(180):  # Now and then, as where a budget ends, only the first or the first two may step.
+        account.take(account.report(), ActorOrders(False, False, 3 if t % 7 else 1 + t % 2, None, 0))
+        episodes += session.step()
     assert session.num_chunks == len(sent)
     session.close()
     num_steps = lengths = 0
@@ -125,6 +128,17 @@ def test_an_environment_that_raises_is_named_by_its_index_and_seed():
     assert odd.LOG["closed"] == 3
 
 
+def test_an_environment_that_cannot_be_made_is_named_and_the_others_are_closed():
+    experiment = Experiment("mpo", odd.name("FailsOnceMade"), config=_MPO, environments_per_actor=3, seed=2)
+    odd.LOG.clear()
+    seed = experiment.worker_seed("actor", 1)
+    with pytest.raises(
+        errors.EnvironmentFault, match=rf"^environment 1 of actor 0 \(seed {seed}\): .* no licence left"
+    ):
+        ActorSession(experiment, ActorAccount(0, 3), Sent())
+    assert (odd.LOG["made"], odd.LOG["closed"]) == (1, 1)
+
+
 class _Batch:
     """Two environments of one observation that return what they are told to."""
 
@@ -169,7 +183,9 @@ def test_what_is_not_finite_or_not_of_the_spec_does_not_pass_a_batch_that_steps_
             guard.step(actions, 2)
     batch.timesteps = middle._replace(observation={"x": odd_x})
     guard.step(actions, 1)  # The second was left as it was.
-    with pytest.raises(errors.NotFinite, match=r"The policy chose an action\[0\] that is nan, in step .*, B: learning"):
+    with pytest.raises(
+        errors.NotFinite, match=r"The policy chose an action\[0\] that is nan, in step 5 of episode 1 of B: lea"
+    ):
         guard.step(np.array([[0], [np.nan]], np.float32), 2)
 
 
