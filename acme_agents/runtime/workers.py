@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import courier
-import dm_env
 import launchpad
 import reverb
 
@@ -22,7 +21,7 @@ from acme_agents.replay.reverb_transport import ReverbSender, answers
 from acme_agents.runtime import background, loopback, replays, seeding, variables
 from acme_agents.runtime.actor_session import ActorAccount, ActorSession
 from acme_agents.runtime.coordinator import ActorOrders, ActorReport, EvaluatorOrders, Phase
-from acme_agents.runtime.evaluator import Evaluator, close
+from acme_agents.runtime.evaluator import Evaluator
 from acme_agents.runtime.training_session import TrainingSession
 
 _SYNC_SECONDS = 0.5  # between an actor's reports where there are few, and between the evaluator's questions
@@ -114,7 +113,7 @@ class ActorWorker:
         """
         self._experiment = experiment
         self._client = client
-        self._account = ActorAccount(index)
+        self._account = ActorAccount(index, experiment.environments_per_actor)
         period = sync_seconds(experiment.num_actors)
         self._link = _ActorLink(self._account, _with_timeout(coordinator), launchpad.stop_event(), period)
 
@@ -124,18 +123,16 @@ class ActorWorker:
         link.start()
         for params in link.wait_for_params():
             seeding.seed_generators(self._experiment.worker_seed("actor", *account.place))
-            environment = self._experiment.make_environment("actor", *account.place)
-            try:
-                with _early_faults(lambda: account.steps):
-                    self._act(environment, params)
-            finally:
-                close(environment)
+            with _early_faults(lambda: account.steps):
+                session = ActorSession(self._experiment, account, ReverbSender(self._client, link.abandoned))
+                try:
+                    self._act(session, params)
+                finally:
+                    session.close()
 
-    def _act(self, environment: dm_env.Environment, params: Any) -> None:
-        """Acts in an environment, starting with these parameters; reports its counts however it ends."""
+    def _act(self, session: ActorSession, params: Any) -> None:
+        """Acts, starting with these parameters; reports its counts however it ends."""
         link = self._link
-        sender = ReverbSender(self._client, link.abandoned)
-        session = ActorSession(self._experiment, environment, self._account, sender)
         session.actor.params = params
         try:
             while link.may_step():
