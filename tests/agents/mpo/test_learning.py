@@ -125,7 +125,7 @@ def test_replay_is_as_configured():
 
 
 def test_a_fitted_temperature_meets_the_bound_from_the_first_update():
-    """Then it follows its gradient until the target critic is new again. Without it the temperature starts at 10, the KL near 0."""
+    """Then it follows its gradient until the target critic is new again. Unfitted it starts at 10, the KL near 0."""
     config = dataclasses.replace(TINY, num_actions=20, target_update_period=3)
     core = mpo.make(config).learner(SPEC)
     state, update, ratios = core.init(jax.random.PRNGKey(0)), jax.jit(core.update), []
