@@ -8,7 +8,10 @@ from types import ModuleType
 from acme_agents.core import errors
 
 # A module offers `Config`, a frozen dataclass, and `make(config)`; the first line of its docstring is its description.
-AGENTS = {name: f"acme_agents.agents.{name}" for name in ("bc", "crr", "dime", "dqn", "mpo", "ppo", "r2d2", "r2d3")}
+AGENTS = {
+    name: f"acme_agents.agents.{name}"
+    for name in ("bc", "crr", "d4pg", "ddpg", "dime", "dqn", "mpo", "ppo", "r2d2", "r2d3", "sac", "td3")
+}
 
 
 def load(name: str) -> ModuleType:
@@ -30,7 +33,7 @@ def load(name: str) -> ModuleType:
     except ValueError:
         found = False
     if not found:
-        # A typing error is seldom in the first letter; `ppo` is another agent than `mpo`.
+        # A typing error is seldom in the first letter; `vmpo` is another agent than `mpo`.
         alike = [agent for agent in AGENTS if agent[0] == name[:1].lower()]
         close = difflib.get_close_matches(name.lower(), alike, n=1)
         hint = f"did you mean {close[0]!r}? There" if close else "there"
