@@ -56,7 +56,7 @@ def finished_run(tmp_path: pathlib.Path, template_run: pathlib.Path) -> pathlib.
             "error: Unknown agent 'mp0': did you mean 'mpo'? There are bc, crr, d4pg, ddpg, dime, dqn, mpo, "
             "ppo, r2d2, r2d3, sac, td3, and any module that offers one.\n",
         ),
-        (("train", "a3c", "--env", "probe:sign"), "error: Unknown agent 'vmpo': there are bc, crr, d4pg, ddpg, dime,"),
+        (("train", "a3c", "--env", "probe:sign"), "error: Unknown agent 'a3c': there are bc, crr, d4pg, ddpg, dime,"),
         (("train", "json", "--env", "probe:sign"), "offers no agent: it has no Config and no make.\n"),
         (("train", "mpo", "--env", "control:cartpole:swing"), "did you mean swingup?\n"),
         (("train", "mpo", "--env", "gym:Pendulm-v1"), "Pendulum-v1"),
