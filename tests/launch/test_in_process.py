@@ -15,7 +15,7 @@ import pytest
 
 from acme_agents.agents import dqn, mpo, r2d2
 from acme_agents.core import checkpoint
-from acme_agents.experiments import Experiment
+from acme_agents.experiments import Experiment, registry
 from acme_agents.launch import run
 from acme_agents.runtime import loggers
 
@@ -164,25 +164,45 @@ for arguments in json.loads(sys.argv[1]):
 """
 
 
-def test_it_needs_no_tensorflow_reverb_or_launchpad(tmp_path: pathlib.Path) -> None:
-    tiny = ("--steps", "200", "--eval-every", "0", "--config.min-replay-size", "20", "--config.batch-size", "4")
-    small = ("--config.policy-layers", "4", "--config.critic-layers", "4", "--config.critic", "scalar")
-    short = ("--config.lstm-size", "4", "--config.torso-layers", "4", "--config.head-layers", "4")
-    short = (*short, "--config.trace-length", "4", "--config.burn-in-length", "1", "--config.sequence-period", "2")
-    mpo_run, r2d2_run = str(tmp_path / "mpo"), str(tmp_path / "r2d2")
-    commands = [
-        ["train", "mpo", "--env", "probe:reach", *tiny, "--run-dir", mpo_run, *small],
-        ["resume", mpo_run, "--steps", "300"],
-        ["evaluate", mpo_run, "--episodes", "1"],
-        ["train", "r2d2", "--env", "probe:memory", *tiny, "--run-dir", r2d2_run, *short],
-    ]
+_BATCH = ("--config.min-replay-size", "20", "--config.batch-size", "4")
+_POLICY = ("--config.policy-layers", "4")
+_CRITIC = (*_BATCH, *_POLICY, "--config.critic-layers", "4")
+_RECURRENT = (
+    *(*_BATCH, "--config.torso-layers", "4", "--config.head-layers", "4", "--config.lstm-size", "4"),
+    *("--config.trace-length", "4", "--config.burn-in-length", "1", "--config.sequence-period", "2"),
+)
+# What each agent is trained with, the agents before those that learn from what these recorded.
+_SMALLEST = {
+    "mpo": ("--env", "probe:reach", *_CRITIC, "--config.critic", "scalar", "--record", "data/mpo"),
+    "r2d2": ("--env", "probe:memory", *_RECURRENT, "--record", "data/r2d2"),
+    "bc": ("--env", "probe:reach", "--dataset", "data/mpo", *_BATCH, *_POLICY),
+    "crr": ("--env", "probe:reach", "--dataset", "data/mpo", *_CRITIC),
+    "r2d3": ("--env", "probe:memory", "--dataset", "data/r2d2", *_RECURRENT),
+    "d4pg": ("--env", "probe:reach", *_CRITIC),
+    "ddpg": ("--env", "probe:reach", *_CRITIC),
+    "dime": ("--env", "probe:reach", *_CRITIC),
+    "dqn": ("--env", "probe:choice", *_BATCH, "--config.torso-layers", "4", "--config.head-layers", "4"),
+    "ppo": ("--env", "probe:choice", *_POLICY, "--config.unroll-length", "16", "--config.batch-size", "2"),
+    "sac": ("--env", "probe:reach", *_CRITIC),
+    "td3": ("--env", "probe:reach", *_CRITIC),
+}
+
+
+@pytest.mark.slow
+def test_no_agent_needs_tensorflow_reverb_or_launchpad(tmp_path: pathlib.Path) -> None:
+    assert set(_SMALLEST) == set(registry.AGENTS)
+    commands = []
+    for agent, arguments in _SMALLEST.items():
+        budget = ("--updates", "20") if agent in ("bc", "crr") else ("--steps", "200")
+        commands.append(["train", agent, *arguments, *budget, "--eval-every", "0", "--run-dir", agent])
+    commands += [["resume", "mpo", "--steps", "300"], ["evaluate", "mpo", "--episodes", "1"]]
     blocked = [sys.executable, "-c", _BLOCKED, json.dumps(commands)]
-    ended = subprocess.run(blocked, cwd=tmp_path, capture_output=True, text=True, timeout=280)
+    ended = subprocess.run(blocked, cwd=tmp_path, capture_output=True, text=True, timeout=580)
     assert ended.returncode == 0, ended.stderr
-    for run_dir, steps in ((mpo_run, 300), (r2d2_run, 200)):
-        actor, learner = (loggers.read_csv(pathlib.Path(run_dir) / f"{table}.csv") for table in ("actor", "learner"))
-        assert actor["actor_steps"][-1] == steps
-        assert learner["learner_steps"][-1] > 0
+    for agent in _SMALLEST:
+        assert checkpoint.steps(tmp_path / agent / "checkpoints")[-1] > 0
+    for agent, steps in (("mpo", 300), ("r2d2", 200)):
+        assert loggers.read_csv(tmp_path / agent / "actor.csv")["actor_steps"][-1] == steps
 
 
 @pytest.mark.parametrize(("experiment", "held"), [(_EXPERIMENT, 2000), (_SEQUENCES, 200)])
