@@ -98,8 +98,7 @@ def _score(task: str, agent: str, seed: int, options: argparse.Namespace) -> tup
         return None
     curve = loggers.read_csv(run_dir / "evaluator.csv")
     steps, returns = np.asarray(curve["actor_steps"]), np.asarray(curve["episode_return"])
-    minutes = (run_dir / "finished").stat().st_mtime - (run_dir / "config.json").stat().st_mtime
-    return float(np.mean(returns[steps >= 0.9 * steps[-1]])), minutes / 60
+    return float(np.mean(returns[steps >= 0.9 * steps[-1]])), float(curve["walltime"][-1]) / 60
 
 
 def _config(agent: str, **defaults: Any) -> Any:
