@@ -8,6 +8,8 @@
 `deep-sea:N`           bsuite's deep sea of N x N cells, which only deep exploration solves: `deep-sea:20`;
                        `deep-sea:N:stochastic` is its stochastic variant
 `key-door:N`           the project's own task of exploration and memory, on N x N cells: `key-door:8`
+`jax:NAME`             the project's own tasks in pure JAX, which `--launcher fused` needs: `jax:cartpole`, `jax:pendulum`
+                       (as Gymnasium has them) and `jax:grid-N`
 `probe:NAME`           the project's own tiny tasks with known values: `probe:reach`
 `scaled:FACTOR:NAME`   any of these with its rewards times FACTOR, to stress an agent: `scaled:100:probe:reach`
 `delayed:MILLISECONDS:NAME`
@@ -36,12 +38,14 @@ from acme_agents.core import errors, packages
 
 if TYPE_CHECKING:
     from acme_agents.core import types
+    from acme_agents.environments import pure
 
 _WRAPPERS = ("scaled", "delayed", "energy")
-_SOURCES = ("control", "gym", "ale", "deep-sea", "key-door", "probe", *_WRAPPERS)
-_MODULES = {"probe": "probes", "deep-sea": "deep_sea", "key-door": "key_door"}  # If named otherwise.
+_SOURCES = ("control", "gym", "ale", "deep-sea", "key-door", "jax", "probe", *_WRAPPERS)
+_MODULES = {"probe": "probes", "deep-sea": "deep_sea", "key-door": "key_door", "jax": "classic"}  # If named otherwise.
+_PURE = ("jax:NAME",)  # The forms of those that are pure JAX.
 _FORMS = (
-    "control:DOMAIN:TASK, gym:ID, ale:GAME, deep-sea:N, key-door:N, probe:NAME, scaled:FACTOR:NAME, "
+    "control:DOMAIN:TASK, gym:ID, ale:GAME, deep-sea:N, key-door:N, jax:NAME, probe:NAME, scaled:FACTOR:NAME, "
     "delayed:MILLISECONDS:NAME or energy:NAME"
 )
 
@@ -74,6 +78,28 @@ def make(name: str, seed: int, *, render: bool = False, max_episode_steps: int |
     return limited.Limited(environment, max_episode_steps)
 
 
+def make_pure(name: str, *, max_episode_steps: int | None = None) -> pure.Pure:
+    """Makes the pure functions of an environment that is pure JAX; the arguments are those of `make`.
+
+    Raises:
+      UserError: there is no such environment, or it is not pure JAX.
+    """
+    check(name)
+    source, _, rest = name.partition(":")
+    make_functions = getattr(_module(source), "make_pure", None)
+    if make_functions is None:
+        raise errors.UserError(
+            f"{name} is not written in JAX, and so cannot be compiled together with the agent: choose one of "
+            f"{', '.join(_PURE)}, or another --launcher."
+        )
+    functions = make_functions(rest)
+    if max_episode_steps is None:
+        return functions
+    from acme_agents.environments import pure  # Here, because it imports jax.
+
+    return pure.limited(functions, max_episode_steps)
+
+
 def has_time_limit(env: dm_env.Environment) -> bool:
     """Whether an environment declares a limit on the steps of an episode; all but some of Gymnasium's do."""
     return getattr(env, "has_time_limit", True)
@@ -102,12 +128,12 @@ def check(name: str) -> None:
 
 
 def names() -> list[str]:
-    """Returns every `control:`, `ale:` and `probe:` name, as far as their packages are installed.
+    """Returns every `control:`, `ale:`, `jax:` and `probe:` name, as far as their packages are installed.
 
     Those of Gymnasium are `gym:` and any of its ids; of `deep-sea:` and `key-door:` there is one for each size.
     """
     found = []
-    for source in ("control", "ale", "probe"):
+    for source in ("control", "ale", "jax", "probe"):
         try:
             found += [f"{source}:{rest}" for rest in _module(source).names()]
         except ModuleNotFoundError as error:
