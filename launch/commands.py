@@ -16,11 +16,14 @@ class Train(Options):
     env: str | None = None
     """Environment, as `acme-agents list` has them (default: the one that the dataset names, if it names one)."""
     launcher: Launcher = "in-process"
-    """Where it runs: all in this process, as Launchpad processes of this machine, or of a Ray cluster."""
+    """Where it runs: all in this process; as Launchpad processes of this machine, or of a Ray cluster; or compiled
+    into one program together with the environment, which is in pure JAX then."""
     dry_run: bool = False
     """With --launcher ray: print where the workers would be placed, and start nothing."""
     actors: int = 1
     """Actor processes; with --launcher in-process there is one actor."""
+    environments_per_actor: int = 1
+    """Environments of each actor, with any launcher: one call of the policy acts in all of them."""
     steps: int | None = None
     """Environment steps of all actors together (default: 1,000,000; with --updates no limit; with --dataset none)."""
     updates: int | None = None

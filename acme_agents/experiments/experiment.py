@@ -42,6 +42,8 @@ class Experiment:
     """Seed of everything random."""
     num_actors: int = 1
     """Actors that act side by side (one in a single process)."""
+    environments_per_actor: int = 1
+    """Environments of each actor, which acts in all of them by one call of its policy."""
     max_steps: int | None = 1_000_000
     """Environment steps of all actors together; None for no limit, and 0 for no actors: all learning is offline."""
     max_updates: int | None = None
@@ -83,6 +85,7 @@ class Experiment:
             raise errors.UserError("The run would never end: give --steps or --updates.")
         for name, least, value in (
             ("The number of actors", 1, self.num_actors),
+            ("The number of environments per actor", 1, self.environments_per_actor),
             ("The budget of environment steps", 0 if self.dataset else 1, self.max_steps),
             ("The budget of updates", 1, self.max_updates),
             ("The number of offline updates", 0, self.offline_updates),

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import dm_env
@@ -55,6 +56,13 @@ class ActorAccount:
         self.steps += 1
         with self._lock:
             self._num_episodes += len(episodes)
+            self._episodes += episodes
+
+    def advance(self, steps: int, num_episodes: int, episodes: Sequence[Episode]) -> None:
+        """Counts the steps up to `steps` of this life and the episodes that they ended; the last ones may be reported."""
+        self.steps = max(self.steps, steps)
+        with self._lock:
+            self._num_episodes += num_episodes
             self._episodes += episodes
 
     def report(self) -> ActorReport:

@@ -21,7 +21,7 @@ from acme_agents.runtime.lease import Lease
 from acme_agents.runtime.loggers import RunLogger
 from acme_agents.runtime.replays import MakeReplay
 
-_LOG_PERIOD = 200  # updates between rows of learner.csv
+LOG_PERIOD = 200  # updates between rows of learner.csv
 _LEASE_SECONDS = 1.0  # between looks at whether another learner has taken over
 _PUBLISH_PERIOD = 32  # updates between snapshots of the parameters
 
@@ -106,9 +106,7 @@ class TrainingSession:
           NotFinite: learning has diverged; the bad state was neither published nor saved.
           Superseded: another learner continues the run.
         """
-        if time.monotonic() - self._lease_checked_at > _LEASE_SECONDS:
-            self._lease.check()
-            self._lease_checked_at = time.monotonic()
+        self.check_lease()
         before = self.learner.steps
         with self._naming_the_checkpoint():
             left = self.coordinator.updates_left()
@@ -116,11 +114,25 @@ class TrainingSession:
         self._report()
         if self.learner.steps // _PUBLISH_PERIOD > self._published // _PUBLISH_PERIOD and self._publisher.is_due():
             self._publish()
-        if self.learner.steps // _LOG_PERIOD > before // _LOG_PERIOD:
+        if self.learner.steps // LOG_PERIOD > before // LOG_PERIOD:
             self._log()
+        self.save_if_due()
+        return num_updates
+
+    def check_lease(self) -> None:
+        """Checks every second that no other learner has taken over.
+
+        Raises:
+          Superseded: another learner continues the run.
+        """
+        if time.monotonic() - self._lease_checked_at > _LEASE_SECONDS:
+            self._lease.check()
+            self._lease_checked_at = time.monotonic()
+
+    def save_if_due(self) -> None:
+        """Writes a checkpoint if the newest one is old enough; see `save`."""
         if time.monotonic() - self._saved_at > self._experiment.checkpoint_seconds:
             self.save()
-        return num_updates
 
     def compile(self, on_wait: Callable[[float], None] = lambda _: None) -> None:
         """Compiles the next updates if necessary; returns early when the run is to stop.
