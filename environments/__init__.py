@@ -10,6 +10,8 @@
 `key-door:N`           the project's own task of exploration and memory, on N x N cells: `key-door:8`
 `jax:NAME`             the project's own tasks in pure JAX, which `--launcher fused` needs: `jax:cartpole`, `jax:pendulum`
                        (as Gymnasium has them) and `jax:grid-N`
+`gymnax:ID`            the environments of gymnax, in pure JAX too: `gymnax:CartPole-v1`
+`brax:NAME`            those of Brax, in pure JAX too: `brax:halfcheetah`
 `probe:NAME`           the project's own tiny tasks with known values: `probe:reach`
 `scaled:FACTOR:NAME`   any of these with its rewards times FACTOR, to stress an agent: `scaled:100:probe:reach`
 `delayed:MILLISECONDS:NAME`
@@ -41,12 +43,12 @@ if TYPE_CHECKING:
     from acme_agents.environments import pure
 
 _WRAPPERS = ("scaled", "delayed", "energy")
-_SOURCES = ("control", "gym", "ale", "deep-sea", "key-door", "jax", "probe", *_WRAPPERS)
+_SOURCES = ("control", "gym", "ale", "deep-sea", "key-door", "jax", "gymnax", "brax", "probe", *_WRAPPERS)
 _MODULES = {"probe": "probes", "deep-sea": "deep_sea", "key-door": "key_door", "jax": "classic"}  # If named otherwise.
-_PURE = ("jax:NAME",)  # The forms of those that are pure JAX.
+_PURE = ("jax:NAME", "gymnax:ID", "brax:NAME")  # The forms of those that are pure JAX.
 _FORMS = (
-    "control:DOMAIN:TASK, gym:ID, ale:GAME, deep-sea:N, key-door:N, jax:NAME, probe:NAME, scaled:FACTOR:NAME, "
-    "delayed:MILLISECONDS:NAME or energy:NAME"
+    "control:DOMAIN:TASK, gym:ID, ale:GAME, deep-sea:N, key-door:N, jax:NAME, gymnax:ID, brax:NAME, "
+    "probe:NAME, scaled:FACTOR:NAME, delayed:MILLISECONDS:NAME or energy:NAME"
 )
 
 
@@ -128,12 +130,12 @@ def check(name: str) -> None:
 
 
 def names() -> list[str]:
-    """Returns every `control:`, `ale:`, `jax:` and `probe:` name, as far as their packages are installed.
+    """Returns every name of the sources that list theirs, as far as their packages are installed.
 
     Those of Gymnasium are `gym:` and any of its ids; of `deep-sea:` and `key-door:` there is one for each size.
     """
     found = []
-    for source in ("control", "ale", "jax", "probe"):
+    for source in ("control", "ale", "jax", "gymnax", "brax", "probe"):
         try:
             found += [f"{source}:{rest}" for rest in _module(source).names()]
         except ModuleNotFoundError as error:

@@ -77,6 +77,7 @@ class Loop(NamedTuple):
     inserted: Array  # [] int32, items of this call
     metrics: Array  # [M], means of the newest group
     not_finite: Array  # [M] int32, of `finite.note`
+    is_turn: Array  # [] bool, whether the newest round completed a chunk, after which the learner had its turn
     odd: Array  # [3] float32, NaN if an action, observation or reward of this call was not finite, else 0
     events: Events
 
@@ -84,7 +85,7 @@ class Loop(NamedTuple):
 class Limits(NamedTuple):
     """How far each seed may go in a call."""
 
-    enough_steps: Any  # [] int32, of this life: where it has taken that many it stops
+    enough_steps: Any  # [] int32, of this life: after the first learner's turn from there on it stops
     max_steps: Any  # [] int32, of this life: never exceeded
     max_updates: Any  # [] int32, of the run: never exceeded
 
@@ -197,7 +198,8 @@ def make(
     def goes_on(loop: Loop, limits: Limits) -> Array:
         """Whether a seed may take another round."""
         will_step = num_envs - jnp.sum(loop.actors.is_final)
-        may = (loop.steps < limits.enough_steps) & (loop.steps + will_step <= limits.max_steps)
+        is_enough = (loop.steps >= limits.enough_steps) & loop.is_turn
+        may = ~is_enough & (loop.steps + will_step <= limits.max_steps)
         # The last row of an episode that is over is written, as an actor writes it with the episode's last step.
         return (may | jnp.all(loop.actors.is_final)) & (loop.updates < limits.max_updates)
 
@@ -226,7 +228,11 @@ def make(
             steps=events.steps.at[index].set(taken),
             updates=events.updates.at[index].set(loop.updates),
         )
-        loop = loop._replace(actors=actors, stream=written, steps=taken, odd=loop.odd + odd, events=events)
+        is_turn = jnp.any(pieces.num_steps > 0)
+        is_turn = is_turn if active is None else jnp.where(active, is_turn, loop.is_turn)
+        loop = loop._replace(
+            actors=actors, stream=written, steps=taken, is_turn=is_turn, odd=loop.odd + odd, events=events
+        )
         return loop, pieces
 
     # Learning.
@@ -346,6 +352,7 @@ def make(
             inserted=zero,
             metrics=metrics,
             not_finite=jnp.zeros(len(names), jnp.int32),
+            is_turn=jnp.bool_(False),
             odd=jnp.zeros(3),
             events=Events(
                 is_end=jnp.zeros((max_rounds, num_envs), bool),
