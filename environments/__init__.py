@@ -8,8 +8,8 @@
 `deep-sea:N`           bsuite's deep sea of N x N cells, which only deep exploration solves: `deep-sea:20`;
                        `deep-sea:N:stochastic` is its stochastic variant
 `key-door:N`           the project's own task of exploration and memory, on N x N cells: `key-door:8`
-`jax:NAME`             the project's own tasks in pure JAX, which `--launcher fused` needs: `jax:cartpole`, `jax:pendulum`
-                       (as Gymnasium has them) and `jax:grid-N`
+`jax:NAME`             the project's own tasks in pure JAX, which `--launcher fused` needs: `jax:cartpole` and
+                       `jax:pendulum`, as Gymnasium has them, and `jax:grid-N`
 `gymnax:ID`            the environments of gymnax, in pure JAX too: `gymnax:CartPole-v1`
 `brax:NAME`            those of Brax, in pure JAX too: `brax:halfcheetah`
 `probe:NAME`           the project's own tiny tasks with known values: `probe:reach`

@@ -1,6 +1,6 @@
 """Classic tasks in JAX, step for step as Gymnasium has them: `jax:cartpole` is CartPole-v1, `jax:pendulum` Pendulum-v1.
 
-They are `jax:grid-N` too: a walk on N x N cells to the opposite corner, whose only reward is there.
+`jax:grid-N` is a walk on N x N cells to the opposite corner, whose only reward is there.
 """
 
 from __future__ import annotations

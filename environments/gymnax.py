@@ -1,4 +1,4 @@
-"""The environments of gymnax, in pure JAX: `gymnax:CartPole-v1`. They need the extra `gymnax`, on Python 3.11 and newer."""
+"""The environments of gymnax, in pure JAX: `gymnax:CartPole-v1`. It takes the extra `gymnax` and Python 3.11."""
 
 from __future__ import annotations
 

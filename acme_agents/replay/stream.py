@@ -29,10 +29,10 @@ _FILL_BATCH = 64  # chunks that one call of the insertion takes when a stream is
 class Pieces(NamedTuple):
     """Chunks of the ring, by their rows: [W, ...]."""
 
-    row: Array  # int32, of the ring: the first row
-    num_steps: Array  # int32, as in `chunks.Chunk`; 0 if there is no chunk here
-    num_starts: Array  # int32, as in `chunks.Chunk`
-    episode_step: Array  # int32, as in `chunks.Chunk`
+    row: Any  # int32, of the ring: the first row
+    num_steps: Any  # int32, as in `chunks.Chunk`; 0 if there is no chunk here
+    num_starts: Any  # int32, as in `chunks.Chunk`
+    episode_step: Any  # int32, as in `chunks.Chunk`
 
 
 class Stream(NamedTuple):
@@ -42,7 +42,7 @@ class Stream(NamedTuple):
     priorities: Any  # of the items, by their place; an empty tuple if items are drawn uniformly
     round: Array  # [] int32, the next round
     first: Array  # [N] int32, the round of the first row of the chunk that is being written
-    count: Array  # [N] int32, rows of that chunk so far
+    length: Array  # [N] int32, rows of that chunk so far
     episode_step: Array  # [N] int32, the step of the episode in its first row
     pieces: Pieces  # [K], the chunks that are held, in a ring of their own
     num_pieces: Array  # [] int32, chunks inserted so far
@@ -103,7 +103,7 @@ def make(steps: Step, replay: ReplaySpec, num_envs: int) -> Stream:
         priorities=priorities_lib.make(replay.max_size) if replay.priority_exponent else (),
         round=counts(),
         first=counts(num_envs),
-        count=counts(num_envs),
+        length=counts(num_envs),
         episode_step=counts(num_envs),
         pieces=Pieces(*(counts(sizes.num_pieces) for _ in Pieces._fields)),
         num_pieces=counts(),
@@ -136,7 +136,7 @@ def write(
         stream.ring.rows.steps,
         steps,
     )
-    first, count, episode_step, pieces = stream.first, stream.count + 1, stream.episode_step, []
+    first, count, episode_step, pieces = stream.first, stream.length + 1, stream.episode_step, []
     for i in range(per_round):
         is_long = count > layout.num_rows  # Only with the final observation.
         complete = jnp.where(steps.last, count > 1, (count == layout.num_rows) & ~is_ending & (i == 0))
@@ -155,11 +155,11 @@ def write(
         jnp.where(steps.last, 0, episode_step),
     )
     if active is not None:  # A row that is written and not counted is overwritten.
-        before = stream.round, stream.first, stream.count, stream.episode_step
+        before = stream.round, stream.first, stream.length, stream.episode_step
         progress = jax.tree.map(lambda new, old: jnp.where(active, new, old), progress, before)
     ring_state = stream.ring._replace(rows=stream.ring.rows._replace(steps=rows))
-    names = ("round", "first", "count", "episode_step")
-    stream = stream._replace(ring=ring_state, **dict(zip(names, progress)))
+    round_number, first, count, episode_step = progress
+    stream = stream._replace(ring=ring_state, round=round_number, first=first, length=count, episode_step=episode_step)
     # [N * per_round]
     return stream, jax.tree.map(lambda *x: jnp.stack(x, axis=1).reshape(-1), *pieces)
 
@@ -196,9 +196,7 @@ def insert(stream: Stream, pieces: Pieces, replay: ReplaySpec, described: Any = 
     def put(old: Array, new: Array) -> Array:
         return old.at[places].set(new.reshape(-1, *old.shape[1:]), mode="drop")
 
-    rows = rows._replace(
-        item_rows=put(rows.item_rows, item_rows), items=jax.tree.map(put, rows.items, described)
-    )
+    rows = rows._replace(item_rows=put(rows.item_rows, item_rows), items=jax.tree.map(put, rows.items, described))
     # The chunks themselves.
     held = stream.pieces.row.shape[0]
     where = jnp.where(is_new, (stream.num_pieces + jnp.cumsum(is_new) - 1) % held, ring.NOWHERE)
@@ -337,11 +335,13 @@ def to_chunks(stream: Stream, after: int, writer: int, layout: Layout) -> list[C
 
     now = time.time_ns()
     made = Chunk(
-        jax.tree.map(stretch, steps),
-        *pieces[1:],
-        previous(steps.action),
-        previous(steps.reward),
-        np.int64(writer) + pieces.row % num_envs,
-        now + np.arange(numbers.size),
+        steps=jax.tree.map(stretch, steps),
+        num_steps=pieces.num_steps,
+        num_starts=pieces.num_starts,
+        episode_step=pieces.episode_step,
+        previous_action=previous(steps.action),
+        previous_reward=previous(steps.reward),
+        writer=np.int64(writer) + pieces.row % num_envs,
+        time_ns=now + np.arange(numbers.size),
     )
     return [jax.tree.map(lambda x, i=i: x[i], made) for i in range(numbers.size)]

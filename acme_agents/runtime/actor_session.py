@@ -59,7 +59,7 @@ class ActorAccount:
             self._episodes += episodes
 
     def advance(self, steps: int, num_episodes: int, episodes: Sequence[Episode]) -> None:
-        """Counts the steps up to `steps` of this life and the episodes that they ended; the last ones may be reported."""
+        """Counts all up to `steps` of this life, and the episodes that this ended, of which the newest are reported."""
         self.steps = max(self.steps, steps)
         with self._lock:
             self._num_episodes += num_episodes

@@ -53,7 +53,7 @@ def run(
     stop: threading.Event,
     on_status: OnStatus,
 ) -> None:
-    """Runs experiments that differ in their seeds to their end, or until `stop` is set; leaves checkpoints in both cases.
+    """Runs experiments that differ in their seeds to their end, or until `stop` is set; leaves checkpoints either way.
 
     Args:
       experiments: what to run; `check` has passed them.
@@ -196,6 +196,7 @@ class _Session(TrainingSession):
         self.experiment = experiment
         self.account = ActorAccount(0)
         self.account.start_step = self.before = self.coordinator.actor_steps
+        self.place = self.account.place  # As in one process: a life that goes on there has the same seeds.
         self.evaluator = Evaluator(experiment) if experiment.eval_every else None
         self.learner.replay.writer = self.account.writer_id
         self.sync()
@@ -219,11 +220,11 @@ class _Session(TrainingSession):
             max_updates=_int32(np.inf if self.experiment.max_updates is None else self.experiment.max_updates),
         )
 
-    def take(self, loop: Loop, names: Sequence[str]) -> None:
+    def take(self, loop: Any, names: Sequence[str]) -> None:
         """Takes what a call has done: counts, log, evaluation and checkpoint.
 
         Args:
-          loop: the small arrays of this seed's loop, NumPy.
+          loop: the small arrays of this seed's `Loop`, NumPy.
           names: of the metrics.
 
         Raises:
@@ -240,7 +241,7 @@ class _Session(TrainingSession):
         learner.replay.size = int(loop.stream.ring.size)
         learner.steps = int(loop.updates)
         with self._naming_the_checkpoint():
-            finite.check_metrics(loop.not_finite, dict.fromkeys(names))
+            finite.check_metrics(loop.not_finite, dict(zip(names, loop.metrics, strict=True)))
             if self._specs[1].priority_exponent:
                 priorities_lib.check(loop.stream.priorities.largest, learner.steps)
         _check_odd(loop.odd)
@@ -266,7 +267,7 @@ class _Session(TrainingSession):
         ratio = self.learner.replay.samples_per_insert
         return None if np.isnan(ratio) else ratio
 
-    def end_turn(self, loop: Loop, num_envs: int, stop: threading.Event, on_status: OnStatus) -> None:
+    def end_turn(self, loop: Any, num_envs: int, stop: threading.Event, on_status: OnStatus) -> None:
         """Between two calls: evaluates and writes a checkpoint if either is due, and ends training if it is over."""
         self.check_lease()
         self.evaluate(stop, on_status)
@@ -301,7 +302,7 @@ class _Event(NamedTuple):
     metrics: Any = None  # [M], of a group of updates that is to be logged
 
 
-def _events(loop: Loop, updates: int) -> list[_Event]:
+def _events(loop: Any, updates: int) -> list[_Event]:
     """What happened in a call, in order."""
     record, found = loop.events, []
     rounds, columns = np.nonzero(record.is_end)
@@ -376,7 +377,7 @@ class _Run:
         """The loop before its first round, with what the checkpoints had."""
         loops = []
         for session in self._sessions:
-            _, start, life = session.account.place
+            _, start, life = session.place
             seeds = [session.experiment.worker_seed("actor", i, start, life) for i in range(self._num_envs)]
             keys = jnp.stack([jax.random.PRNGKey(seed) for seed in seeds])
             loops.append((session.learner.state, (keys, keys, session.learner.sampling_key)))
@@ -471,7 +472,7 @@ class _Run:
         self._show()
 
 
-def _small(loop: Loop) -> Loop:
+def _small(loop: Any) -> Any:
     """The arrays of a loop that the host looks at after each call, NumPy."""
     ring = loop.stream.ring._replace(rows=())
     largest = loop.stream.priorities._replace(weights=(), sums=()) if loop.stream.priorities else ()

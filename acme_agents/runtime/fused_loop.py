@@ -17,7 +17,7 @@ from acme_agents.core import finite
 from acme_agents.core.interfaces import REPLAY, ActorCore, LearnerCore, ReplaySpec, TrainingState
 from acme_agents.core.types import Array, Key, Params, Step
 from acme_agents.environments.pure import Pure
-from acme_agents.replay import chunks, device_replay, stream
+from acme_agents.replay import device_replay, stream
 from acme_agents.replay.stream import Pieces, Stream
 from acme_agents.runtime.learner import MAX_UPDATES
 
@@ -161,9 +161,13 @@ def make(
         state, observation = environment.init(jax.random.fold_in(environment_key, episode))
         return state, observation, actor_of(index).init(jax.random.fold_in(actor_key, episode))
 
-    def act(params: Params, env: Actors, environment_key: Key, actor_key: Key, index: Array) -> tuple[Actors, Step, Array, Array]:
-        """One environment's time step: `env` without [N]. Returns also whether the episode ended, and whether all of
-        the action, the observation and the reward are finite."""
+    def act(
+        params: Params, env: Actors, environment_key: Key, actor_key: Key, index: Array
+    ) -> tuple[Actors, Step, Array, Array]:
+        """A time step of one environment, `env` without [N].
+
+        Returns what is there after it, its row, whether it ended the episode, and `Loop.odd` for it.
+        """
         actor, state = actor_of(index), env.actor
         if actor.observe is not None:
             state = _where(env.has_reward, actor.observe(state, env.reward), state)
@@ -173,12 +177,9 @@ def make(
         fresh = begin(environment_key, actor_key, index, env.num_episodes)
         final = env.is_final
         is_end = timestep.last & ~final
-        row = Step(
-            env.observation,
-            *_where(final, jax.tree.map(jnp.zeros_like, zero := (action, timestep.reward, timestep.discount)), zero),
-            final,
-            _where(final, jax.tree.map(jnp.zeros_like, extras), extras),
-        )
+        done = action, timestep.reward, timestep.discount, extras
+        action_row, reward_row, discount_row, extras_row = _where(final, jax.tree.map(jnp.zeros_like, done), done)
+        row = Step(env.observation, action_row, reward_row, discount_row, final, extras_row)
         environment_state, observation, actor_state = _where(final, fresh, (moved, timestep.observation, state))
         total = env.episode_return
         after = Actors(
