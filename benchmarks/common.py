@@ -234,8 +234,8 @@ def learner_of(run_dir: pathlib.Path) -> Any:
     return courier.Client(f"localhost:{record_of(run_dir).place['ports']['learner']}", call_timeout=3.0)
 
 
-def train(experiment: Any, run_dir: pathlib.Path) -> dict[str, Any]:
-    """Trains in this process, unless the run directory holds the finished run: then nothing is done.
+def train(experiment: Any, run_dir: pathlib.Path, *, launcher: str = "in-process") -> dict[str, Any]:
+    """Trains, unless the run directory holds the finished run: then nothing is done.
 
     A run that was interrupted is continued from its checkpoint.
 
@@ -254,7 +254,7 @@ def train(experiment: Any, run_dir: pathlib.Path) -> dict[str, Any]:
         resume = bool(checkpoint.steps(run_dir / "checkpoints"))
         if not resume and (run_dir / "config.json").exists():
             shutil.rmtree(run_dir)
-        result = run(experiment, run_dir=run_dir, resume=resume)
+        result = run(experiment, run_dir=run_dir, resume=resume, launcher=launcher)
         if not result.finished:
             raise SystemExit("Stopped; the same command goes on from here.")
         finished.touch()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from acme_agents.agents import bc, crr, dime, dqn, mpo, r2d2, r2d3
+from acme_agents.agents import bc, crr, dime, dqn, mpo, ppo, r2d2, r2d3
 from acme_agents.core import returns
 from acme_agents.core.types import ArraySpec, EnvironmentSpec
 from acme_agents.testing import conformance
@@ -74,6 +74,22 @@ R2D2 = {
     "learning_rate": 5e-3,
     "target_update_period": 20,
 }
+PPO = {
+    "policy_layers": (32,),
+    "value_layers": (32,),
+    "unroll_length": 8,
+    "batch_size": 16,
+    "num_epochs": 4,
+    "num_minibatches": 4,
+    "discount": 0.9,
+    "learning_rate": 5e-3,
+}
+ONE_PASS = {"batch_size": 2, "num_epochs": 1, "num_minibatches": 2, "annealing_updates": 100}
+RAW = {"normalise_rewards": False, "normalise_observations": False, "value_clip": None}
+
+
+def _value(metrics):
+    return metrics["value"]
 
 
 def _q_value(metrics):
@@ -114,6 +130,8 @@ SUBJECTS = {
     "mpo-mixture": _subject(mpo, MPO, CONTINUOUS, value=_q_value),
     "mpo-categorical": _subject(mpo, MPO | {"critic": "categorical"} | ATOMS, CONTINUOUS, value=_q_value),
     "mpo-scalar": _subject(mpo, MPO | {"critic": "scalar"}, _seeing(DICT, CONTINUOUS), value=_q_value),
+    "ppo": _subject(ppo, PPO | RAW, DISCRETE, value=_value, discount=0.9),
+    "ppo-continuous": _subject(ppo, PPO, _seeing(DICT, CONTINUOUS)),
     "r2d2": _subject(r2d2, R2D2, DISCRETE, value=_rescaled, discount=0.9),
     "r2d3": _subject(r2d3, R2D2, _seeing(DICT, DISCRETE), value=_rescaled, discount=0.9),
 }
@@ -122,6 +140,7 @@ PICTURES = {
     "bc-pixels": _subject(bc, BC, _seeing(PIXELS, CONTINUOUS)),
     "dqn-pixels": _subject(dqn, DQN, _seeing(PIXELS, DISCRETE)),
     "mpo-pixels": _subject(mpo, MPO | {"critic": "scalar"}, _seeing(PIXELS, CONTINUOUS)),
+    "ppo-pixels": _subject(ppo, PPO | ONE_PASS, _seeing(PIXELS, DISCRETE)),
     "r2d2-pixels": _subject(r2d2, R2D2, _seeing(PIXELS, DISCRETE)),
 }
 
@@ -142,7 +161,7 @@ FOLDERS = sorted(file.parent.name for file in Path(__file__).parents[1].glob("ac
 
 
 def test_finds_the_agents():
-    assert {"bc", "crr", "dime", "dqn", "mpo", "r2d2", "r2d3"} <= set(FOLDERS)
+    assert {"bc", "crr", "dime", "dqn", "mpo", "ppo", "r2d2", "r2d3"} <= set(FOLDERS)
 
 
 @pytest.mark.parametrize("name", FOLDERS)

@@ -67,7 +67,7 @@ class LearnerCore(NamedTuple):
     """
 
     init: Callable[[Key], TrainingState]
-    update: Callable[[TrainingState, Any], tuple[TrainingState, UpdateOutput]]  # a `Transition` or `Sequence`
+    update: Callable[[TrainingState, Any], tuple[TrainingState, UpdateOutput]]  # the experience's
     params: Callable[[TrainingState], Params]
 
 
@@ -89,6 +89,11 @@ class ReplaySpec:
         each source; 0 draws uniformly. `UpdateOutput.priorities` sets the priorities.
       sources: the share of each source, by its name: the probability that an item of a batch is drawn from it. The
         sources of the run (a dataset or none, actors or none) replace the agent's, and a share of 0 is left out.
+      publish_period: updates between snapshots of the parameters, for the actors; an agent that learns from what its
+        own policy just did asks for one after each update.
+      log_period: updates between rows of the learner's metrics.
+      max_policy_lag: for experience that is learned from once, how many updates older the policy that acted may be than
+        the one that learns; what is older is dropped. In one process it never is older.
       drawn_by: who draws batches when there are several processes: the learner, which then holds all items; or the
         replay server, for items that do not fit beside the learner. In one process the learner draws.
     """
@@ -100,6 +105,9 @@ class ReplaySpec:
     samples_per_insert: float
     priority_exponent: float = 0.0
     sources: Mapping[str, float] = dataclasses.field(default_factory=lambda: {REPLAY: 1.0})
+    publish_period: int = 32
+    log_period: int = 200
+    max_policy_lag: int = 0
     drawn_by: Literal["learner", "server"] = "learner"
 
 

@@ -1,6 +1,9 @@
 """Returns: discounted sums of rewards."""
 
+from typing import NamedTuple
+
 import chex
+import jax
 import jax.numpy as jnp
 
 from acme_agents.core.types import Array
@@ -71,6 +74,96 @@ def n_step_targets(rewards: Array, discounts: Array, values: Array, num_steps: A
         window = slice(i, i + num_transitions)
         target = rewards[:, window] + factors[:, window] * target
     return target
+
+
+def generalised_advantages(
+    rewards: Array, discounts: Array, values: Array, valid: Array, *, gamma: float, trace_decay: float
+) -> Array:
+    """Generalised advantage estimates of unrolls, batch-major.
+
+    `A_t = delta_t + gamma lambda d_{t+1} A_{t+1}`, `delta_t = r_{t+1} + gamma d_{t+1} v_{t+1} - v_t`, and zero at rows
+    without a transition, so that nothing is carried over an episode's end (Schulman et al. 2016, arXiv 1506.02438, eq.
+    16). A time limit (d = 1) bootstraps from the final observation's value, which is the next row's.
+
+    Args:
+      rewards: [B, T] float32; row t has r_{t+1}.
+      discounts: [B, T] float32, the environment's; row t has d_{t+1}.
+      values: [B, T + 1] float32, v_t of each row and of the one behind.
+      valid: [B, T] bool, whether the row has a transition.
+      gamma: the agent's discount, per step.
+      trace_decay: lambda; 1 sums the rewards of the unroll, 0 looks one step ahead.
+
+    Returns:
+      [B, T] float32.
+    """
+    chex.assert_equal_shape([rewards, discounts, valid, values[:, 1:]])
+    decays = jnp.where(valid, gamma * discounts, 0.0)
+    errors = jnp.where(valid, rewards + decays * values[:, 1:] - values[:, :-1], 0.0)
+    return _discounted_sums(errors, trace_decay * decays)
+
+
+class VTrace(NamedTuple):
+    """What `v_trace` returns."""
+
+    targets: Array  # [B, T] float32, vs_t; the row's own value where there is no transition
+    advantages: Array  # [B, T] float32, of the policy's gradient; zero where there is no transition
+
+
+def v_trace(
+    rewards: Array,
+    discounts: Array,
+    values: Array,
+    valid: Array,
+    log_ratios: Array,
+    *,
+    gamma: float,
+    trace_decay: float = 1.0,
+    max_ratio: float = 1.0,
+    max_trace_ratio: float = 1.0,
+) -> VTrace:
+    """Value targets and advantages of unrolls that another policy acted in, batch-major (Espeholt et al. 2018).
+
+    `vs_t = v_t + rho_t delta_t + gamma d_{t+1} lambda c_t (vs_{t+1} - v_{t+1})` with
+    `delta_t = r_{t+1} + gamma d_{t+1} v_{t+1} - v_t`, `rho_t = min(max_ratio, ratio_t)` and
+    `c_t = min(max_trace_ratio, ratio_t)` (arXiv 1802.01561, eq. 1 and remark 1). The advantages are
+    `rho_t (r_{t+1} + gamma d_{t+1} q_{t+1} - v_t)`, `q = lambda vs + (1 - lambda) v`, and v at the unroll's end
+    (section 4.2; with lambda as in rlax).
+
+    Args:
+      rewards: see `generalised_advantages`.
+      discounts: see there.
+      values: see there.
+      valid: see there.
+      log_ratios: [B, T] float32, log-probability of the action under the learnt policy less that under the one that
+        acted; means nothing where there is no transition.
+      gamma: see there.
+      trace_decay: lambda.
+      max_ratio: rho-bar.
+      max_trace_ratio: c-bar.
+    """
+    chex.assert_equal_shape([rewards, discounts, valid, log_ratios, values[:, 1:]])
+    ratios = jnp.exp(jnp.where(valid, log_ratios, 0.0))
+    clipped, traces = jnp.minimum(ratios, max_ratio), trace_decay * jnp.minimum(ratios, max_trace_ratio)
+    decays = jnp.where(valid, gamma * discounts, 0.0)
+    errors = jnp.where(valid, clipped * (rewards + decays * values[:, 1:] - values[:, :-1]), 0.0)
+    targets = values[:, :-1] + _discounted_sums(errors, traces * decays)
+    later = jnp.concatenate(
+        [trace_decay * targets[:, 1:] + (1.0 - trace_decay) * values[:, 1:-1], values[:, -1:]], axis=1
+    )
+    advantages = jnp.where(valid, clipped * (rewards + decays * later - values[:, :-1]), 0.0)
+    return VTrace(targets, advantages)
+
+
+def _discounted_sums(errors: Array, decays: Array) -> Array:
+    """`x_t = errors_t + decays_t x_{t+1}`, zero behind the end: [B, T] each."""
+
+    def step(later: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+        error, decay = now
+        later = error + decay * later
+        return later, later
+
+    _, sums = jax.lax.scan(step, jnp.zeros(errors.shape[0]), (errors.T, decays.T), reverse=True)
+    return sums.T
 
 
 def rescale(x: Array) -> Array:

@@ -99,6 +99,19 @@ class Transition(NamedTuple):
     sample_info: SampleInfo = ()  # type: ignore[assignment]  # () only before the batch is drawn
 
 
+class Unroll(NamedTuple):
+    """A batch of stretches of T consecutive rows of one environment each, and a row behind them, batch-major.
+
+    The rows of an environment are its steps, each episode's final observation a row of its own with `last` set: row t
+    has a transition, to row t + 1, unless `last` is set there. Row T is there for its observation, to bootstrap from.
+    What rows without a transition hold besides their observation means nothing, and the observation of row T neither
+    where row T - 1 is an episode's final one.
+    """
+
+    steps: Step  # [B, T + 1, ...]
+    version: Array  # [B] int32, learner's updates behind the parameters that chose the first action
+
+
 class Sequence(NamedTuple):
     """A batch of stretches of one episode each, T consecutive steps long, batch-major.
 

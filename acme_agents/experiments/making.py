@@ -39,14 +39,20 @@ def replay_spec(experiment: Experiment, spec: EnvironmentSpec) -> ReplaySpec:
     """The agent's replay, with the sources that this experiment has.
 
     Raises:
-      UserError: the agent learns from a dataset, and there is none.
+      UserError: the agent learns from a dataset, and there is none, or the other way round; or the replay server is
+        to draw what it cannot.
     """
     replay = make_agent(experiment).replay(spec)
     drawn_by = "learner" if experiment.is_offline else experiment.replay or replay.drawn_by
-    if drawn_by == "server" and replay.experience.items_per_chunk > 1:
+    if drawn_by == "server" and (replay.experience.items_per_chunk > 1 or replay.experience.once):
         raise errors.UserError(
-            f"The replay server draws whole chunks, and {experiment.agent} learns from {replay.experience.noun}: leave "
+            f"The replay server draws sequences, and {experiment.agent} learns from {replay.experience.noun}: leave "
             "--replay server out."
+        )
+    if replay.experience.once and experiment.dataset is not None:
+        raise errors.UserError(
+            f"{experiment.agent} learns only from what its own policy just did: leave --dataset out, or train an agent "
+            "that replays (such as mpo or dqn)."
         )
     said = replay.sources.get(DATASET)
     if experiment.dataset is None:

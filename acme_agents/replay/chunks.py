@@ -1,6 +1,7 @@
-"""The unit in which experience travels: a chunk of consecutive steps of one episode.
+"""The unit in which experience travels: a chunk of consecutive steps of one environment.
 
-A chunk can be understood without its neighbours; the kind of experience says how episodes are cut.
+A chunk can be understood without its neighbours; the kind of experience says how episodes are cut, and whether a chunk
+goes on into the next one.
 Between processes one chunk is one Reverb step of one item, so that a step costs microseconds to write, send and read.
 """
 
@@ -15,7 +16,10 @@ from acme_agents.core.types import ArraySpec, EnvironmentSpec, Key, Observation,
 
 
 class Chunk(NamedTuple):
-    """Consecutive steps of one episode, and who wrote them."""
+    """Consecutive steps of one environment, and who wrote them.
+
+    In a chunk that goes on into the next episode, `num_starts` counts the rows that have a transition.
+    """
 
     steps: Step  # [T, ...], T = `Layout.num_rows`; rows from `num_steps` on are padding
     num_steps: Any  # [] int32, rows in use
@@ -24,6 +28,7 @@ class Chunk(NamedTuple):
     previous_action: Any  # [*A], the action before the first row; zero if that row begins the episode
     previous_reward: Any  # [] or [K] float32, the reward of that action
     writer: Any  # [] int64, a random number that identifies the writer and its life
+    version: Any  # [] int32, learner's updates behind the parameters that chose the chunk's first new action
     time_ns: Any  # [] int64, nanoseconds since the epoch; grows from each chunk of a writer to its next
 
 

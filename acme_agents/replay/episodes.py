@@ -10,14 +10,14 @@ from acme_agents.replay.chunks import Chunk
 
 
 class EpisodeAssembler:
-    """Takes chunks, each writer's in order, and returns an episode when its last chunk has come."""
+    """Takes `parts` of chunks, each writer's in order, and returns an episode when its last part has come."""
 
     def __init__(self) -> None:
         """Initialises with no episode begun."""
         self._begun: dict[int, list[Chunk]] = {}  # by writer
 
     def add(self, chunk: Chunk) -> Trajectory | None:
-        """Takes a chunk; returns the episode that it completes. An episode that lacks a chunk is dropped."""
+        """Takes a part of a chunk; returns the episode that it completes. An episode that lacks a part is dropped."""
         writer, begun = int(chunk.writer), self._begun.pop(int(chunk.writer), [])
         if chunk.episode_step == 0:
             begun = []
@@ -32,6 +32,22 @@ class EpisodeAssembler:
     def unfinished(self) -> Iterator[Trajectory]:
         """The unfinished episodes so far, as if each had been cut short after its last chunk."""
         return map(_trajectory, self._begun.values())
+
+
+def parts(chunk: Chunk) -> Iterator[Chunk]:
+    """The parts of a chunk that are of one episode each, in order: most chunks are of one."""
+    first, num_steps = 0, int(chunk.num_steps)
+    for end in np.flatnonzero(chunk.steps.last[: num_steps - 1]).tolist():
+        yield _part(chunk, first, end + 1)
+        first = end + 1
+    yield chunk if not first else _part(chunk, first, num_steps)
+
+
+def _part(chunk: Chunk, first: int, end: int) -> Chunk:
+    """The rows from `first` to `end`."""
+    steps = jax.tree.map(lambda x: x[first:end], chunk.steps)
+    starts, step = np.int32(end - first - 1), chunk.episode_step if not first else np.int32(0)
+    return chunk._replace(steps=steps, num_steps=np.int32(end - first), num_starts=starts, episode_step=step)
 
 
 def _trajectory(chunks: Sequence[Chunk]) -> Trajectory:

@@ -19,7 +19,7 @@ from acme_agents.replay.memory_transport import MemoryTransport
 _RPC_TIMEOUT_S = 5
 _FLUSH_TIMEOUT_MS = 500  # how long a blocked sender goes without looking at its stop event
 _OPEN_TIMEOUT_MS = 1000  # for the server to describe its tables, before the sender asks again
-_IN_FLIGHT = 4  # items (two for each chunk) that may be unconfirmed while the actor goes on
+_IN_FLIGHT = 4  # items of a sender that is never waited for
 _CHECKPOINT_ATTEMPTS = 3
 _COLLECT_BATCH = 512  # chunks asked for at a time when the durable table is collected
 
@@ -35,6 +35,7 @@ class ReverbSender:
         client: reverb.Client,
         stop: threading.Event,
         into: Sequence[str] = (tables.REPLAY, tables.STREAM),
+        in_flight: int = _IN_FLIGHT,
     ):
         """Initialises without a connection.
 
@@ -42,7 +43,9 @@ class ReverbSender:
           client: of the replay server.
           stop: set to make blocked calls return.
           into: the tables.
+          in_flight: items (one for each table of a chunk) that may be unconfirmed while the actor goes on.
         """
+        self._in_flight = in_flight
         self._client = client
         self._stop = stop
         self._tables = tuple(into)
@@ -57,7 +60,7 @@ class ReverbSender:
             trajectory = [column[-1:] for column in writer.history]
             for table in self._tables:
                 writer.create_item(table, priority=1.0, trajectory=trajectory)
-        self._wait(_IN_FLIGHT)
+        self._wait(self._in_flight)
 
     def flush(self) -> None:
         """Blocks until the server has confirmed everything, or `stop` is set."""
@@ -85,6 +88,14 @@ class ReverbSender:
                     continue  # The server is away, or holds it back; the items go out in the background.
 
 
+def actors_sender(client: reverb.Client, stop: threading.Event, replay: ReplaySpec) -> ReverbSender:
+    """The sender of an actor's chunks: into both tables, or what is learned from once into the stream alone.
+
+    There an actor waits until the server has the chunk: what is in flight would be older than what the table holds.
+    """
+    return ReverbSender(client, stop, (tables.STREAM,), 0) if replay.experience.once else ReverbSender(client, stop)
+
+
 class ReverbReceiver:
     """The learner's end: delivers each chunk once, from the durable table at the start and then from the stream.
 
@@ -107,6 +118,7 @@ class ReverbReceiver:
         """
         self.taken = 0
         self.client = client
+        self._once = replay.experience.once
         self._log = MemoryTransport(steps, replay, directory / memory_transport.DIRECTORY)  # from a run of one process
         self._directory = directory / tables.CHECKPOINTS
         self._structure = jax.tree.structure(chunks.empty(steps))
@@ -124,6 +136,8 @@ class ReverbReceiver:
         Raises:
           CheckpointError: the log of that run cannot be read.
         """
+        if "files" in counts and self._once:
+            return  # The few chunks that waited are dropped, rather than kept where they would be found again.
         if "files" in counts:
             self._log.restore(counts)
             delivered = self._log.recover()

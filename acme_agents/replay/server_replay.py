@@ -106,6 +106,7 @@ class ServerReplay(FromSources[ServerSource]):
             previous_action=zeros.action[:, 0],
             previous_reward=zeros.reward[:, 0],
             writer=counts,
+            version=counts,
             time_ns=counts,
         )
         info = SampleInfo(jnp.ones(size), jnp.zeros(size, jnp.int32))

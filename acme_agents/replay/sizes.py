@@ -7,8 +7,7 @@ from acme_agents.core.interfaces import ReplaySpec
 from acme_agents.core.types import Step
 from acme_agents.replay import chunks, ring
 
-# Chunks that may wait in the stream. A full stream blocks the writers, which is how a learner holds them back.
-STREAM_CHUNKS = 16
+_STREAM_CHUNKS = 16
 MAX_DATASET_SEQUENCES = 10_000_000  # of a dataset that sequences are drawn from: none, in effect
 # Room in the durable table for the part-filled chunks at the ends of episodes of fifty steps or more.
 _SLACK = 1.25
@@ -18,7 +17,15 @@ def num_chunks(replay: ReplaySpec) -> int:
     """Chunks that the durable table keeps, the oldest going first."""
     items_per_chunk = replay.experience.items_per_chunk
     slack = _SLACK if items_per_chunk > 1 else 1.0
-    return int(slack * replay.max_size / items_per_chunk) + STREAM_CHUNKS + 1
+    return int(slack * replay.max_size / items_per_chunk) + stream_chunks(replay) + 1
+
+
+def stream_chunks(replay: ReplaySpec) -> int:
+    """Chunks that may wait in the stream. A full stream blocks the writers, which is how a learner holds them back.
+
+    Of what is learned from once a batch may wait, which was acted while the learner did one update.
+    """
+    return replay.batch_size if replay.experience.once else _STREAM_CHUNKS
 
 
 def check_memory(steps: Step, replay: ReplaySpec, *, in_process: bool) -> str:

@@ -343,5 +343,6 @@ def to_chunks(stream: Stream, after: int, writer: int, layout: Layout) -> list[C
         previous_reward=previous(steps.reward),
         writer=np.int64(writer) + pieces.row % num_envs,
         time_ns=now + np.arange(numbers.size),
+        version=np.zeros(numbers.size, np.int32),
     )
     return [jax.tree.map(lambda x, i=i: x[i], made) for i in range(numbers.size)]

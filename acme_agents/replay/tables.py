@@ -26,7 +26,7 @@ def make_tables(replay: ReplaySpec) -> list[reverb.Table]:
         held = _table(REPLAY, sizes.num_chunks(replay), exponent=1.0)
     # Every run has every table: a checkpoint can then be read by one whose learner draws and by one whose server does.
     dataset = _table(DATASET, sizes.MAX_DATASET_SEQUENCES, replay.priority_exponent)
-    return [held, dataset, reverb.Table.queue(STREAM, sizes.STREAM_CHUNKS)]
+    return [held, dataset, reverb.Table.queue(STREAM, sizes.stream_chunks(replay))]
 
 
 def _table(name: str, max_size: int, exponent: float) -> reverb.Table:

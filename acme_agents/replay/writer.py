@@ -44,6 +44,9 @@ class ChunkWriter:
         self._extras_leaves = jax.tree.leaves(self._buffer.extras)
         self._num_rows = 0
         self._episode_step = 0  # of the buffer's first row
+        self.version = 0  # learner's updates behind the parameters that act now
+        self._version = 0  # the same for the first action since the last chunk
+        self._has_begun = False  # whether there was one
         self._time_ns = 0
         self.num_chunks = 0  # written so far
 
@@ -54,12 +57,16 @@ class ChunkWriter:
           UserError: the observation does not match the environment's spec.
         """
         chunks.check(self._spec, timestep.observation)
-        self._num_rows = self._episode_step = 0
-        self._previous = self._no_previous
+        self._num_rows = self._whole_episodes() if self._layout.across else 0
+        self._has_begun = not np.all(self._buffer.last[: self._num_rows])
+        if not self._num_rows:
+            self._episode_step, self._previous = 0, self._no_previous
         self._observation = timestep.observation
 
     def observe(self, action: Any, timestep: dm_env.TimeStep, extras: Any = ()) -> None:
         """Adds a step: the action, the time step after it, and the actor's extras."""
+        if not self._has_begun:
+            self._version, self._has_begun = self.version, True
         row = self._put_observation()
         self._buffer.action[row] = action
         self._buffer.reward[row] = timestep.reward
@@ -68,7 +75,9 @@ class ChunkWriter:
         for buffer, value in zip(self._extras_leaves, jax.tree.leaves(extras), strict=True):
             buffer[row] = value
         self._observation = timestep.observation
-        if timestep.last():
+        if self._layout.across:
+            self._go_on(ended=timestep.last())
+        elif timestep.last():
             self._end_episode()
         elif self._num_rows == self._layout.num_rows:
             self._write(self._layout.period)
@@ -91,18 +100,44 @@ class ChunkWriter:
         self._num_rows += 1
         return row
 
-    def _end_episode(self) -> None:
+    def _put_observation_alone(self, *, last: bool) -> None:
+        """Adds a row without an action."""
         row = self._put_observation()
         for field in self._buffer._replace(observation=(), last=()):
             for buffer in jax.tree.leaves(field):
                 buffer[row] = 0
-        self._buffer.last[row] = True
+        self._buffer.last[row] = last
+
+    def _go_on(self, *, ended: bool) -> None:
+        """Adds an episode's final observation; writes a full chunk, whose last row is there for its observation."""
+        period = self._layout.period
+        is_full = self._num_rows == period
+        if ended or is_full:
+            self._put_observation_alone(last=ended)
+        if self._num_rows < period:
+            return
+        ends = np.flatnonzero(self._buffer.last[:period])
+        # A final observation that the chunk ends with is the next one's first row too: an environment that was there
+        # for as many steps and ends of episodes as another has written as many chunks.
+        self._write(period - len(ends), kept=int(ended and is_full))
+        if ended and not is_full:
+            self._episode_step, self._previous = 0, self._no_previous
+        elif len(ends):
+            self._episode_step = period - 1 - int(ends[-1])
+
+    def _whole_episodes(self) -> int:
+        """Rows up to the buffer's newest final observation."""
+        ends = np.flatnonzero(self._buffer.last[: self._num_rows])
+        return int(ends[-1]) + 1 if len(ends) else 0
+
+    def _end_episode(self) -> None:
+        self._put_observation_alone(last=True)
         while self._num_rows > 1:
             self._write(min(self._layout.max_starts, self._num_rows - 1))
         self._num_rows = 0
 
-    def _write(self, num_starts: int) -> None:
-        """Sends the buffer as one chunk, and keeps the rows from `num_starts` on for the next chunk."""
+    def _write(self, num_starts: int, kept: int | None = None) -> None:
+        """Sends the buffer as one chunk, and keeps the newest rows for the next one: those from `num_starts` on."""
         self._time_ns = max(self._time_ns + 1, time.time_ns())
         chunk = chunks.Chunk(
             steps=jax.tree.map(self._padded, self._buffer),
@@ -112,15 +147,17 @@ class ChunkWriter:
             previous_action=self._previous[0],
             previous_reward=self._previous[1],
             writer=np.int64(self._id),
+            version=np.int32(self._version),
             time_ns=np.int64(self._time_ns),
         )
         self._sender.send(chunk)
         self.num_chunks += 1
-        last_action, last_reward = self._buffer.action[num_starts - 1], self._buffer.reward[num_starts - 1]
-        self._previous = last_action.copy(), last_reward.copy()
-        kept = self._num_rows - num_starts
+        kept = self._num_rows - num_starts if kept is None else kept
+        row = self._layout.period - 1 if self._layout.across else num_starts - 1
+        self._previous = self._buffer.action[row].copy(), self._buffer.reward[row].copy()
+        self._has_begun = False
         for buffer in self._leaves:
-            buffer[:kept] = buffer[num_starts : self._num_rows]
+            buffer[:kept] = buffer[self._num_rows - kept : self._num_rows]
         self._num_rows = kept
         self._episode_step += num_starts
 

@@ -39,7 +39,7 @@ class ActorAccount:
         self._num_episodes = 0
         self._episodes: list[Episode] = []  # the newest, not yet acknowledged
         self._version: int | None = None  # of the parameters
-        self._params: list[Any] = []  # the newest, not yet taken
+        self._params: list[tuple[int, Any]] = []  # the newest and their version, not yet taken
 
     @property
     def place(self) -> tuple[int, int, int]:
@@ -81,7 +81,7 @@ class ActorAccount:
 
     def take(self, report: ActorReport, orders: ActorOrders) -> None:
         """Takes the coordinator's answer to a report."""
-        new = [] if orders.snapshot is None else [variables.unpack(orders.snapshot)]
+        new = [] if orders.snapshot is None else [(orders.snapshot.version, variables.unpack(orders.snapshot))]
         with self._lock:
             del self._episodes[: len(report.episodes)]
             if orders.snapshot is not None:
@@ -89,8 +89,8 @@ class ActorAccount:
             self.start_step, self.num_lives = self.start_step or orders.run_steps, orders.num_lives
             self._granted = float("inf") if orders.allowance is None else report.steps + orders.allowance
 
-    def new_params(self) -> list[Any]:
-        """The newest parameters in a list, which is empty if they were taken already."""
+    def new_params(self) -> list[tuple[int, Any]]:
+        """The newest parameters behind their version, in a list that is empty if they were taken already."""
         with self._lock:
             params, self._params = self._params, []
         return params
@@ -116,6 +116,10 @@ class ActorSession:
         key = jax.random.PRNGKey(experiment.worker_seed("actor", *account.place))
         self.actor = Actor(core, key, self._writer)
         self._loop = EnvironmentLoop(environment, self.actor)
+
+    def act_with(self, version: int, params: Any) -> None:
+        """Acts with these parameters from now on; `version` is how many learner's updates are behind them."""
+        self.actor.params, self._writer.version = params, version
 
     @property
     def num_chunks(self) -> int:

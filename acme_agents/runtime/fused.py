@@ -5,6 +5,7 @@ and stops when it is asked to. Several seeds run side by side, vmapped, each wit
 """
 
 import contextlib
+import math
 import pathlib
 import threading
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from acme_agents.core.types import Params, Step
 from acme_agents.environments.pure import Pure
 from acme_agents.experiments import making
 from acme_agents.experiments.experiment import Experiment
-from acme_agents.replay import memory_transport, stream
+from acme_agents.replay import memory_transport, rounds, stream
 from acme_agents.replay import priorities as priorities_lib
 from acme_agents.replay.chunks import Chunk
 from acme_agents.replay.intake import OnNew
@@ -37,7 +38,7 @@ from acme_agents.runtime.in_process import OnStatus
 from acme_agents.runtime.learner import MAX_UPDATES, LearnerState
 from acme_agents.runtime.loop import Episode
 from acme_agents.runtime.status import Status
-from acme_agents.runtime.training_session import LOG_PERIOD, TrainingSession
+from acme_agents.runtime.training_session import TrainingSession
 
 _MAX_ROUNDS = 1024  # of a call: a call costs a millisecond beside what it computes
 _MAX_UPDATES = 256  # after which a call ends: with slow updates it should not take much longer than a second
@@ -81,6 +82,12 @@ def check(experiment: Experiment) -> Pure:
     ):
         if is_so:
             raise errors.UserError(f"--launcher fused {what}: {advice}, or choose another launcher.")
+    replay, number = making.replay_spec(experiment, experiment.environment_spec()), experiment.environments_per_actor
+    if replay.experience.once and replay.batch_size % number:
+        raise errors.UserError(
+            f"--launcher fused learns from batches of {replay.batch_size} unrolls, and {number} environments do not "
+            "divide that: choose another --environments-per-actor, or another batch size."
+        )
     return pure
 
 
@@ -141,6 +148,40 @@ class _Replay:
 
     def close(self) -> None:
         self._memory.close()
+
+
+class _Queue(_Replay):
+    """One seed's queue of experience that is learned from once; the rounds of an unfinished batch are not saved."""
+
+    def __init__(self, steps: Step, replay: ReplaySpec, directory: pathlib.Path):
+        super().__init__(steps, replay, directory)
+        self.rate = _Used(replay, 0.0)
+
+    def fill(self, steps: Step, num_envs: int) -> Any:
+        return rounds.make(steps, self._spec, num_envs)
+
+    def checkpoint(self) -> None:
+        pass
+
+    def save(self) -> dict[str, Any]:
+        counts = {"new": self.rate.inserted, "used": self.rate.sampled, "dropped": 0, "held": 0}
+        return {REPLAY: {**counts, "receiver": self._memory.save()}}
+
+    def restore(self, counts: dict[str, Any], num_updates: int) -> None:
+        self.rate.inserted = self.rate.sampled = counts[REPLAY]["used"]
+
+    def recover(self) -> Sequence[Chunk]:
+        return []
+
+
+class _Used(RateControl):
+    """Counts experience of which each item is learned from once."""
+
+    def owed(self) -> float:
+        return 0.0
+
+    def samples_per_insert(self) -> float:
+        return self.sampled / self.inserted if self.inserted else math.nan
 
 
 class _Learner:
@@ -204,7 +245,8 @@ class _Session(TrainingSession):
     def _make_learner(self, experiment: Experiment, make_replay: replays.MakeReplay) -> Any:
         del make_replay
         core = making.make_agent(experiment).learner(experiment.environment_spec())
-        return _Learner(core, experiment.seed, _Replay(*self._specs, self._chunks))
+        kind = _Queue if self._specs[1].experience.once else _Replay
+        return _Learner(core, experiment.seed, kind(*self._specs, self._chunks))
 
     def sync(self) -> None:
         """Reports the account to the coordinator."""
@@ -238,7 +280,7 @@ class _Session(TrainingSession):
             rate.inserted, rate.sampled = inserted + new, sampled + (done - updates) * batch_size
             self.coordinator.learner_report(done, learner.replay.size, self._ratio())
 
-        learner.replay.size = int(loop.stream.ring.size)
+        learner.replay.size = 0 if self._specs[1].experience.once else int(loop.stream.ring.size)
         learner.steps = int(loop.updates)
         with self._naming_the_checkpoint():
             finite.check_metrics(loop.not_finite, dict(zip(names, loop.metrics, strict=True)))
@@ -370,7 +412,7 @@ class _Run:
             num_envs=self._num_envs,
             num_seeds=len(self._sessions),
             max_rounds=max(32, _MAX_ROUNDS // self._num_envs),
-            log_period=LOG_PERIOD,
+            log_period=self._replay.log_period,
         )
 
     def _make_loop(self) -> Loop:
@@ -474,12 +516,19 @@ class _Run:
 
 def _small(loop: Any) -> Any:
     """The arrays of a loop that the host looks at after each call, NumPy."""
-    ring = loop.stream.ring._replace(rows=())
-    largest = loop.stream.priorities._replace(weights=(), sums=()) if loop.stream.priorities else ()
+    if isinstance(loop.stream, stream.Stream):
+        largest = loop.stream.priorities._replace(weights=(), sums=()) if loop.stream.priorities else ()
+        held: Any = loop.stream._replace(
+            ring=loop.stream.ring._replace(rows=()),
+            priorities=largest,
+            pieces=(),  # type: ignore[arg-type]
+        )
+    else:
+        held = loop.stream._replace(rows=())
     looked_at = loop._replace(
         keys=(),
         actors=loop.actors._replace(environment=(), observation=(), actor=()),
-        stream=loop.stream._replace(ring=ring, priorities=largest, pieces=()),
+        stream=held,
         training=(),
     )
     return jax.tree.map(np.asarray, looked_at)

@@ -17,11 +17,11 @@ from acme_agents.core import finite
 from acme_agents.core.interfaces import REPLAY, ActorCore, LearnerCore, ReplaySpec, TrainingState
 from acme_agents.core.types import Array, Key, Params, Step
 from acme_agents.environments.pure import Pure
-from acme_agents.replay import device_replay, stream
-from acme_agents.replay.stream import Pieces, Stream
+from acme_agents.replay import device_replay, rounds, stream
+from acme_agents.replay.stream import Pieces
 from acme_agents.runtime.learner import MAX_UPDATES
 
-MAX_LOGGED = 8  # groups of updates of one call whose metrics are kept
+_MAX_LOGGED = 8  # groups of updates of one call whose metrics are kept, unless each is
 
 
 class Sum(NamedTuple):
@@ -69,7 +69,7 @@ class Loop(NamedTuple):
 
     keys: tuple[Key, Key, Key]  # of the environments [N, 2], of the actors [N, 2], of the sampling [2]
     actors: Actors
-    stream: Stream
+    stream: Any  # a `Stream`, or `Rounds` where experience is learned from once
     training: TrainingState
     steps: Array  # [] int32, environment steps of this life
     updates: Array  # [] int32, of the run
@@ -131,8 +131,10 @@ def make(
       max_rounds: C, of a call.
       log_period: in updates; the metrics of each group that reaches a multiple are logged.
     """
-    layout, per_round = replay.experience.layout, stream.layouts(replay, num_envs).per_round
-    one_update = device_replay.make_one(core, replay, num_envs)
+    once, layout = replay.experience.once, replay.experience.layout
+    per_round = 1 if once else stream.layouts(replay, num_envs).per_round
+    one_update = _once(core, replay) if once else device_replay.make_one(core, replay, num_envs)
+    max_logged = max(_MAX_LOGGED, max_rounds // layout.period + 2)
     over_seeds = jax.vmap if num_seeds > 1 else (lambda function: function)
     tolerance = float(MAX_UPDATES * replay.batch_size)
     ratio, batch_size = replay.samples_per_insert, replay.batch_size
@@ -147,7 +149,7 @@ def make(
 
         return one
 
-    metric_shapes = _metric_shapes(core, steps, replay, num_envs)
+    metric_shapes = _metric_shapes(core, one_update, steps, replay, num_envs)
     names = tuple(sorted(metric_shapes))
 
     # Acting.
@@ -211,7 +213,11 @@ def make(
         acting = over_envs(lambda *args: act(params, *args))
         before = loop.actors
         actors, rows, is_end, odd = acting(before, loop.keys[0], loop.keys[1], indices)
-        written, pieces = stream.write(loop.stream, rows, is_end, layout, per_round, active)
+        if once:
+            written, complete = rounds.write(loop.stream, rows, actors.observation, actors.is_final, active)
+            pieces = Pieces(*[jnp.int32(complete)[None]] * len(Pieces._fields))
+        else:
+            written, pieces = stream.write(loop.stream, rows, is_end, layout, per_round, active)
         num_steps = num_envs - jnp.sum(before.is_final)
         odd = jnp.sum(odd, axis=0)
         if active is not None:
@@ -257,6 +263,11 @@ def make(
         loop = loop._replace(stream=inserted, owed=owed, inserted=loop.inserted + num_items)
         return loop, done + num_chosen, due, (num_chosen > 0) | (due > 0)
 
+    def take_batch(loop: Loop, pieces: Pieces, done: Array, limits: Limits) -> tuple[Loop, Array, Array, Array]:
+        """The same for experience that is learned from once: an update for a complete batch."""
+        due = jnp.int32((pieces.num_steps[0] > done) & (loop.updates < limits.max_updates))
+        return loop._replace(inserted=loop.inserted + due * batch_size), done + due, due, due > 0
+
     def update(
         carry: tuple[TrainingState, Any, Array, Array], held: Any, key: Key, number: Array, active: Array
     ) -> tuple[TrainingState, Any, Array, Array]:
@@ -275,7 +286,7 @@ def make(
         updates = loop.updates + due
         metrics = jnp.where(due > 0, total / jnp.maximum(due, 1), loop.metrics)
         is_logged = updates // log_period > loop.updates // log_period
-        events, place = loop.events, jnp.where(is_logged, loop.events.num_logged, MAX_LOGGED)
+        events, place = loop.events, jnp.where(is_logged, loop.events.num_logged, max_logged)
         events = events._replace(
             logged=events.logged.at[place].set(metrics, mode="drop"),
             logged_at=events.logged_at.at[place].set(jnp.stack([loop.steps, updates, loop.inserted]), mode="drop"),
@@ -296,8 +307,8 @@ def make(
 
         def body(state: tuple[Loop, Array, Array]) -> tuple[Loop, Array, Array]:
             loop, done, _ = state
-            loop, done, due, going = over_seeds(ingest)(loop, pieces, done, limits)
-            held, key, first = loop.stream.ring, loop.keys[2], loop.updates
+            loop, done, due, going = over_seeds(take_batch if once else ingest)(loop, pieces, done, limits)
+            held, key, first = loop.stream if once else loop.stream.ring, loop.keys[2], loop.updates
             total = jnp.zeros_like(loop.metrics)
             carry = loop.training, loop.stream.priorities, total, loop.not_finite
 
@@ -345,7 +356,7 @@ def make(
         return Loop(
             keys=keys,
             actors=actors,
-            stream=stream.make(steps, replay, num_envs),
+            stream=(rounds if once else stream).make(steps, replay, num_envs),
             training=training,
             steps=zero,
             updates=zero,
@@ -361,8 +372,8 @@ def make(
                 length=jnp.zeros((max_rounds, num_envs), jnp.int32),
                 steps=jnp.zeros(max_rounds, jnp.int32),
                 updates=jnp.zeros(max_rounds, jnp.int32),
-                logged=jnp.zeros((MAX_LOGGED, len(names))),
-                logged_at=jnp.zeros((MAX_LOGGED, 3), jnp.int32),
+                logged=jnp.zeros((max_logged, len(names))),
+                logged_at=jnp.zeros((max_logged, 3), jnp.int32),
                 num_logged=zero,
             ),
         )
@@ -392,13 +403,28 @@ def _odd(values: Any) -> Array:
     return sum((jnp.sum(leaf * 0) for leaf in numbers), start=jnp.float32(0)).astype(jnp.float32)
 
 
-def _metric_shapes(core: LearnerCore, steps: Step, replay: ReplaySpec, num_envs: int) -> dict[str, Any]:
+def _once(core: LearnerCore, replay: ReplaySpec) -> Callable[..., Any]:
+    """`device_replay.make_one` for experience that is learned from once; in one program it is never old."""
+
+    def one(carry: Any, held: Any, key: Key, step: Array) -> Any:
+        del key  # Nothing is drawn.
+        training, output = core.update(carry[0], rounds.batch(held[REPLAY], replay, step))
+        fresh = dict.fromkeys(("policy_lag", "largest_policy_lag", "dropped_items"), jnp.float32(0))
+        return (training, carry[1]), output.metrics | fresh
+
+    return one
+
+
+def _metric_shapes(
+    core: LearnerCore, one: Callable[..., Any], steps: Step, replay: ReplaySpec, num_envs: int
+) -> dict[str, Any]:
     """The metrics of an update; nothing is computed."""
 
     def metrics(key: Key) -> dict[str, Array]:
+        if replay.experience.once:
+            return one((core.init(key), {}), {REPLAY: rounds.make(steps, replay, num_envs)}, key, jnp.int32(0))[1]
         held = stream.make(steps, replay, num_envs)
         trees = {REPLAY: held.priorities} if replay.priority_exponent else {}
-        one = device_replay.make_one(core, replay, num_envs)
         return one((core.init(key), trees), {REPLAY: held.ring}, key, jnp.int32(0))[1]
 
     return jax.eval_shape(metrics, jax.ShapeDtypeStruct((2,), "uint32"))

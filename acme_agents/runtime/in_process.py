@@ -241,4 +241,4 @@ class _ActingTurns(_Turns):
         while self._session.step() and not self._stop.is_set():
             pass
         # A copy: the learner's next update takes the buffers.
-        self._actor.actor.params = jax.tree.map(jnp.copy, self._session.params())
+        self._actor.act_with(self._session.learner.steps, jax.tree.map(jnp.copy, self._session.params()))

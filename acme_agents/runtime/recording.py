@@ -13,6 +13,7 @@ from acme_agents import datasets
 from acme_agents.core import checkpoint
 from acme_agents.core.types import Trajectory
 from acme_agents.experiments.experiment import Experiment
+from acme_agents.replay import episodes
 from acme_agents.replay.chunks import Chunk
 from acme_agents.replay.episodes import EpisodeAssembler
 
@@ -61,7 +62,7 @@ class Recorder:
 
     def add(self, chunks: Sequence[Chunk]) -> None:
         """Takes chunks that are new to the learner."""
-        self._new += filter(None, map(self._assembler.add, chunks))
+        self._new += filter(None, map(self._assembler.add, _parts(chunks)))
 
     def restore(self, num_pieces: int, chunks: Sequence[Chunk]) -> None:
         """Continues a run.
@@ -73,8 +74,8 @@ class Recorder:
         self._num_pieces = num_pieces
         for path in self._pieces()[num_pieces:]:
             path.unlink()
-        for chunk in chunks:
-            self._assembler.add(chunk)  # The episodes that it completes are in a piece already.
+        for part in _parts(chunks):
+            self._assembler.add(part)  # The episodes that it completes are in a piece already.
 
     def save(self) -> int:
         """Writes the new episodes as a piece; returns the number of pieces.
@@ -137,6 +138,10 @@ class Recorder:
         for i in range(len(lengths)):
             observation = jax.tree.unflatten(self._structure, [leaf[i] for leaf in leaves])
             yield Trajectory(observation, action[i], reward[i], discount[i])
+
+
+def _parts(chunks: Sequence[Chunk]) -> Iterator[Chunk]:
+    return itertools.chain.from_iterable(map(episodes.parts, chunks))
 
 
 def _to_arrays(trajectories: Sequence[Trajectory]) -> dict[str, np.ndarray]:

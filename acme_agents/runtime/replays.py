@@ -18,6 +18,7 @@ from acme_agents.experiments.experiment import Experiment
 from acme_agents.replay import chunks, sizes
 from acme_agents.replay.device_replay import DeviceReplay, DeviceSource, FixedRing
 from acme_agents.replay.intake import OnNew, RingIntake, TableIntake
+from acme_agents.replay.queue_replay import QueueReplay
 from acme_agents.replay.replay import Phases, Replay
 from acme_agents.replay.transport import NoSender, Receiver, Sender
 from acme_agents.runtime import loopback
@@ -32,7 +33,7 @@ MakeReplay = Callable[[Experiment, LearnerCore, OnNew], Replay]
 def on_device(
     experiment: Experiment, steps: Step, replay: ReplaySpec, core: LearnerCore, receiver: Receiver, on_new: OnNew
 ) -> Replay:
-    """A replay that the learner draws from, on its own device.
+    """A replay that the learner draws from, on its own device, or a queue of what is learned from once.
 
     Args:
       experiment: what to run.
@@ -45,6 +46,8 @@ def on_device(
     Raises:
       DatasetError: the experiment's dataset cannot be learned from.
     """
+    if replay.experience.once:
+        return QueueReplay(core, replay, steps, receiver, on_new)
     sources: dict[str, DeviceSource] = {}
     if experiment.dataset is not None:
         sources[DATASET] = FixedRing(steps, replay, load_dataset(experiment, steps, replay))
@@ -143,12 +146,12 @@ def served(
     import reverb
 
     from acme_agents.replay import tables
-    from acme_agents.replay.reverb_transport import ReverbReceiver, ReverbSender
+    from acme_agents.replay.reverb_transport import ReverbReceiver, actors_sender
 
     server = tables.serve(functools.partial(tables.make_tables, replay), directory / tables.CHECKPOINTS)
     loopback.only_this_machine()
     client = reverb.Client(f"localhost:{server.port}")
-    sender = ReverbSender(client, stop)
+    sender = actors_sender(client, stop, replay)
     try:
         yield sender, ReverbReceiver(client, steps, replay, directory)
     finally:

@@ -21,9 +21,7 @@ from acme_agents.runtime.lease import Lease
 from acme_agents.runtime.loggers import RunLogger
 from acme_agents.runtime.replays import MakeReplay
 
-LOG_PERIOD = 200  # updates between rows of learner.csv
 _LEASE_SECONDS = 1.0  # between looks at whether another learner has taken over
-_PUBLISH_PERIOD = 32  # updates between snapshots of the parameters
 
 
 class TrainingSession:
@@ -58,6 +56,7 @@ class TrainingSession:
         experiment.environment_spec()  # Here, because some environments work only in the thread that made them.
         self.learner = background.call(lambda: self._make_learner(experiment, make_replay), stop, on_wait)
         self._experiment = experiment
+        self._replay = making.replay_spec(experiment, experiment.environment_spec())
         self._stop = stop
         self._directory = run_dir / checkpoint.DIRECTORY
         self._lease = Lease(run_dir)
@@ -112,9 +111,10 @@ class TrainingSession:
             left = self.coordinator.updates_left()
             num_updates = self.learner.step(math.inf if left is None else left)
         self._report()
-        if self.learner.steps // _PUBLISH_PERIOD > self._published // _PUBLISH_PERIOD and self._publisher.is_due():
+        steps, publish, log = self.learner.steps, self._replay.publish_period, self._replay.log_period
+        if steps // publish > self._published // publish and self._publisher.is_due():
             self._publish()
-        if self.learner.steps // LOG_PERIOD > before // LOG_PERIOD:
+        if steps // log > before // log:
             self._log()
         self.save_if_due()
         return num_updates

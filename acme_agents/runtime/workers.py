@@ -8,6 +8,7 @@ import contextlib
 import logging
 import pathlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,8 +18,9 @@ import launchpad
 import reverb
 
 from acme_agents.core import errors
+from acme_agents.experiments import making
 from acme_agents.experiments.experiment import Experiment
-from acme_agents.replay.reverb_transport import ReverbSender, answers
+from acme_agents.replay.reverb_transport import actors_sender, answers
 from acme_agents.runtime import background, loopback, replays, seeding, variables
 from acme_agents.runtime.actor_session import ActorAccount, ActorSession
 from acme_agents.runtime.coordinator import ActorOrders, ActorReport, EvaluatorOrders, Phase
@@ -28,6 +30,7 @@ from acme_agents.runtime.training_session import TrainingSession
 _SYNC_SECONDS = 0.5  # between an actor's reports where there are few, and between the evaluator's questions
 _MAX_SYNC_SECONDS = 2.0  # where there are many
 _REPORTS_PER_SECOND = 32.0  # of all actors together; with more actors each reports less often
+_HURRIED_REPORTS_PER_SECOND = 128.0  # of all actors together, where parameters are asked for after each chunk
 _IDLE_SECONDS = 0.002  # that the learner sleeps when there is nothing to do
 _CALL_SECONDS = 3.0  # that a peer has to answer; Launchpad's own clients wait for ever
 _CLOSING_SECONDS = 30.0  # that an actor waits for its last report to be taken
@@ -116,7 +119,8 @@ class ActorWorker:
         self._client = client
         self._account = ActorAccount(index)
         period = sync_seconds(experiment.num_actors)
-        self._link = _ActorLink(self._account, _with_timeout(coordinator), launchpad.stop_event(), period)
+        least = experiment.num_actors / _HURRIED_REPORTS_PER_SECOND
+        self._link = _ActorLink(self._account, _with_timeout(coordinator), launchpad.stop_event(), period, least)
 
     def run(self) -> None:
         """Acts until the orders say that it is over."""
@@ -133,14 +137,18 @@ class ActorWorker:
 
     def _act(self, environment: dm_env.Environment, params: Any) -> None:
         """Acts in an environment, starting with these parameters; reports its counts however it ends."""
-        link = self._link
-        sender = ReverbSender(self._client, link.abandoned)
+        link, replay = self._link, making.replay_spec(self._experiment, self._experiment.environment_spec())
+        sender = actors_sender(self._client, link.abandoned, replay)
         session = ActorSession(self._experiment, environment, self._account, sender)
-        session.actor.params = params
+        session.act_with(*params)
+        num_chunks = 0
         try:
             while link.may_step():
-                for params in self._account.new_params():
-                    session.actor.params = params
+                if replay.experience.once and session.num_chunks != num_chunks:
+                    num_chunks = session.num_chunks
+                    link.hurry()
+                for version, params in self._account.new_params():
+                    session.act_with(version, params)
                 session.step()
         except Exception:
             session.flush()
@@ -189,9 +197,11 @@ class EvaluatorWorker:
 class _ActorLink:
     """Reports an actor's account to the coordinator and takes the answers, in a thread of its own."""
 
-    def __init__(self, account: ActorAccount, coordinator: Any, stop: threading.Event, period: float):
+    def __init__(self, account: ActorAccount, coordinator: Any, stop: threading.Event, period: float, least: float):
         self._account = account
         self._period = period
+        self._least = least  # seconds between hurried reports
+        self._hurried_at = 0.0
         self._coordinator = coordinator
         self._stop = stop
         self._wake = threading.Event()
@@ -219,6 +229,12 @@ class _ActorLink:
                 return False
             self._wait_for_answer()
         return not self.over.is_set()
+
+    def hurry(self) -> None:
+        """Makes the next report soon, unless it just did: its answer may bring new parameters."""
+        if time.monotonic() - self._hurried_at > self._least:
+            self._hurried_at = time.monotonic()
+            self._wake.set()
 
     def close(self, *, done: bool) -> None:
         """Makes the last report; it says whether all granted work is done."""

@@ -38,6 +38,7 @@ FORM: tuple[Check, ...] = (
     forms.actions_are_in_the_spec,
     forms.extras_are_what_replay_stores,
     forms.padding_does_not_matter,
+    forms.rows_without_an_action_do_not_matter,
 )
 LEARNS: tuple[Check, ...] = (
     learnt.learns_a_bandit_with_a_blank_end,
@@ -56,8 +57,11 @@ def name(check: Check) -> str:
 def checks(subject: Subject, of: Iterable[Check] = CHECKS) -> list[Check]:
     """The checks that apply to this subject."""
     inapplicable = set()
-    if subject.replay.experience.items_per_chunk > 1:  # Only items that are whole chunks are padded.
+    experience = subject.replay.experience
+    if experience.items_per_chunk > 1 or experience.once:  # Only items that are whole chunks are padded.
         inapplicable.add(forms.padding_does_not_matter)
+    if not experience.once:
+        inapplicable.add(forms.rows_without_an_action_do_not_matter)
     if subject.imitates:
         inapplicable.add(learnt.time_limits_are_not_ends)
     if subject.value is None:
@@ -112,6 +116,7 @@ def _trace(subject: Subject) -> None:
     key = jax.random.PRNGKey(0)
     state = jax.eval_shape(subject.learner.init, key)
     jax.eval_shape(subject.learner.update, state, subject.batch)
-    params, observation = subject.learner.params(state), jax.tree.map(lambda x: x[0], subject.observation)
+    params = jax.eval_shape(subject.learner.params, state)
+    observation = jax.tree.map(lambda x: x[0], subject.observation)
     for actor in subject.actors.values():
         jax.eval_shape(actor.select_action, params, observation, jax.eval_shape(actor.init, key))

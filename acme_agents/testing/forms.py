@@ -247,6 +247,24 @@ def padding_does_not_matter(subject: subjects.Subject) -> None:
     )
 
 
+def rows_without_an_action_do_not_matter(subject: subjects.Subject) -> None:
+    """Of an episode's final observation, and of the row to bootstrap from, only the observation counts."""
+    batch = subject.batch
+    without = np.asarray(batch.steps.last).copy()  # [B, T + 1]
+    expect.that(bool(np.any(without[:, :-1])), "the batch has no end of an episode: the check itself is at fault.")
+    without[:, -1] = True
+
+    def spoil(x: Array) -> Array:
+        other = 1 - x if jnp.issubdtype(x.dtype, jnp.floating) else x[::-1, ::-1]
+        return jnp.where(without.reshape(without.shape + (1,) * (x.ndim - 2)), other, x)
+
+    spoilt = jax.tree.map(spoil, batch.steps._replace(observation=(), last=()))
+    steps = spoilt._replace(observation=batch.steps.observation, last=batch.steps.last)
+    expected = subject.update(subject.init(), batch)
+    got = subject.update(subject.init(), batch._replace(steps=steps))
+    expect.that(expect.equal(expected, got), "learner.update depends on a row that has no action.")
+
+
 # --- Helpers.
 
 

@@ -1,6 +1,6 @@
 """Episodes whose best actions and values are known, and the batches that replay makes of them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -74,7 +74,27 @@ def states_on_the_way(length: int, size: int) -> np.ndarray:
     return np.tile(np.arange(length), (size, 1)) if length > 1 else np.arange(size)[:, None] % 2
 
 
-def choices(spec: EnvironmentSpec, rng: np.random.Generator, length: int, size: int, *, expert: bool) -> Episodes:
+Act = Callable[[np.ndarray], Any]  # from numbers of states [E, L] to actions [E, L, *A]
+
+
+def at_random(spec: EnvironmentSpec, rng: np.random.Generator) -> Act:
+    """Acts uniformly at random."""
+    return lambda states: actions(spec, rng, states.shape)
+
+
+def as_an_expert(spec: EnvironmentSpec, rng: np.random.Generator) -> Act:
+    """Takes the best actions, with a little noise where they are continuous."""
+
+    def act(states: np.ndarray) -> np.ndarray:
+        action = best_actions(spec, states)
+        if spec.action.num_values is not None:
+            return action
+        return (action + 0.1 * rng.normal(size=action.shape)).astype(spec.action.dtype)
+
+    return act
+
+
+def choices(spec: EnvironmentSpec, act: Act, length: int, size: int) -> Episodes:
     """Episodes of `length` states, each of which has its own best action; the end shows nothing.
 
     Episodes of one step have one of two states, 0 and 1; those of L > 1 steps pass through states 0 .. L - 1. An action
@@ -82,25 +102,19 @@ def choices(spec: EnvironmentSpec, rng: np.random.Generator, length: int, size: 
 
     Args:
       spec: the environment's.
-      rng: generator of the random parts.
+      act: chooses the actions.
       length: L.
       size: E.
-      expert: whether actions are the best ones, and a little noise where they are continuous; otherwise uniform.
     """
     state = states_on_the_way(length, size)
-    if not expert:
-        action = actions(spec, rng, state.shape)
-    else:
-        action = best_actions(spec, state)
-        if spec.action.num_values is None:
-            action = (action + 0.1 * rng.normal(size=action.shape)).astype(spec.action.dtype)
+    action = act(state)
     discount = np.ones(state.shape, np.float32)
     discount[:, -1] = 0.0
     final = np.full((size, 1), BLANK)
     return Episodes(np.concatenate([state, final], axis=1), action, payoffs(spec, state, action), discount)
 
 
-def ends(spec: EnvironmentSpec, rng: np.random.Generator, size: int) -> list[Episodes]:
+def ends(spec: EnvironmentSpec, act: Act, size: int) -> list[Episodes]:
     """Episodes of one step that end in state 2, which is worth 1; the action decides how: by a time limit or for good.
 
     From state 0 or 1, an action on the best action's side earns nothing and is cut short: it is worth gamma. The others
@@ -108,7 +122,7 @@ def ends(spec: EnvironmentSpec, rng: np.random.Generator, size: int) -> list[Epi
     others.
     """
     state = np.arange(size)[:, None] % 2
-    action, best = actions(spec, rng, state.shape), best_actions(spec, state)
+    action, best = act(state), best_actions(spec, state)
     if spec.action.num_values is not None:
         right = action == best
     else:
@@ -120,14 +134,14 @@ def ends(spec: EnvironmentSpec, rng: np.random.Generator, size: int) -> list[Epi
         discount=right.astype(np.float32),
     )
     one = np.ones((size, 1), np.float32)
-    paid = Episodes(np.tile([2, BLANK], (size, 1)), actions(spec, rng, (size, 1)), one, 0.0 * one)
+    paid = Episodes(np.tile([2, BLANK], (size, 1)), act(np.full((size, 1), 2)), one, 0.0 * one)
     return [first, paid]
 
 
-def salary(spec: EnvironmentSpec, rng: np.random.Generator, length: int, size: int) -> Episodes:
+def salary(act: Act, length: int, size: int) -> Episodes:
     """A reward of one at every step, in a state that never changes, cut short: worth 1 / (1 - gamma) everywhere."""
     one = np.ones((size, length), np.float32)
-    return Episodes(np.zeros((size, length + 1), int), actions(spec, rng, one.shape), one, one)
+    return Episodes(np.zeros((size, length + 1), int), act(np.zeros((size, length), int)), one, one)
 
 
 def anything(spec: EnvironmentSpec, rng: np.random.Generator, length: int, size: int, num_states: int) -> Episodes:
@@ -142,8 +156,17 @@ def anything(spec: EnvironmentSpec, rng: np.random.Generator, length: int, size:
     )
 
 
-def items(spec: EnvironmentSpec, replay: ReplaySpec, episodes: list[Episodes], num_states: int) -> Any:
-    """Every item that replay would hold of the episodes, as one large batch without extras and `sample_info`.
+def items(
+    spec: EnvironmentSpec, replay: ReplaySpec, episodes: list[Episodes], num_states: int, extras: Any = ()
+) -> Any:
+    """Every item that replay would hold of the episodes, as one large batch without `sample_info`.
+
+    Args:
+      spec: the environment's.
+      replay: the agent's.
+      episodes: one after the other.
+      num_states: how many states there are.
+      extras: [N, ...] of the N steps of all episodes; none if left out.
 
     Returns:
       a batch as `replay` says, of all items.
@@ -155,12 +178,15 @@ def items(spec: EnvironmentSpec, replay: ReplaySpec, episodes: list[Episodes], n
         for state, action, reward, discount in zip(*each)
     ]
     rows = of_trajectories(steps, trajectories, replay.experience)
+    if jax.tree.leaves(extras):
+        steps_rows = np.cumsum(~rows.steps.last) - 1  # of each row the step that it is, or the one before
+        rows = rows._replace(steps=rows.steps._replace(extras=jax.tree.map(lambda x: x[steps_rows], extras)))
     all_items = replay.experience.gather(jax.tree.map(jnp.asarray, rows), jnp.arange(len(rows.item_rows)))
     return jax.tree.map(np.asarray, all_items)
 
 
 def batches(all_items: Any, replay: ReplaySpec, rng: np.random.Generator, *, uniform: bool = True) -> Iterator[Any]:
-    """Batches of the replay's size for ever, drawn from all items with replacement.
+    """Batches of the replay's size for ever, drawn from all items with replacement, or consecutive ones.
 
     Args:
       all_items: of `items`.
@@ -171,6 +197,10 @@ def batches(all_items: Any, replay: ReplaySpec, rng: np.random.Generator, *, uni
     """
     size, number = replay.batch_size, jax.tree.leaves(all_items)[0].shape[0]
     while True:
+        if replay.experience.once:
+            first = rng.integers(0, max(1, number - size + 1))
+            yield jax.tree.map(lambda x, first=first: x[(first + np.arange(size)) % number], all_items)
+            continue
         drawn = rng.integers(0, number, size)
         probability: Any = np.full(size, 1.0 / number) if uniform else rng.uniform(1e-3, 1.0, size)
         source: Any = np.zeros(size) if uniform else rng.integers(0, len(replay.sources), size)

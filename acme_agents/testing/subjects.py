@@ -120,6 +120,12 @@ class Subject:
         with expect.calls("actor.select_action"):
             return self._act[evaluation](params, observation, actor_state)
 
+    def act_once(self, params: Params, observation: Any, seed: int) -> Any:
+        """Actions [N, *A] and extras of exploring actors at their episodes' first steps, of observations [N, *O]."""
+        keys = jax.random.split(jax.random.PRNGKey(seed), jax.tree.leaves(observation)[0].shape[0])
+        with expect.calls("actor.select_action"):
+            return jax.tree.map(np.asarray, self._act_once(params, observation, keys))
+
     def observe(self, actor_state: Any, reward: float, *, evaluation: bool) -> Any:
         """The states of eight actors after a reward, unchanged if the agent ignores rewards."""
         observe = self.actors[evaluation].observe
@@ -141,6 +147,16 @@ class Subject:
         episodes = [streams.anything(self.spec, rng, length, 16, NUM_STATES) for length in (1, 2 * reach)]
         all_items = streams.items(self.spec, self.replay, episodes, NUM_STATES)
         return self.with_extras(next(streams.batches(all_items, self.replay, rng, uniform=False)))
+
+    @functools.cached_property
+    def _act_once(self) -> Any:
+        actor = self.actors[False]
+
+        def act(params: Params, observation: Any, key: Array) -> Any:
+            action, _, extras = actor.select_action(params, observation, actor.init(key))
+            return action, extras
+
+        return _quick_jit(jax.vmap(act, (None, 0, 0)))
 
     @functools.cached_property
     def _extras(self) -> Any:

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from acme_agents.core.experience import Sequences, Transitions, of_trajectories
+from acme_agents.core.experience import Sequences, Transitions, Unrolls, of_trajectories
 from acme_agents.core.types import ArraySpec, Step, Trajectory
 
 STEPS = Step(ArraySpec((2,)), ArraySpec((1,)), ArraySpec(()), ArraySpec(()), ArraySpec((), "bool"))
@@ -93,3 +93,22 @@ def test_numbers_that_cannot_be_are_said(experience, problem):
 
 def test_steps_that_an_amount_of_experience_takes():
     assert (Transitions(3, 0.9).steps_for(100), Sequences(81, 40).steps_for(5)) == (100, 241)
+
+
+def test_unrolls_are_cut_across_episodes_and_each_row_is_in_one():
+    episodes = [_episode(0, 3), _episode(1, 6)]  # 4 + 7 rows
+    rows = _rows(Unrolls(4), *episodes)
+    assert rows.item_rows.tolist() == [0, 4]  # and three rows are left
+    batch = Unrolls(4).gather(rows, np.arange(2))
+    assert batch.version.tolist() == [0, 0]
+    assert batch.steps.observation.astype(int).tolist() == [
+        [[0, 0], [0, 1], [0, 2], [0, 3], [1, 0]],
+        [[1, 0], [1, 1], [1, 2], [1, 3], [1, 4]],
+    ]
+    assert batch.steps.last.tolist() == [[False, False, False, True, False], [False] * 5]
+    np.testing.assert_array_equal(batch.steps.reward[0, :3], episodes[0].reward)
+    np.testing.assert_array_equal(batch.steps.reward[1, :4], episodes[1].reward[:4])
+
+
+def test_unrolls_of_no_rows_are_refused():
+    assert "one is the least" in Unrolls(0).problem and not Unrolls(1).problem

@@ -167,3 +167,37 @@ def test_shapes_of_sequences_are_checked():
         returns.n_step_targets(*[jnp.ones(3)] * 3, jnp.ones(3, int), gamma=GAMMA, n=1)
     with pytest.raises(AssertionError, match="shape"):
         returns.n_step_targets(jnp.ones((2, 3)), jnp.ones((2, 3)), jnp.ones((2, 2)), jnp.ones(2, int), gamma=GAMMA, n=1)
+
+
+# Rows 0 and 1 are an episode's steps, row 2 its final observation, row 3 the next one's first step.
+_UNROLL = {
+    "rewards": jnp.array([[1.0, 2.0, 9.0, 4.0]]),
+    "discounts": jnp.array([[1.0, 1.0, 9.0, 1.0]]),
+    "values": jnp.array([[1.0, 2.0, 4.0, 3.0, 8.0]]),
+    "valid": jnp.array([[True, True, False, True]]),
+}
+
+
+def test_advantages_stop_at_an_episodes_end_and_bootstrap_from_a_time_limit():
+    # delta: 1 + 2/2 - 1 = 1, 2 + 4/2 - 2 = 2, none, 4 + 8/2 - 3 = 5; and 1 + 2/4 = 1.5 at the first row.
+    found = returns.generalised_advantages(**_UNROLL, gamma=0.5, trace_decay=0.5)
+    np.testing.assert_allclose(found, [[1.5, 2.0, 0.0, 5.0]])
+    # An end for good: 2 - 2 = 0 at the second row, and 1 at the first.
+    ended = _UNROLL | {"discounts": jnp.array([[1.0, 0.0, 9.0, 1.0]])}
+    found = returns.generalised_advantages(**ended, gamma=0.5, trace_decay=0.5)
+    np.testing.assert_allclose(found, [[1.0, 0.0, 0.0, 5.0]])
+
+
+def test_v_trace_by_hand():
+    # Ratios of 2, 1/2, none and 1/2, clipped at 1. Errors: 1 + 1/2, 2/2, none, 5/2.
+    log_ratios = jnp.log(jnp.array([[2.0, 0.5, jnp.inf, 0.5]]))
+    found = returns.v_trace(**_UNROLL, log_ratios=log_ratios, gamma=0.5)
+    np.testing.assert_allclose(found.targets, [[2.5, 3.0, 4.0, 5.5]])
+    # 1 + 3/2 - 1, (2 + 4/2 - 2) / 2, none, (4 + 8/2 - 3) / 2.
+    np.testing.assert_allclose(found.advantages, [[1.5, 1.0, 0.0, 2.5]])
+
+
+def test_v_trace_of_the_policys_own_actions_sums_their_rewards():
+    found = returns.v_trace(**_UNROLL, log_ratios=jnp.zeros((1, 4)), gamma=0.5, trace_decay=0.5)
+    own = returns.generalised_advantages(**_UNROLL, gamma=0.5, trace_decay=0.5)
+    np.testing.assert_allclose(found.targets - _UNROLL["values"][:, :-1], own)

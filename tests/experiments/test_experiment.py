@@ -43,8 +43,12 @@ def test_who_draws():
     assert drawn_by("dqn") == drawn_by("r2d2", replay="learner") == "learner"
     assert drawn_by("r2d2") == "server"
     assert drawn_by("r2d2", dataset="data", max_steps=0) == "learner"  # Nobody acts, and there is no server.
-    with pytest.raises(ValueError, match="draws whole chunks, and dqn learns from transitions: leave --replay server"):
+    with pytest.raises(ValueError, match="draws sequences, and dqn learns from transitions: leave --replay server"):
         drawn_by("dqn", replay="server")
+    with pytest.raises(ValueError, match="draws sequences, and ppo learns from unrolls: leave --replay server"):
+        drawn_by("ppo", replay="server")
+    with pytest.raises(ValueError, match="ppo learns only from what its own policy just did: leave --dataset out"):
+        drawn_by("ppo", dataset="data")
 
 
 def test_every_folder_of_an_agent_has_a_name(repository):

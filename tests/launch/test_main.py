@@ -53,8 +53,8 @@ def finished_run(tmp_path: pathlib.Path, template_run: pathlib.Path) -> pathlib.
         (("fly",), "error: Unknown command 'fly': choose train, resume, attach, evaluate, collect,"),
         (
             ("train", "mp0", "--env", "probe:sign"),
-            "error: Unknown agent 'mp0': did you mean 'mpo'? There are bc, crr, dime, dqn, mpo, r2d2, r2d3, and any "
-            "module that offers one.\n",
+            "error: Unknown agent 'mp0': did you mean 'mpo'? There are bc, crr, dime, dqn, mpo, ppo, r2d2, r2d3, "
+            "and any module that offers one.\n",
         ),
         (("train", "ppo", "--env", "probe:sign"), "error: Unknown agent 'ppo': there are bc, crr, dime, dqn, mpo,"),
         (("train", "json", "--env", "probe:sign"), "offers no agent: it has no Config and no make.\n"),

@@ -13,6 +13,7 @@ import rlax
 
 from acme_agents.agents.dqn import losses as dqn
 from acme_agents.agents.mpo import losses
+from acme_agents.agents.ppo import losses as ppo
 from acme_agents.agents.r2d2 import losses as r2d2
 from acme_agents.core import distributions, returns, values
 from acme_agents.core.distributions import Gaussian
@@ -210,7 +211,32 @@ def double_q(rng, num_actions=4):
     yield "double_q_learning_d_q_values", jax.grad(ours)(q_tm1, selector_t), jax.grad(theirs)(q_tm1, selector_t)
 
 
-PROBLEMS = (mpo, n_step, categorical, rescaling, sequences, double_q)
+def unrolls(rng, length=9, gamma=0.9, trace_decay=0.8):
+    """Advantages and V-trace over unrolls with a termination and an episode's final observation in them.
+
+    rlax knows no rows without a transition: it is given a reward there that is the row's own value, and no discount.
+    """
+    rewards, log_ratios = (jnp.array(rng.normal(size=(B, length)), jnp.float32) for _ in range(2))
+    values = jnp.array(rng.normal(size=(B, length + 1)), jnp.float32)
+    valid = jnp.ones((B, length), bool).at[np.arange(B), rng.integers(length, size=B)].set(False)
+    discounts = jnp.ones((B, length)).at[np.arange(B), rng.integers(length, size=B)].set(0.0)
+    r_t = jnp.where(valid, rewards, values[:, :-1])
+    discount_t = jnp.where(valid, gamma * discounts, 0.0)
+    ours = returns.generalised_advantages(rewards, discounts, values, valid, gamma=gamma, trace_decay=trace_decay)
+    advantages = jax.vmap(rlax.truncated_generalized_advantage_estimation, (0, 0, None, 0))
+    yield "advantages", ours, advantages(r_t, discount_t, trace_decay, values)
+    found = returns.v_trace(
+        rewards, discounts, values, valid, log_ratios, gamma=gamma, trace_decay=trace_decay, max_ratio=1.5
+    )
+    v_trace = jax.vmap(lambda *x: rlax.vtrace_td_error_and_advantage(*x, trace_decay, 1.5, 1.5))
+    theirs = v_trace(values[:, :-1], values[:, 1:], r_t, discount_t, jnp.exp(log_ratios))
+    yield "v_trace_errors", found.targets - values[:, :-1], theirs.errors
+    yield "v_trace_advantages", found.advantages, theirs.pg_advantage
+    ours = jnp.mean(ppo.clipped_surrogate(log_ratios[0], rewards[0], 0.2))
+    yield "clipped_surrogate", ours, rlax.clipped_surrogate_pg_loss(jnp.exp(log_ratios[0]), rewards[0], 0.2)
+
+
+PROBLEMS = (mpo, n_step, categorical, rescaling, sequences, double_q, unrolls)
 
 
 def main(seed):

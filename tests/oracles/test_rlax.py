@@ -13,6 +13,7 @@ GRADIENTS = {"log_temperature", "log_penalty_temperature", "log_alpha_mean", "lo
 NAMES = {
     *("weights", "temperature_loss", "gaussian_kl", "gaussian_log_prob", "constraint_penalty", "constraint_dual"),
     *("n_step", "categorical", "mpo_loss", "mpo_loss_with_penalty"),
+    *("advantages", "v_trace_errors", "v_trace_advantages", "clipped_surrogate"),
     *("rescale", "unrescale", "q_learning", "double_q_learning", "double_q_learning_d_q_values"),
     *(f"sequences_{kind}{gradient}" for kind in ("1", "5", "5_rescaled") for gradient in ("", "_d_q_values")),
     *(f"{loss}_d_{gradient}" for loss in ("mpo_loss", "mpo_loss_with_penalty") for gradient in GRADIENTS),

@@ -48,7 +48,7 @@ def test_an_account_grants_what_it_was_allowed_beyond_what_it_had_reported():
     account.count([Episode(1.0, 2)])
     account.take(before, _orders(allowance=3, run_steps=50, num_lives=2, params=["new"]))
     assert account.place == (3, 50, 2)
-    assert account.new_params() == ["new"] and account.new_params() == []
+    assert account.new_params() == [(7, "new")] and account.new_params() == []
     report = account.report()
     assert (report.name, report.steps, report.episodes, report.version) == ("actor/3", 2, [Episode(1.0, 2)], 7)
     account.count([])

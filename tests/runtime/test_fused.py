@@ -19,11 +19,16 @@ _SMALL = {
         **{"torso_layers": (8,), "head_layers": (8,), "lstm_size": 8, "trace_length": 6, "burn_in_length": 2},
         **{"sequence_period": 3, "batch_size": 4},
     },
+    "ppo": {
+        **{"policy_layers": (8,), "value_layers": (8,), "unroll_length": 16, "batch_size": 2, "num_minibatches": 4},
+        "num_epochs": 2,
+    },
 }
 
 
 def _experiment(agent: str, environment: str, **fields: object) -> Experiment:
-    values = {**_SMALL[agent], "min_replay_size": 20, "max_replay_size": 150, **fields.pop("config", {})}
+    replay = {} if agent == "ppo" else {"min_replay_size": 20, "max_replay_size": 150}
+    values = {**_SMALL[agent], **replay, **fields.pop("config", {})}
     config = registry.load(agent).Config(**values)
     return Experiment(agent, environment, config=config, **{"eval_every": 0, "max_steps": 700, "seed": 3, **fields})
 
@@ -52,7 +57,7 @@ def _rows(run_dir: pathlib.Path, table: str) -> list[dict[str, str]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("agent", "environment"), [("dqn", "jax:cartpole"), ("r2d2", "jax:cartpole"), ("dqn", "jax:grid-3")]
+    ("agent", "environment"), [("dqn", "jax:cartpole"), ("r2d2", "jax:cartpole"), ("dqn", "jax:grid-3"), ("ppo", "jax:cartpole")]
 )
 def test_numbers_are_those_of_one_process(tmp_path: pathlib.Path, agent: str, environment: str) -> None:
     """More steps than replay holds, prioritised: bit for bit the same training state and log."""

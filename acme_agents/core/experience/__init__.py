@@ -8,5 +8,6 @@ from acme_agents.core.experience.episodes import of_trajectories
 from acme_agents.core.experience.kind import Experience, Layout, Rows
 from acme_agents.core.experience.sequences import Sequences
 from acme_agents.core.experience.transitions import Transitions
+from acme_agents.core.experience.unrolls import Unrolls
 
-__all__ = ["Experience", "Layout", "Rows", "Sequences", "Transitions", "of_trajectories"]
+__all__ = ["Experience", "Layout", "Rows", "Sequences", "Transitions", "Unrolls", "of_trajectories"]

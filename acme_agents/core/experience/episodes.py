@@ -18,6 +18,7 @@ class _Part(NamedTuple):
     episode_step: Any
     previous_action: Any
     previous_reward: Any
+    version: Any
 
 
 def of_trajectories(steps: Step, trajectories: Sequence[Trajectory], experience: Experience) -> Rows:
@@ -38,17 +39,17 @@ def of_trajectories(steps: Step, trajectories: Sequence[Trajectory], experience:
     observations = jax.tree.map(lambda *x: np.concatenate(x), *(t.observation for t in trajectories))
     rows = rows._replace(observation=observations)
     item_rows, items = [], []
-    for first_row, length in zip((last_rows - lengths).tolist(), lengths.tolist()):
-        for piece in experience.layout.cut(length):
-            row, number = first_row + piece.first, experience.num_items(piece)
-            item_rows.append(np.arange(row, row + number, dtype=np.int32))
-            follows = piece.first > 0
-            part = _Part(
-                np.int32(piece.num_steps),
-                np.int32(piece.num_starts),
-                np.int32(piece.first),
-                rows.action[row - 1] if follows else np.zeros_like(rows.action[0]),
-                rows.reward[row - 1] if follows else np.zeros_like(rows.reward[0]),
-            )
-            items.append(jax.tree.map(lambda x, number=number: x[:number], experience.describe(part)))
+    for row, piece in experience.layout.cut_all(lengths.tolist()):
+        number = experience.num_items(piece)
+        item_rows.append(np.arange(row, row + number, dtype=np.int32))
+        follows = piece.first > 0
+        part = _Part(
+            np.int32(piece.num_steps),
+            np.int32(piece.num_starts),
+            np.int32(piece.first),
+            rows.action[row - 1] if follows else np.zeros_like(rows.action[0]),
+            rows.reward[row - 1] if follows else np.zeros_like(rows.reward[0]),
+            np.int32(0),
+        )
+        items.append(jax.tree.map(lambda x, number=number: x[:number], experience.describe(part)))
     return Rows(rows, np.concatenate(item_rows), jax.tree.map(lambda *x: np.concatenate(x), *items))

@@ -1,6 +1,6 @@
 """The protocol of a kind of experience."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from acme_agents.core.types import Array, Step
@@ -20,9 +20,26 @@ class Layout(NamedTuple):
     num_rows: int  # T, rows of a chunk
     period: int  # steps from one chunk's first row to the next one's
     max_starts: int  # rows of an episode's last chunk, its final observation aside
+    across: bool = False  # whether a chunk goes on into the next episode, final observations being rows among others
+
+    def cut_all(self, lengths: Iterable[int]) -> Iterator[tuple[int, Piece]]:
+        """The chunks of episodes of these many steps, in order, each with its first row among the rows of all.
+
+        Chunks that go on into the next episode are whole; what is left behind the last one is left out.
+        """
+        row = 0
+        if self.across:
+            num_rows = sum(length + 1 for length in lengths)
+            for row in range(0, num_rows - self.period + 1, self.period):
+                yield row, Piece(0, self.num_rows, self.period)
+            return
+        for length in lengths:
+            for piece in self.cut(length):
+                yield row + piece.first, piece
+            row += length + 1
 
     def cut(self, length: int) -> Iterator[Piece]:
-        """The chunks of an episode of `length` steps, in their order."""
+        """The chunks of one episode of `length` steps, in their order."""
         first, rows_left = 0, length + 1
         while rows_left > 1:
             whole = rows_left > self.num_rows
@@ -49,6 +66,10 @@ class Experience(Protocol):
     @property
     def layout(self) -> Layout:
         """How episodes are cut into chunks."""
+
+    @property
+    def once(self) -> bool:
+        """Whether each item is learned from once, in order, and a chunk is an item; otherwise items are drawn."""
 
     @property
     def reach(self) -> int:

@@ -32,6 +32,7 @@ class Sequences:
     period: int
 
     noun = "sequences"
+    once = False
     items_per_chunk = 1
 
     @property

@@ -28,6 +28,7 @@ class Transitions:
     discount: float
 
     noun = "transitions"
+    once = False
     items_per_chunk = _PERIOD
 
     @property
