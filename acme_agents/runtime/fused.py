@@ -517,12 +517,9 @@ class _Run:
 def _small(loop: Any) -> Any:
     """The arrays of a loop that the host looks at after each call, NumPy."""
     if isinstance(loop.stream, stream.Stream):
+        no_rows: Any = ()
         largest = loop.stream.priorities._replace(weights=(), sums=()) if loop.stream.priorities else ()
-        held: Any = loop.stream._replace(
-            ring=loop.stream.ring._replace(rows=()),
-            priorities=largest,
-            pieces=(),  # type: ignore[arg-type]
-        )
+        held: Any = loop.stream._replace(ring=loop.stream.ring._replace(rows=no_rows), priorities=largest, pieces=())
     else:
         held = loop.stream._replace(rows=())
     looked_at = loop._replace(

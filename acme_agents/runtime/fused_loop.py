@@ -214,6 +214,7 @@ def make(
         before = loop.actors
         actors, rows, is_end, odd = acting(before, loop.keys[0], loop.keys[1], indices)
         if once:
+            written: Any
             written, complete = rounds.write(loop.stream, rows, actors.observation, actors.is_final, active)
             pieces = Pieces(*[jnp.int32(complete)[None]] * len(Pieces._fields))
         else:

@@ -57,7 +57,8 @@ def _rows(run_dir: pathlib.Path, table: str) -> list[dict[str, str]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("agent", "environment"), [("dqn", "jax:cartpole"), ("r2d2", "jax:cartpole"), ("dqn", "jax:grid-3"), ("ppo", "jax:cartpole")]
+    ("agent", "environment"),
+    [("dqn", "jax:cartpole"), ("r2d2", "jax:cartpole"), ("dqn", "jax:grid-3"), ("ppo", "jax:cartpole")],
 )
 def test_numbers_are_those_of_one_process(tmp_path: pathlib.Path, agent: str, environment: str) -> None:
     """More steps than replay holds, prioritised: bit for bit the same training state and log."""
