@@ -6,8 +6,8 @@ All in one run on one machine. It takes Python 3.12 and an environment of its ow
     .venv-fused/bin/pip install . 'gymnax>=1.0' rejax==0.1.3
     .venv-fused/bin/python benchmarks/fused.py --output benchmarks/results/fused.md
 
-The same networks, batches, updates per environment step and number of environments for both; compilation is left out
-of both, and so are evaluations. rejax's programs are called once for all steps; ours are called as the launcher calls them,
+The same networks, batches, updates per environment step and number of environments for both; compilation is
+left out of both, and so are evaluations. rejax's programs are called once for all steps; ours as the launcher does,
 but the host's work between the calls (logs, checkpoints) is left out. The rounds alternate between the two, and the
 best of each counts, because other work on the machine only ever slows a round down.
 """
@@ -29,9 +29,9 @@ import rejax
 
 from acme_agents.core.interfaces import ActorContext
 from acme_agents.experiments import Experiment, making, registry
+from acme_agents.replay.memory_transport import MemoryTransport
 from acme_agents.runtime import fused, fused_loop, replays
 from acme_agents.runtime.actor_session import ActorAccount, ActorSession
-from acme_agents.replay.memory_transport import MemoryTransport
 
 
 class Case(NamedTuple):

@@ -519,7 +519,9 @@ def _small(loop: Any) -> Any:
     if isinstance(loop.stream, stream.Stream):
         no_rows: Any = ()
         largest = loop.stream.priorities._replace(weights=(), sums=()) if loop.stream.priorities else ()
-        held: Any = loop.stream._replace(ring=loop.stream.ring._replace(rows=no_rows), priorities=largest, pieces=())
+        held: Any = loop.stream._replace(
+            ring=loop.stream.ring._replace(rows=no_rows), priorities=largest, pieces=no_rows
+        )
     else:
         held = loop.stream._replace(rows=())
     looked_at = loop._replace(

@@ -131,3 +131,8 @@ def test_many_environments_keep_the_budget_and_the_ratio(tmp_path: pathlib.Path)
 def test_what_cannot_be_fused_is_refused(environment: str, fields: dict[str, object], said: str) -> None:
     with pytest.raises(errors.UserError, match=said):
         fused.check(_experiment("dqn", environment, **fields))
+
+
+def test_environments_that_do_not_divide_a_batch_of_unrolls_are_refused() -> None:
+    with pytest.raises(errors.UserError, match="batches of 2 unrolls, and 3 environments do not divide that"):
+        fused.check(_experiment("ppo", "jax:cartpole", environments_per_actor=3))
