@@ -13,6 +13,7 @@ best of each counts, because other work on the machine only ever slows a round d
 """
 
 import argparse
+import importlib.metadata as metadata
 import math
 import os
 import pathlib
@@ -186,8 +187,8 @@ def main() -> None:
         [
             "# Environment steps a second of the fused launcher",
             "",
-            f"`python benchmarks/fused.py`, best of {options.rounds} rounds; {where}; gymnax {gymnax.__version__}, "
-            "rejax 0.1.3.",
+            f"`python benchmarks/fused.py`, best of {options.rounds} rounds; {where};",
+            f"gymnax {metadata.version('gymnax')}, rejax {metadata.version('rejax')}.",
             "",
             *lines,
             "",
