@@ -43,6 +43,10 @@ DISTRIBUTED = [
     "setuptools<81",  # TensorBoard 2.8, which TensorFlow 2.8 asks for, imports pkg_resources; 81 and later have none.
 ]
 
+# Environments in pure JAX, on Python 3.11 and newer. gymnax asks for gymnasium < 1.4.
+GYMNAX = ["gymnax>=1.0"]
+BRAX = ["brax>=0.14"]
+
 # Everything, at the versions that the tests run with.
 RUNTIME = [
     *DISTRIBUTED,
@@ -81,6 +85,8 @@ setup(
         "distributed": DISTRIBUTED,
         "runtime": RUNTIME,
         "cluster": CLUSTER,
+        "gymnax": GYMNAX,
+        "brax": BRAX,
         "dev": DEV,
         "wandb": ["wandb"],
     },

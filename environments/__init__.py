@@ -8,6 +8,10 @@
 `deep-sea:N`           bsuite's deep sea of N x N cells, which only deep exploration solves: `deep-sea:20`;
                        `deep-sea:N:stochastic` is its stochastic variant
 `key-door:N`           the project's own task of exploration and memory, on N x N cells: `key-door:8`
+`jax:NAME`             the project's own tasks in pure JAX, which `--launcher fused` needs: `jax:cartpole` and
+                       `jax:pendulum`, as Gymnasium has them, and `jax:grid-N`
+`gymnax:ID`            the environments of gymnax, in pure JAX too: `gymnax:CartPole-v1`
+`brax:NAME`            those of Brax, in pure JAX too: `brax:halfcheetah`
 `probe:NAME`           the project's own tiny tasks with known values: `probe:reach`
 `scaled:FACTOR:NAME`   any of these with its rewards times FACTOR, to stress an agent: `scaled:100:probe:reach`
 `delayed:MILLISECONDS:NAME`
@@ -38,13 +42,15 @@ from acme_agents.environments.batched import BatchedEnvironment
 
 if TYPE_CHECKING:
     from acme_agents.core import types
+    from acme_agents.environments import pure
 
 _WRAPPERS = ("scaled", "delayed", "energy")
-_SOURCES = ("control", "gym", "ale", "deep-sea", "key-door", "probe", *_WRAPPERS)
-_MODULES = {"probe": "probes", "deep-sea": "deep_sea", "key-door": "key_door"}  # If named otherwise.
+_SOURCES = ("control", "gym", "ale", "deep-sea", "key-door", "jax", "gymnax", "brax", "probe", *_WRAPPERS)
+_MODULES = {"probe": "probes", "deep-sea": "deep_sea", "key-door": "key_door", "jax": "classic"}  # If named otherwise.
+_PURE = ("jax:NAME", "gymnax:ID", "brax:NAME")  # The forms of those that are pure JAX.
 _FORMS = (
-    "control:DOMAIN:TASK, gym:ID, ale:GAME, deep-sea:N, key-door:N, probe:NAME, scaled:FACTOR:NAME, "
-    "delayed:MILLISECONDS:NAME or energy:NAME"
+    "control:DOMAIN:TASK, gym:ID, ale:GAME, deep-sea:N, key-door:N, jax:NAME, gymnax:ID, brax:NAME, "
+    "probe:NAME, scaled:FACTOR:NAME, delayed:MILLISECONDS:NAME or energy:NAME"
 )
 
 
@@ -89,8 +95,35 @@ def make_batch(name: str, seeds: Sequence[int], *, max_episode_steps: int | None
     """
     check(name)
     source, _, rest = name.partition(":")
-    make_natively = getattr(_module(source), "make_batch", None)
+    module = _module(source)
+    if hasattr(module, "make_pure"):
+        from acme_agents.environments import pure  # Here, because it imports jax.
+
+        return pure.PureEnvironments(make_pure(name, max_episode_steps=max_episode_steps), seeds)
+    make_natively = getattr(module, "make_batch", None)
     return None if make_natively is None else make_natively(rest, seeds, max_episode_steps=max_episode_steps)
+
+
+def make_pure(name: str, *, max_episode_steps: int | None = None) -> pure.Pure:
+    """Makes the pure functions of an environment that is pure JAX; the arguments are those of `make`.
+
+    Raises:
+      UserError: there is no such environment, or it is not pure JAX.
+    """
+    check(name)
+    source, _, rest = name.partition(":")
+    make_functions = getattr(_module(source), "make_pure", None)
+    if make_functions is None:
+        raise errors.UserError(
+            f"{name} is not written in JAX, and so cannot be compiled together with the agent: choose one of "
+            f"{', '.join(_PURE)}, or another --launcher."
+        )
+    functions = make_functions(rest)
+    if max_episode_steps is None:
+        return functions
+    from acme_agents.environments import pure  # Here, because it imports jax.
+
+    return pure.limited(functions, max_episode_steps)
 
 
 def has_time_limit(env: dm_env.Environment) -> bool:
@@ -121,12 +154,12 @@ def check(name: str) -> None:
 
 
 def names() -> list[str]:
-    """Returns every `control:`, `ale:` and `probe:` name, as far as their packages are installed.
+    """Returns every name of the sources that list theirs, as far as their packages are installed.
 
     Those of Gymnasium are `gym:` and any of its ids; of `deep-sea:` and `key-door:` there is one for each size.
     """
     found = []
-    for source in ("control", "ale", "probe"):
+    for source in ("control", "ale", "jax", "gymnax", "brax", "probe"):
         try:
             found += [f"{source}:{rest}" for rest in _module(source).names()]
         except ModuleNotFoundError as error:

@@ -2,8 +2,8 @@
 
 A family of environments that can step many as one call offers them by a function `make_batch(name, seeds, *,
 max_episode_steps)` in its module, beside `make`; see `environments.make_batch`, and `deep_sea.DeepSeas` for an example.
-Those of any other family are stepped one by one, by `acme_agents.runtime.one_by_one.OneByOne`, which is the same to an
-actor.
+Those that are pure JAX are `pure.PureEnvironments`. All others are stepped one by one, by
+`acme_agents.runtime.one_by_one.OneByOne`, which is the same to an actor.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ class Train(Options):
     env: str | None = None
     """Environment, as `acme-agents list` has them (default: the one that the dataset names, if it names one)."""
     launcher: Launcher = "in-process"
-    """Where it runs: all in this process, as Launchpad processes of this machine, or of a Ray cluster."""
+    """Where it runs: all in this process; as Launchpad processes of this machine, or of a Ray cluster; or compiled
+    into one program together with the environment, which is in pure JAX then."""
     dry_run: bool = False
     """With --launcher ray: print where the workers would be placed, and start nothing."""
     actors: int = 1

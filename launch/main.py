@@ -163,8 +163,10 @@ def _attach(arguments: list[str]) -> None:
 def _say(result: Any) -> None:
     """Says how a run ended."""
     from acme_agents.core import checkpoint
+    from acme_agents.launch import run_dir as run_dir_lib
 
-    if not result.finished and not checkpoint.steps(result.run_dir / checkpoint.DIRECTORY):
+    run_dirs = run_dir_lib.of_seeds(result.run_dir)
+    if not result.finished and not all(checkpoint.steps(each / checkpoint.DIRECTORY) for each in run_dirs):
         print(f"stopped before there was anything to save in {result.run_dir}; begin again with another --run-dir")
     elif not result.finished:
         print(f"stopped; continue with: {_program()} resume {shlex.quote(str(result.run_dir))}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from acme_agents.core import errors
 from acme_agents.runtime.nodes import NODES, Node
 
-Launcher = Literal["in-process", "processes", "ray"]
+Launcher = Literal["in-process", "processes", "ray", "fused"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +64,9 @@ class Options:
     """Seconds that the Ray cluster has to place all workers at the start."""
     roles: Roles = dataclasses.field(default_factory=Roles)
     """What each node is given, by role."""
+    seeds: int = 1
+    """With --launcher fused: runs side by side that differ in their seed alone, --seed and those after it, each in
+    a directory seed-N of the run directory."""
     wandb: bool = False
     """Log to Weights & Biases too, if it is installed."""
     compilation_cache: str | None = None
@@ -71,6 +74,8 @@ class Options:
     the user's cache directory)."""
 
     def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise errors.UserError(f"--seeds must be at least 1, not {self.seeds}.")
         first, last = self.ports
         if not 1 <= first <= last <= 65_535:
             raise errors.UserError(

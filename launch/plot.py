@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from acme_agents.core import errors
+from acme_agents.launch import run_dir as run_dir_lib
 from acme_agents.runtime import loggers
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def plot(
     are not two samples: the one that got further counts, of equals the newer.
 
     Args:
-      run_dirs: run directories, also of runs that are still going; one given twice counts once.
+      run_dirs: run directories, also of runs that are still going; one given twice counts once, and one of several
+        seeds stands for theirs.
       output: the figure to write; its suffix chooses the format (.png, .pdf, .svg ...).
       metric: the column on the vertical axis.
       table: "evaluator", "learner" or "actor".
@@ -123,7 +125,8 @@ def _load_all(
     """The runs that have something to draw, and of each environment the column on its panel's horizontal axis."""
     offline: dict[pathlib.Path, bool] = {}
     runs: dict[pathlib.Path, Run] = {}
-    for run_dir in {path.resolve(): path for path in run_dirs}.values():
+    of_seeds = [each for path in run_dirs for each in run_dir_lib.of_seeds(path)]
+    for run_dir in {path.resolve(): path for path in of_seeds}.values():
         if not os.path.lexists(run_dir):
             raise errors.UserError(f"There is no {run_dir}.")
         with _noted(notes):

@@ -20,7 +20,7 @@ from acme_agents.launch import run_dir as run_dir_lib
 from acme_agents.launch.options import Launcher, Options
 from acme_agents.launch.supervisor import Place, PlaceLost, Supervisor
 from acme_agents.replay import chunks, sizes
-from acme_agents.runtime import compilation, loggers, nodes
+from acme_agents.runtime import compilation, fused, loggers, nodes
 from acme_agents.runtime import display as display_lib
 from acme_agents.runtime.status import Status
 
@@ -30,7 +30,7 @@ class Result(NamedTuple):
 
     run_dir: pathlib.Path
     finished: bool  # whether the budget is used up; False after a request to stop
-    evaluation_return: float | None  # mean episode return of the last evaluation; None without one
+    evaluation_return: float | None  # mean episode return of the last evaluation, over all seeds; None without one
 
 
 def run(
@@ -45,8 +45,8 @@ def run(
 
     Args:
       experiment: what to run.
-      launcher: "in-process" for this process alone, "processes" for a Launchpad program on this machine, "ray" for one
-        on a Ray cluster.
+      launcher: "in-process" for this process alone, "fused" for one compiled program in it, "processes" for a Launchpad
+        program on this machine, "ray" for one on a Ray cluster.
       run_dir: where everything is written; a new `runs/<agent>-<environment>-<time>` if left out.
       resume: continue the run in `run_dir` from its checkpoint.
       options: how the program is launched.
@@ -72,7 +72,11 @@ def run(
         loggers.check_wandb()
     _set_environment()
     compilation.use_cache(options.compilation_cache)
-    memory = check(experiment, in_process=launcher == "in-process")
+    if options.seeds > 1 and launcher != "fused":
+        raise errors.UserError("--seeds runs several seeds in one program: give --launcher fused, or leave it out.")
+    memory = check(experiment, in_process=launcher in ("in-process", "fused"))
+    if launcher == "fused":
+        fused.check(experiment)
     if experiment.record is not None and not resume:
         run_dir_lib.check_record(pathlib.Path(experiment.record))
     directory = pathlib.Path(run_dir) if run_dir is not None else run_dir_lib.make_default(experiment)
@@ -92,6 +96,12 @@ def run(
                 from acme_agents.runtime import in_process  # Imports TensorFlow.
 
                 in_process.run(experiment, directory, wandb=options.wandb, stop=stop, on_status=display.update)
+        elif launcher == "fused":
+            with (
+                _native_logs_to(directory / "logs" / "fused.log"),
+                run_dir_lib.opened_seeds(directory, experiment, options, resume=resume) as seeds,
+            ):
+                fused.run(*zip(*seeds), wandb=options.wandb, stop=stop, on_status=display.update)
         else:
             place = _make_place(launcher, experiment, directory, options, display)
             supervisor = Supervisor(directory, nodes.of(experiment), options, place, display)
@@ -175,9 +185,11 @@ def _title(experiment: Experiment) -> str:
 
 
 def _result(run_dir: pathlib.Path, stop: threading.Event) -> Result:
-    evaluations = loggers.read_csv(run_dir / "evaluator.csv") if (run_dir / "evaluator.csv").exists() else {}
-    returns = list(evaluations.get("episode_return", []))
-    return Result(run_dir, not stop.is_set(), float(returns[-1]) if returns else None)
+    returns = []
+    for each in run_dir_lib.of_seeds(run_dir):
+        evaluations = loggers.read_csv(each / "evaluator.csv") if (each / "evaluator.csv").exists() else {}
+        returns += list(evaluations.get("episode_return", []))[-1:]
+    return Result(run_dir, not stop.is_set(), sum(returns) / len(returns) if returns else None)
 
 
 def check(experiment: Experiment, *, in_process: bool) -> str:

@@ -93,7 +93,9 @@ def opened(
             if (run_dir / "lock").exists():
                 with held(run_dir):
                     _check_nobody_works(run_dir)
-            if resume:
+            if resume and launcher == "fused" and options.seeds > 1:
+                Experiment.from_run_dir(run_dir)  # Each seed's directory is continued; see `opened_seeds`.
+            elif resume:
                 _continued(run_dir, experiment)
             elif (run_dir / "config.json").exists():
                 begun = bool(checkpoint.steps(run_dir / checkpoint.DIRECTORY))
@@ -111,6 +113,32 @@ def opened(
             (run_dir / "logs").mkdir(exist_ok=True)
             _write_config(run_dir, experiment, launcher, options)
         yield
+
+
+@contextlib.contextmanager
+def opened_seeds(
+    run_dir: pathlib.Path, experiment: Experiment, options: Options, *, resume: bool
+) -> Iterator[list[tuple[Experiment, pathlib.Path]]]:
+    """Opens, within an open run directory, that of each of several seeds: an experiment and a directory for each.
+
+    One seed has the run directory itself. The arguments and errors are those of `opened`.
+    """
+    if options.seeds == 1:
+        yield [(experiment, run_dir)]
+        return
+    seeds = range(experiment.seed, experiment.seed + options.seeds)
+    runs = [(dataclasses.replace(experiment, seed=seed), run_dir / f"seed-{seed}") for seed in seeds]
+    alone = dataclasses.replace(options, seeds=1)
+    with contextlib.ExitStack() as stack:
+        for each, directory in runs:
+            stack.enter_context(opened(directory, each, "fused", alone, resume=resume))
+        yield runs
+
+
+def of_seeds(run_dir: pathlib.Path) -> list[pathlib.Path]:
+    """The run directories of a run's seeds; itself if it has one seed."""
+    found = [path for path in run_dir.glob("seed-*") if (path / "config.json").is_file()]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("seed-"))) or [run_dir]
 
 
 def read_launch(run_dir: pathlib.Path) -> tuple[Launcher, Options]:

@@ -6,7 +6,12 @@ _EXTRAS = {
     "plot": ("matplotlib", "rliable"),
     "distributed": ("acme", "courier", "launchpad", "reverb", "tensorflow"),
     "cluster": ("ray",),
+    "gymnax": ("gymnax",),
+    "brax": ("brax",),
 }
+_LINUX = ", on Linux x86-64 with Python 3.10"
+_MODERN = ", on Python 3.11 or newer"
+_WHERE = {"distributed": _LINUX, "cluster": _LINUX, "gymnax": _MODERN, "brax": _MODERN}
 _EXTRA_OF = {package: extra for extra, packages in _EXTRAS.items() for package in packages}
 
 
@@ -16,5 +21,5 @@ def advice(error: ModuleNotFoundError) -> str:
     extra = _EXTRA_OF.get(package, "")
     if not extra:
         return ""
-    where = ", on Linux x86-64 with Python 3.10" if extra in ("distributed", "cluster") else ""
+    where = _WHERE.get(extra, "")
     return f"{package} is not installed: pip install 'acme_agents[{extra}]'{where}."

@@ -5,7 +5,7 @@ at convolutions inside its own loops, so there the loop is in Python.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import jax
@@ -117,6 +117,32 @@ def _is_pictures(state: RingState) -> bool:
     return any(leaf.ndim == 4 for leaf in jax.tree.leaves(state.rows.steps.observation))
 
 
+Carry = tuple[TrainingState, dict[str, Priorities]]
+
+
+def make_one(core: LearnerCore, replay: ReplaySpec, stride: int = 1) -> Callable[..., tuple[Carry, Metrics]]:
+    """Makes the pure function that does one update on a batch drawn from the rings.
+
+    Args:
+      core: the agent's functions.
+      replay: the agent's.
+      stride: from one row of an episode to its next.
+
+    Returns:
+      `((training_state, {source: priorities}), {source: ring}, key, step) -> ((training_state, priorities), metrics)`.
+    """
+
+    def one(carry: Carry, held: Held, key: Key, step: Array) -> tuple[Carry, Metrics]:
+        state, priorities = carry
+        batch, places = ring.sample(held, priorities, jax.random.fold_in(key, step), replay, stride)
+        state, output = core.update(state, batch)
+        if priorities and output.priorities is not None:
+            priorities = ring.reprioritise(priorities, batch.sample_info, places, output.priorities, replay)
+        return (state, priorities), output.metrics
+
+    return one
+
+
 def make_update(core: LearnerCore, replay: ReplaySpec, *, in_python: bool = False) -> Any:
     """Makes the function that does a number of updates on batches drawn from the rings.
 
@@ -130,16 +156,8 @@ def make_update(core: LearnerCore, replay: ReplaySpec, *, in_python: bool = Fals
       (training_state, {source: priorities}, mean metrics, the updates that `finite.note` noted)`, without priorities
       where items are drawn uniformly; the training state and the priorities that go in are donated.
     """
-    Carry = tuple[TrainingState, dict[str, Priorities]]
+    one = make_one(core, replay)
     Results = tuple[TrainingState, dict[str, Priorities], Metrics, Array]
-
-    def one(carry: Carry, held: Held, key: Key, step: Array) -> tuple[Carry, Metrics]:
-        state, priorities = carry
-        batch, places = ring.sample(held, priorities, jax.random.fold_in(key, step), replay)
-        state, output = core.update(state, batch)
-        if priorities and output.priorities is not None:
-            priorities = ring.reprioritise(priorities, batch.sample_info, places, output.priorities, replay)
-        return (state, priorities), output.metrics
 
     @functools.partial(jax.jit, donate_argnums=0)
     def one_at_a_time(carry: Carry, held: Held, key: Key, step: Array) -> tuple[Carry, Metrics, Array]:

@@ -139,4 +139,4 @@ class _Counted:
         return min(self._rate().inserted, self._capacity)
 
     def insert(self, new: Sequence[Chunk]) -> int:
-        return sum(map(self._experience.num_items, new))
+        return int(sum(map(self._experience.num_items, new)))

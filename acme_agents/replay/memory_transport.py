@@ -61,6 +61,11 @@ class MemoryTransport:
         """Takes the oldest chunks from the queue."""
         return [self._queue.popleft() for _ in range(min(max_chunks, len(self._queue)))]
 
+    @property
+    def num_waiting(self) -> int:
+        """Chunks in the queue."""
+        return len(self._queue)
+
     def checkpoint(self) -> None:
         """Appends the new chunks to the log.
 
@@ -80,7 +85,7 @@ class MemoryTransport:
                 f"cannot write the replay log {path}: {error.strerror or error}; the newest checkpoint is intact: free "
                 "some space, then continue with --resume."
             ) from error
-        num_items = sum(map(self._experience.num_items, self._unlogged))
+        num_items = int(sum(map(self._experience.num_items, self._unlogged)))
         self._files.append([self._num_files, len(self._unlogged), num_items])
         self._num_files += 1
         self._unlogged = []
@@ -124,7 +129,7 @@ class MemoryTransport:
         self._first_needed = self._files[0][0]
 
     def _undelivered_items(self) -> int:
-        return sum(map(self._experience.num_items, self._queue))
+        return int(sum(map(self._experience.num_items, self._queue)))
 
     def _read(self, number: int, num_chunks: int) -> list[Chunk]:
         path = self._path(number)

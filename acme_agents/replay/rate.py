@@ -27,17 +27,17 @@ class RateControl:
 
     def updates_allowed(self) -> int:
         """Updates that may be done now."""
-        return max(0, int(self._owed() // self._replay.batch_size))
+        return max(0, int(self.owed() // self._replay.batch_size))
 
     def room(self) -> float:
         """Items that may come in now before sampling lags by more than the tolerance; 0 if it already does."""
-        return max(0.0, (self._tolerance - self._owed()) / self._replay.samples_per_insert)
+        return max(0.0, (self._tolerance - self.owed()) / self._replay.samples_per_insert)
 
     def samples_per_insert(self) -> float:
         """The ratio measured so far; NaN until `min_size` items are in."""
         counted = self.inserted - self._replay.min_size
         return self.sampled / counted if counted > 0 else math.nan
 
-    def _owed(self) -> float:
+    def owed(self) -> float:
         """How many items sampling lags behind the ratio."""
         return self._replay.samples_per_insert * (self.inserted - self._replay.min_size) - self.sampled

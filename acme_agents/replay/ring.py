@@ -2,7 +2,7 @@
 
 import collections
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +18,7 @@ from acme_agents.replay.chunks import Chunk
 from acme_agents.replay.priorities import Priorities
 
 _INSERT_BATCH = 8  # chunks that one call of the jitted insertion takes
-_NOWHERE = 2**30  # a place that no ring has
+NOWHERE = 2**30  # a place that no ring has
 
 
 class RingState(NamedTuple):
@@ -45,7 +45,7 @@ class Ring:
           replay: the agent's.
         """
         self._experience = experience = replay.experience
-        self._num_rows = _num_rows(replay)
+        self._num_rows = num_rows(replay)
         self._num_places = replay.max_size
         self._row = self._place = self._size = self._rows_used = 0  # next row, next place, items held, rows held
         self._held: collections.deque[tuple[int, int]] = collections.deque()  # rows and items of each chunk
@@ -68,7 +68,7 @@ class Ring:
         """Adds chunks, oldest first; returns how many items they hold."""
         for i in range(0, len(new), _INSERT_BATCH):
             self._insert(new[i : i + _INSERT_BATCH])
-        return sum(map(self._experience.num_items, new))
+        return int(sum(map(self._experience.num_items, new)))
 
     def _insert(self, new: Sequence[Chunk]) -> None:
         padded = [*new, *[new[0]] * (_INSERT_BATCH - len(new))]
@@ -80,7 +80,7 @@ class Ring:
         item_rows = np.zeros_like(places)
         evicted: list[np.ndarray] = []  # places
         for i, chunk in enumerate(new):
-            num_steps, num_items = int(chunk.num_steps), self._experience.num_items(chunk)
+            num_steps, num_items = int(chunk.num_steps), int(self._experience.num_items(chunk))
             evicted += self._make_room(num_steps, num_items)
             rows[i, :num_steps] = (self._row + np.arange(num_steps)) % self._num_rows
             places[i, :num_items] = (self._place + np.arange(num_items)) % self._num_places
@@ -114,7 +114,7 @@ def num_bytes(steps: Step, replay: ReplaySpec) -> int:
     """Bytes that a ring of `max_size` items takes."""
     spec = replay.experience.item_spec(steps)
     per_item = 4 + sum(np.dtype(s.dtype).itemsize * int(np.prod(s.shape)) for s in jax.tree.leaves(spec))
-    return _num_rows(replay) * chunks.nbytes(steps) + replay.max_size * per_item
+    return num_rows(replay) * chunks.nbytes(steps) + replay.max_size * per_item
 
 
 def from_trajectories(steps: Step, trajectories: Sequence[Trajectory], experience: Experience) -> RingState:
@@ -136,7 +136,11 @@ def equal_priorities(state: RingState, exponent: float) -> Priorities:
 
 
 def sample(
-    held: Mapping[str, RingState], priorities: Mapping[str, Priorities], key: Key, replay: ReplaySpec
+    held: Mapping[str, RingState],
+    priorities: Mapping[str, Priorities],
+    key: Key,
+    replay: ReplaySpec,
+    stride: int = 1,
 ) -> tuple[Any, Array]:
     """Draws a batch: for each item a source by its share, then an item of that source. Pure; call it under jit.
 
@@ -145,20 +149,22 @@ def sample(
       priorities: each ring's, where items are drawn by priority.
       key: random key.
       replay: batch size, experience and sources.
+      stride: from one row of an episode to its next.
 
     Returns:
       The batch, drawn with replacement, and the place [B] int32 of each item in its ring.
     """
-    batch_size, experience = replay.batch_size, replay.experience
+    batch_size = replay.batch_size
+    gather = functools.partial(replay.experience.gather, stride=stride)
     (first, _), *others = shares = list(replay.sources.items())
     if not others:
-        return _sample_one(held[first], priorities.get(first), 0, key, batch_size, experience)
+        return _sample_one(held[first], priorities.get(first), 0, key, batch_size, gather)
     source_key, *keys = jax.random.split(key, 1 + len(shares))
     logits = jnp.log(jnp.array([share for _, share in shares], jnp.float32))
     chosen = jax.random.categorical(source_key, logits, shape=(batch_size,))  # [B]
-    drawn = _sample_one(held[first], priorities.get(first), 0, keys[0], batch_size, experience)
+    drawn = _sample_one(held[first], priorities.get(first), 0, keys[0], batch_size, gather)
     for i, (name, _) in enumerate(others, start=1):
-        other = _sample_one(held[name], priorities.get(name), i, keys[i], batch_size, experience)
+        other = _sample_one(held[name], priorities.get(name), i, keys[i], batch_size, gather)
         drawn = jax.tree.map(functools.partial(_where, chosen == i), other, drawn)
     return drawn
 
@@ -178,7 +184,7 @@ def reprioritise(
     result = {}
     for i, name in enumerate(replay.sources):
         mine = info.source == i
-        items, values = jnp.where(mine, places, _NOWHERE), jnp.where(mine, new, 0.0)
+        items, values = jnp.where(mine, places, NOWHERE), jnp.where(mine, new, 0.0)
         result[name] = priorities_lib.change(priorities[name], items, values, replay.priority_exponent)
     return result
 
@@ -189,7 +195,12 @@ def _where(chosen: Array, x: Array, y: Array) -> Array:
 
 
 def _sample_one(
-    state: RingState, priorities: Priorities | None, source: int, key: Key, batch_size: int, experience: Experience
+    state: RingState,
+    priorities: Priorities | None,
+    source: int,
+    key: Key,
+    batch_size: int,
+    gather: Callable[[Rows, Array], Any],
 ) -> tuple[Any, Array]:
     """What `sample` returns if there is only this source."""
     if priorities is None:
@@ -199,10 +210,10 @@ def _sample_one(
     else:
         places, probability = priorities_lib.sample(priorities, key, batch_size)
     info = SampleInfo(probability, jnp.full(batch_size, source, jnp.int32))
-    return experience.gather(state.rows, places)._replace(sample_info=info), places
+    return gather(state.rows, places)._replace(sample_info=info), places
 
 
-def _num_rows(replay: ReplaySpec) -> int:
+def num_rows(replay: ReplaySpec) -> int:
     """Rows for `max_size` items in full chunks, and for one further chunk."""
     rows = replay.experience.layout.num_rows
     return -(-replay.max_size * rows // replay.experience.items_per_chunk) + rows
@@ -235,10 +246,10 @@ def _replace(
     """Removes the priorities of evicted items, then adds those of new items; both are given by their places."""
     gone = np.concatenate([np.zeros(0, np.int64), *evicted])
     for i in range(0, len(gone), new.size):
-        places = np.full(new.size, _NOWHERE, np.int32)
+        places = np.full(new.size, NOWHERE, np.int32)
         places[: len(gone) - i] = gone[i : i + new.size]
         tree = _remove(tree, places)
-    return _add(tree, np.where(new < num_places, new, _NOWHERE).reshape(-1), exponent)
+    return _add(tree, np.where(new < num_places, new, NOWHERE).reshape(-1), exponent)
 
 
 _remove = jax.jit(priorities_lib.remove, donate_argnums=0)

@@ -67,6 +67,13 @@ class ActorAccount:
             self._num_episodes += len(episodes)
             self._episodes += episodes
 
+    def advance(self, steps: int, num_episodes: int, episodes: Sequence[Episode]) -> None:
+        """Counts all up to `steps` of this life, and the episodes that this ended, of which the newest are reported."""
+        self.steps = max(self.steps, steps)
+        with self._lock:
+            self._num_episodes += num_episodes
+            self._episodes += episodes
+
     def report(self) -> ActorReport:
         """The report to the coordinator."""
         with self._lock:

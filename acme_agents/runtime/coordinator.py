@@ -175,6 +175,11 @@ class Coordinator:
         """Whether the next update draws from a dataset alone, and the actors wait."""
         return self._journal.learner_steps < self._budget.offline_updates
 
+    @property
+    def next_evaluation(self) -> float:
+        """Environment steps of the run at which the next evaluation is due; infinite if none is."""
+        return self._evaluations.next_due
+
     def steps_used_up(self) -> bool:
         """Whether every actor has used its share of the step budget and written everything."""
         return self._ledger.is_used_up

@@ -57,6 +57,11 @@ class EvaluationSchedule:
         if self._is_ending:
             self._last = self.pending.number
 
+    @property
+    def next_due(self) -> float:
+        """Steps at which the next one is due; infinite without evaluations."""
+        return self._next if self._every else math.inf
+
     def is_pending(self, number: int) -> bool:
         """Whether the evaluation of this number is the one that is ordered and not done."""
         return self.pending is not None and self.pending.number == number

@@ -105,9 +105,7 @@ class TrainingSession:
           NotFinite: learning has diverged; the bad state was neither published nor saved.
           Superseded: another learner continues the run.
         """
-        if time.monotonic() - self._lease_checked_at > _LEASE_SECONDS:
-            self._lease.check()
-            self._lease_checked_at = time.monotonic()
+        self.check_lease()
         before = self.learner.steps
         with self._naming_the_checkpoint():
             left = self.coordinator.updates_left()
@@ -118,9 +116,23 @@ class TrainingSession:
             self._publish()
         if steps // log > before // log:
             self._log()
+        self.save_if_due()
+        return num_updates
+
+    def check_lease(self) -> None:
+        """Checks every second that no other learner has taken over.
+
+        Raises:
+          Superseded: another learner continues the run.
+        """
+        if time.monotonic() - self._lease_checked_at > _LEASE_SECONDS:
+            self._lease.check()
+            self._lease_checked_at = time.monotonic()
+
+    def save_if_due(self) -> None:
+        """Writes a checkpoint if the newest one is old enough; see `save`."""
         if time.monotonic() - self._saved_at > self._experiment.checkpoint_seconds:
             self.save()
-        return num_updates
 
     def compile(self, on_wait: Callable[[float], None] = lambda _: None) -> None:
         """Compiles the next updates if necessary; returns early when the run is to stop.

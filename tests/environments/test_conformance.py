@@ -20,7 +20,15 @@ GYM = [
 ]
 PROBES = [name for name in environments.names() if name.startswith("probe:")]
 ALE = ["ale:Pong", "ale:Freeway"]
-OWN = ["deep-sea:10", "deep-sea:10:stochastic", "key-door:5", "key-door:8"]
+OWN = [
+    "jax:cartpole",
+    "jax:pendulum",
+    "jax:grid-4",
+    "deep-sea:10",
+    "deep-sea:10:stochastic",
+    "key-door:5",
+    "key-door:8",
+]
 WRAPPED = [
     "scaled:0.5:probe:reach",
     "energy:probe:reach",

@@ -10,7 +10,7 @@ from acme_agents.core import errors, types
 
 def test_names():
     names = environments.names()
-    assert len(names) == len(set(names)) == 171
+    assert len(names) == len(set(names)) == 174
     assert {"control:cheetah:run", "control:dog:fetch", "ale:Pong", "probe:reach", "probe:constant"} <= set(names)
     for name in names:
         environments.check(name)

@@ -49,7 +49,7 @@ class Layout(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Consecutive rows of many episodes, and where each item begins: batches are gathered from them."""
+    """Rows of many episodes, each in order, and where each item begins: batches are gathered from them."""
 
     steps: Step  # [R, ...], a ring
     item_rows: Any  # [N] int32: the row at which each item begins
@@ -83,17 +83,20 @@ class Experience(Protocol):
     def items_per_chunk(self) -> int:
         """Items of a full chunk: the most that a chunk holds."""
 
-    def num_items(self, piece: Any) -> int:
-        """Items that a chunk, or a `Piece`, holds."""
+    def num_items(self, piece: Any) -> Any:
+        """Items that a chunk, or a `Piece`, holds; an integer, or an array where the chunk's numbers are arrays."""
 
     def item_spec(self, steps: Step) -> Any:
         """The `ArraySpec` pytree of one element of `Rows.items`, given the spec of a step."""
 
     def describe(self, chunk: Any) -> Any:
-        """The elements of `Rows.items` for a chunk: a pytree of [`items_per_chunk`, ...] NumPy arrays."""
+        """The elements of `Rows.items` for a chunk: a pytree of [`items_per_chunk`, ...] arrays."""
 
-    def gather(self, rows: Rows, places: Array) -> Any:
-        """The batch of the items at `places` [B] int32, without `sample_info`. Pure."""
+    def gather(self, rows: Rows, places: Array, stride: int = 1) -> Any:
+        """The batch of the items at `places` [B] int32, without `sample_info`. Pure.
+
+        The rows of an episode are `stride` apart; R is a multiple of it.
+        """
 
     def steps_for(self, num_items: int) -> int:
         """How many environment steps of one long episode yield `num_items`."""

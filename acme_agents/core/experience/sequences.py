@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from acme_agents.core.experience.kind import Layout, Rows
 from acme_agents.core.types import Array, ArraySpec, Sequence, Step
@@ -63,13 +62,13 @@ class Sequences:
 
     def describe(self, chunk: Any) -> Any:
         """The same fields of a chunk, [1, ...]."""
-        return _Stretch(*(np.asarray(getattr(chunk, field))[None] for field in _Stretch._fields))
+        return _Stretch(*(getattr(chunk, field)[None] for field in _Stretch._fields))
 
-    def gather(self, rows: Rows, places: Array) -> Sequence:
+    def gather(self, rows: Rows, places: Array, stride: int = 1) -> Sequence:
         """The sequences at `places` [B]; rows behind a sequence's end are zero."""
         first, kept = rows.item_rows[places], jax.tree.map(lambda x: x[places], rows.items)
         index = jnp.arange(self.length)
-        window = (first[:, None] + index[None]) % rows.steps.last.shape[0]  # [B, T]
+        window = (first[:, None] + index[None] * stride) % rows.steps.last.shape[0]  # [B, T]
         in_use = index[None] < kept.num_steps[:, None]  # [B, T]
 
         def stretch(x: Array) -> Array:

@@ -48,9 +48,9 @@ class Transitions:
             return f"asks for transitions of {self.n} steps, and one is the least"
         return "" if 0.0 <= self.discount <= 1.0 else f"has a discount of {self.discount}, not in [0, 1]"
 
-    def num_items(self, piece: Any) -> int:
+    def num_items(self, piece: Any) -> Any:
         """One item for each row at which an action was taken."""
-        return int(piece.num_starts)
+        return piece.num_starts
 
     def item_spec(self, steps: Step) -> Any:
         """Empty: a transition is made from its rows alone."""
@@ -60,7 +60,7 @@ class Transitions:
         """Empty, as `item_spec` is."""
         return ()
 
-    def gather(self, rows: Rows, places: Array) -> Transition:
+    def gather(self, rows: Rows, places: Array, stride: int = 1) -> Transition:
         """The transitions at `places` [B].
 
         A window that meets the episode's end stops there and bootstraps from its final observation, with discount zero
@@ -68,10 +68,10 @@ class Transitions:
         """
         steps, row = rows.steps, rows.item_rows[places]  # [B]
         num_rows = steps.last.shape[0]
-        window = (row[:, None] + jnp.arange(self.n)[None]) % num_rows  # [B, n]
+        window = (row[:, None] + jnp.arange(self.n)[None] * stride) % num_rows  # [B, n]
         valid = jnp.cumprod(~steps.last[window], axis=1).astype(bool)
         reward, discount, num_steps = returns.n_step(steps.reward[window], steps.discount[window], valid, self.discount)
-        next_row = (row + num_steps) % num_rows
+        next_row = (row + num_steps * stride) % num_rows
         return Transition(
             observation=jax.tree.map(lambda x: x[row], steps.observation),
             action=steps.action[row],

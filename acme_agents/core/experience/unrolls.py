@@ -55,9 +55,9 @@ class Unrolls:
         """The chunk's version, [1]."""
         return np.asarray(chunk.version)[None]
 
-    def gather(self, rows: Rows, places: Array) -> Unroll:
+    def gather(self, rows: Rows, places: Array, stride: int = 1) -> Unroll:
         """The unrolls at `places` [B]."""
-        window = rows.item_rows[places][:, None] + jnp.arange(self.length + 1)[None]  # [B, T + 1]
+        window = rows.item_rows[places][:, None] + jnp.arange(self.length + 1)[None] * stride  # [B, T + 1]
         window = window % rows.steps.last.shape[0]
         return Unroll(jax.tree.map(lambda x: x[window], rows.steps), rows.items[places])
 

@@ -1,0 +1,203 @@
+"""Environment steps a second of `--launcher fused`, beside rejax's and beside one process.
+
+All in one run on one machine. It takes Python 3.12 and an environment of its own:
+
+    python3.12 -m venv .venv-fused
+    .venv-fused/bin/pip install . 'gymnax>=1.0' rejax==0.1.3
+    .venv-fused/bin/python benchmarks/fused.py --output benchmarks/results/fused.md
+
+The same networks, batches, updates per environment step and number of environments for both; compilation is
+left out of both, and so are evaluations. rejax's programs are called once for all steps; ours as the launcher does,
+but the host's work between the calls (logs, checkpoints) is left out. The rounds alternate between the two, and the
+best of each counts, because other work on the machine only ever slows a round down.
+"""
+
+import argparse
+import importlib.metadata as metadata
+import math
+import os
+import pathlib
+import platform
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import gymnax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import rejax
+
+from acme_agents.core.interfaces import ActorContext
+from acme_agents.experiments import Experiment, making, registry
+from acme_agents.replay.memory_transport import MemoryTransport
+from acme_agents.runtime import fused, fused_loop, replays
+from acme_agents.runtime.actor_session import ActorAccount, ActorSession
+
+
+class Case(NamedTuple):
+    """An agent on an environment, and rejax's counterpart."""
+
+    name: str
+    agent: str
+    environment: str
+    num_envs: int
+    config: dict[str, Any]
+    num_steps: int  # of a round
+    rejax: dict[str, Any] | None = None
+
+
+class _FiveValues:
+    """An environment of gymnax 1.0 with the five values of a step that rejax 0.1.3 expects."""
+
+    def __init__(self, environment: Any):
+        self.environment = environment
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "environment":
+            raise AttributeError(name)
+        return getattr(self.environment, name)
+
+    def step(self, key: Any, state: Any, action: Any, params: Any) -> Any:
+        observation, state, reward, terminated, truncated, info = self.environment.step(key, state, action, params)
+        return observation, state, reward, terminated | truncated, info
+
+
+_DQN = {"torso_layers": (64,), "head_layers": (64,), "dueling": False, "priority_exponent": 0.0, "n_step": 1}
+_DQN |= {"batch_size": 256, "samples_per_insert": 25.6, "min_replay_size": 2_000}
+_PPO = {"unroll_length": 64, "batch_size": 64, "num_epochs": 4, "num_minibatches": 16, "value_clip": 0.2}
+_PPO |= {"normalise_observations": False, "normalise_rewards": False, "entropy_weight": 0.01}
+
+
+def _cases() -> list[Case]:
+    cases = []
+    for size in (50_000, 1_000_000):
+        config = {**_DQN, "max_replay_size": size}
+        theirs = {"buffer_size": size, "fill_buffer": 2_000, "batch_size": 256, "agent_kwargs": {"activation": "relu"}}
+        name = f"DQN, 10 environments, one update of 256 for each 10 steps, replay of {size:,}"
+        cases.append(Case(name, "dqn", "CartPole-v1", 10, config, 20_000, {"algorithm": "dqn", **theirs}))
+    theirs = {"num_steps": 64, "num_epochs": 4, "num_minibatches": 16, "agent_kwargs": {"activation": "tanh"}}
+    name = "PPO, 64 environments, 64 steps, 4 epochs of 16 minibatches"
+    cases.append(Case(name, "ppo", "CartPole-v1", 64, _PPO, 100_000, {"algorithm": "ppo", **theirs}))
+    config = {"policy_layers": (64, 64), "critic_layers": (64, 64), "critic": "scalar", "samples_per_insert": 32.0}
+    config |= {"batch_size": 256, "min_replay_size": 1_000, "max_replay_size": 100_000}
+    cases.append(Case("MPO, 10 environments (rejax has none)", "mpo", "Pendulum-v1", 10, config, 4_000))
+    return cases
+
+
+def _experiment(case: Case, num_envs: int) -> Experiment:
+    config = registry.load(case.agent).Config(**case.config)
+    return Experiment(case.agent, f"gymnax:{case.environment}", config=config, environments_per_actor=num_envs)
+
+
+def ours(case: Case) -> Callable[[], float]:
+    """Compiles our program and fills replay; returns a function that measures steps a second of one round."""
+    experiment = _experiment(case, case.num_envs)
+    spec, agent = experiment.environment_spec(), making.make_agent(experiment)
+    steps, replay = replays.specs(experiment)
+    core = agent.learner(spec)
+    program = fused_loop.make(
+        core,
+        lambda index: agent.actor(spec, ActorContext(False, index, case.num_envs)),
+        fused.check(experiment),
+        steps,
+        replay,
+        num_envs=case.num_envs,
+        num_seeds=1,
+        max_rounds=max(32, 1024 // case.num_envs),
+        log_period=replay.log_period,
+    )
+    keys = jax.random.split(jax.random.PRNGKey(0), case.num_envs)
+    loop = jax.jit(program.init)(jax.jit(core.init)(keys[0]), (keys, keys, keys[0]))
+    far = np.int32(2**31 - 1)
+    limits, size = fused_loop.Limits(far, far, far), fused_loop.Size(far, np.int32(256))
+    call = jax.jit(program.call, donate_argnums=0).lower(loop, limits, size).compile()
+    owed = np.float32(-replay.samples_per_insert * replay.min_size)
+    state = {"loop": loop._replace(owed=jnp.asarray(owed)) if not replay.experience.once else loop}
+    while int(state["loop"].updates) == 0:
+        state["loop"] = call(state["loop"], limits, size)
+
+    def measure() -> float:
+        begun, start = time.monotonic(), int(state["loop"].steps)
+        while int(state["loop"].steps) < start + case.num_steps:
+            state["loop"] = call(state["loop"], limits, size)
+        return (int(state["loop"].steps) - start) / (time.monotonic() - begun)
+
+    return measure
+
+
+def theirs(case: Case) -> Callable[[], float]:
+    """Compiles rejax's program; returns a function that measures steps a second of one round."""
+    assert case.rejax is not None
+    options = dict(case.rejax)
+    environment, params = gymnax.make(case.environment)
+    algorithm = rejax.get_algo(options.pop("algorithm")).create(
+        env=_FiveValues(environment),
+        env_params=params,
+        num_envs=case.num_envs,
+        total_timesteps=case.num_steps,
+        eval_freq=case.num_steps,
+        skip_initial_evaluation=True,
+        **options,
+    )
+    algorithm = algorithm.replace(eval_callback=lambda *_: 0.0)
+    train = jax.jit(algorithm.train).lower(jax.random.PRNGKey(0)).compile()
+
+    def measure() -> float:
+        begun = time.monotonic()
+        jax.block_until_ready(train(jax.random.PRNGKey(0)))
+        return case.num_steps / (time.monotonic() - begun)
+
+    return measure
+
+
+def acting_in_process(case: Case, tmp: pathlib.Path, num_steps: int = 3_000) -> float:
+    """Steps a second of an actor of one environment in one process, that never waits for a learner."""
+    experiment = _experiment(case, 1)
+    steps, replay = replays.specs(experiment)
+    core = making.make_agent(experiment).learner(experiment.environment_spec())
+    account = ActorAccount(0)
+    sender = MemoryTransport(steps, replay, tmp)
+    session = ActorSession(experiment, experiment.make_environment("actor"), account, sender)
+    session.act_with(0, core.params(jax.jit(core.init)(jax.random.PRNGKey(0))))
+    for _ in range(300):
+        session.step()
+    begun = time.monotonic()
+    for _ in range(num_steps):
+        session.step()
+    return num_steps / (time.monotonic() - begun)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=pathlib.Path, default=None)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    lines = ["| case | fused | rejax | ratio | one process, acting alone |", "|---|---|---|---|---|"]
+    for case in _cases():
+        mine, other = ours(case), theirs(case) if case.rejax is not None else lambda: math.nan
+        rounds = [(mine(), other()) for _ in range(options.rounds)]
+        best, rival = (max(values) for values in zip(*rounds))
+        alone = acting_in_process(case, pathlib.Path("unused"))
+        shown = ("-", "-") if math.isnan(rival) else (f"{rival:,.0f}", f"{best / rival:.2f}")
+        lines.append(f"| {case.name}, `{case.environment}` | {best:,.0f} | {shown[0]} | {shown[1]} | {alone:,.0f} |")
+        print(lines[-1], rounds, flush=True)
+    where = f"{platform.machine()}, {os.cpu_count()} cores, JAX {jax.__version__} on {jax.default_backend()}"
+    text = "\n".join(
+        [
+            "# Environment steps a second of the fused launcher",
+            "",
+            f"`python benchmarks/fused.py`, best of {options.rounds} rounds; {where};",
+            f"gymnax {metadata.version('gymnax')}, rejax {metadata.version('rejax')}.",
+            "",
+            *lines,
+            "",
+        ]
+    )
+    print(text)
+    if options.output is not None:
+        options.output.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
