@@ -179,7 +179,7 @@ class PureEnvironments:
     def reset(self) -> TimeSteps:
         """Begins an episode in every environment."""
         self._state, observation = self._begin(self._keys, self._episodes)
-        self._episodes += 1
+        self._episodes = self._episodes + 1  # Not in place: JAX may still be reading it.
         self._ended[:] = False
         number = self.num_environments
         return TimeSteps(
