@@ -99,7 +99,7 @@ def _contestants(name: str, num_episodes: int) -> Iterator[dict[str, Callable[[]
             experiment.make_environment("actor"), _AcmeActor(core, key, params, adder), logger=loggers.NoOpLogger()
         )
         episodes: dict[str, Callable[[], Any]] = {
-            "bare": _bare_episode(experiment.make_environment("actor"), core, key, params),
+            "bare": bare_episode(experiment.make_environment("actor"), core, key, params),
             "ours": lambda: our_loop.run_episode().length,
             "acme": lambda: acme_loop.run_episode()["episode_length"],
         }
@@ -115,7 +115,8 @@ def rate(episode: Callable[[], Any], num_episodes: int) -> float:
     return length / (time.perf_counter() - began)
 
 
-def _bare_episode(environment: dm_env.Environment, core: ActorCore, key: Any, params: Any) -> Callable[[], int]:
+def bare_episode(environment: dm_env.Environment, core: ActorCore, key: Any, params: Any) -> Callable[[], int]:
+    """An episode of environment and policy alone; returns its length."""
     select_action = jax.jit(core.select_action)
 
     def episode() -> int:

@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--env", default="probe:reach", help="the task, any environment's name")
     parser.add_argument("--factors", default=[0.01, 1.0, 100.0], nargs="+", type=float, help="of the rewards")
     parser.add_argument("--critics", default=["mixture", "categorical"], nargs="+", help="mixture, categorical, scalar")
-    parser.add_argument("--fit-temperature", action="store_true", help="with that option of mpo's")
+    parser.add_argument("--no-fit-temperature", action="store_true", help="with that option of mpo's")
     parser.add_argument("--seeds", default=3, type=int, help="how many")
     parser.add_argument("--steps", default=15_000, type=int, help="environment steps of each run")
     parser.add_argument("--eval-every", type=int, help="environment steps between evaluations (default: a tenth)")
@@ -44,14 +44,14 @@ def main() -> None:
 
     curves: dict[tuple[str, float], list[dict[str, np.ndarray]]] = {}
     ratios: dict[tuple[str, float], list[dict[str, np.ndarray]]] = {}
-    fitted = "-fitted" if options.fit_temperature else ""
+    fitted = "-unfitted" if options.no_fit_temperature else ""
     for seed in range(options.seeds):  # Seeds outermost: an interrupted benchmark has some of everything.
         for critic in options.critics:
             for factor in options.factors:
                 experiment = Experiment(
                     agent="mpo",
                     environment=f"scaled:{factor:g}:{options.env}",
-                    config=mpo_config.Config(critic=critic, fit_temperature=options.fit_temperature),
+                    config=mpo_config.Config(critic=critic, fit_temperature=not options.no_fit_temperature),
                     seed=seed,
                     max_steps=options.steps,
                     eval_every=options.eval_every or max(1, options.steps // 10),
@@ -81,7 +81,7 @@ def main() -> None:
     report.note(
         f"Mean (lowest .. highest) of {options.seeds} seeds; the last evaluation of each, of {options.eval_episodes} "
         "episodes of the deterministic policy. Hyper-parameters are MPO's defaults throughout"
-        + (", but for fit_temperature." if options.fit_temperature else ".")
+        + (", but for fit_temperature." if options.no_fit_temperature else ".")
     )
     report.note(
         "KL / bound: that of the E-step's weights over epsilon, mean over the last tenth of the updates, and in "

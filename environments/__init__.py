@@ -27,12 +27,14 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import dm_env
 import numpy as np
 
 from acme_agents.core import errors, packages
+from acme_agents.environments.batched import BatchedEnvironment
 
 if TYPE_CHECKING:
     from acme_agents.core import types
@@ -72,6 +74,23 @@ def make(name: str, seed: int, *, render: bool = False, max_episode_steps: int |
     from acme_agents.environments import limited  # Here, because it imports this module.
 
     return limited.Limited(environment, max_episode_steps)
+
+
+def make_batch(name: str, seeds: Sequence[int], *, max_episode_steps: int | None = None) -> BatchedEnvironment | None:
+    """Makes N environments of a name that step as one, if their family offers that; None if it does not.
+
+    Args:
+      name: one of the forms above.
+      seeds: one for each environment, which is then that of `make` with this seed.
+      max_episode_steps: as in `make`.
+
+    Raises:
+      UserError: there is no such environment.
+    """
+    check(name)
+    source, _, rest = name.partition(":")
+    make_natively = getattr(_module(source), "make_batch", None)
+    return None if make_natively is None else make_natively(rest, seeds, max_episode_steps=max_episode_steps)
 
 
 def has_time_limit(env: dm_env.Environment) -> bool:

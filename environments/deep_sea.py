@@ -17,12 +17,14 @@ never moves right has 0. A uniformly random policy finds the treasure in one epi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import dm_env
 import numpy as np
 
 from acme_agents.core import errors
+from acme_agents.environments.batched import TimeSteps
 
 _SIZES = range(2, 201)
 _MAPPING_SEED = 42  # bsuite's.
@@ -47,6 +49,12 @@ def make(name: str, seed: int, *, render: bool = False) -> DeepSea:
     del render
     size, _, variant = name.partition(":")
     return DeepSea(int(size), seed, stochastic=bool(variant))
+
+
+def make_batch(name: str, seeds: Sequence[int], *, max_episode_steps: int | None = None) -> DeepSeas | None:
+    """Makes N deep seas of `N` that step as one; None for a stochastic one, each of which draws for itself."""
+    size, _, variant = name.partition(":")
+    return None if variant else DeepSeas(int(size), len(seeds), max_episode_steps)
 
 
 class DeepSea(dm_env.Environment):
@@ -130,3 +138,58 @@ class DeepSea(dm_env.Environment):
         if self._row < self._size:
             observation[self._row, self._column] = 1
         return observation
+
+
+class DeepSeas:
+    """Deterministic deep seas that step as one, a `BatchedEnvironment`; each is a `DeepSea`."""
+
+    def __init__(self, size: int, num_environments: int, max_steps: int | None = None):
+        """Makes deep seas of `size` x `size` cells, whose episodes are cut short after `max_steps` steps."""
+        self.num_environments = num_environments
+        self._one = DeepSea(size, 0)
+        self._size = size
+        self._length = size if max_steps is None else min(size, max_steps)
+        self._row = np.zeros(num_environments, int)
+        self._column = np.zeros(num_environments, int)
+
+    def reset(self) -> TimeSteps:
+        self._row[:] = self._column[:] = 0
+        return self._timesteps(np.zeros(self.num_environments, np.float32))
+
+    def step(self, actions: np.ndarray, num_active: int) -> TimeSteps:
+        """Steps the first `num_active`, or begins an episode after a last step; raises UserError for an odd action."""
+        odd = (actions != 0) & (actions != 1)
+        if odd[:num_active].any():
+            raise errors.UserError(f"Expected actions from 0 to 1, got {actions[odd][0]}.")
+        bottom = self._size - 1
+        active = np.arange(self.num_environments) < num_active
+        begins = active & (self._row == self._length)
+        moves = active & ~begins
+        row, column = np.minimum(self._row, bottom), self._column
+        right = moves & (actions == self._one._right[row, column])
+        reward = right * ((column == bottom) - _MOVE_COST / self._size)
+        self._column = np.clip(column + np.where(right, 1, -1), 0, bottom) * moves + column * ~active
+        self._row = (self._row + moves) * ~begins
+        return self._timesteps(reward.astype(np.float32))
+
+    def observation_spec(self) -> dm_env.specs.Array:
+        return self._one.observation_spec()
+
+    def action_spec(self) -> dm_env.specs.DiscreteArray:
+        return self._one.action_spec()
+
+    def reward_spec(self) -> dm_env.specs.Array:
+        return self._one.reward_spec()
+
+    def close(self) -> None:
+        """Holds nothing to close."""
+
+    def _timesteps(self, reward: np.ndarray) -> TimeSteps:
+        """The time steps of where the divers are."""
+        step_type = np.full(self.num_environments, int(dm_env.StepType.MID))
+        step_type[self._row == 0] = dm_env.StepType.FIRST
+        step_type[self._row == self._length] = dm_env.StepType.LAST
+        observation = np.zeros((self.num_environments, self._size, self._size), np.float32)
+        (inside,) = np.nonzero(self._row < self._size)
+        observation[inside, self._row[inside], self._column[inside]] = 1
+        return TimeSteps(step_type, reward, (self._row < self._size).astype(np.float32), observation)

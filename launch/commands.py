@@ -21,6 +21,8 @@ class Train(Options):
     """With --launcher ray: print where the workers would be placed, and start nothing."""
     actors: int = 1
     """Actor processes; with --launcher in-process there is one actor."""
+    environments_per_actor: int = 1
+    """Environments of each actor, with any launcher: one call of the policy acts in all of them."""
     steps: int | None = None
     """Environment steps of all actors together (default: 1,000,000; with --updates no limit; with --dataset none)."""
     updates: int | None = None

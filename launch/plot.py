@@ -29,7 +29,16 @@ AXIS_LABELS = {
 MAX_POINTS = 200  # of an aggregate curve
 _LETTERS_PER_INCH = 11  # of the legend's
 # Of an experiment, beside the configuration: what was learned from.
-_SOURCES = ("dataset", "offline_updates", "dataset_share", "keep_good", "good_return", "teacher", "num_actors")
+_SOURCES = (
+    "dataset",
+    "offline_updates",
+    "dataset_share",
+    "keep_good",
+    "good_return",
+    "teacher",
+    "num_actors",
+    "environments_per_actor",
+)
 
 
 class Run(NamedTuple):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from acme_agents.agents import bc, crr, dime, dqn, mpo, ppo, r2d2, r2d3
+from acme_agents.agents import bc, crr, d4pg, ddpg, dime, dqn, mpo, ppo, r2d2, r2d3, sac, td3
 from acme_agents.core import returns
 from acme_agents.core.types import ArraySpec, EnvironmentSpec
 from acme_agents.testing import conformance
@@ -50,6 +50,42 @@ CRR = {
     "policy_learning_rate": 3e-3,
     "critic_learning_rate": 3e-3,
     "target_update_period": 20,
+}
+DDPG = {
+    "policy_layers": (32,),
+    "critic_layers": (32,),
+    "discount": 0.9,
+    "n_step": 2,
+    "batch_size": 64,
+    "learning_rate": 1e-3,
+    "target_update_period": 20,
+}
+# Atoms of 0.1, and no other action's reward in the return: the gradient in an action is small beside the atoms' noise.
+D4PG_ATOMS = {
+    "vmin": -1.5,
+    "vmax": 6.0,
+    "num_atoms": 76,
+    "critic_layers": (32, 32),
+    "discount": 0.8,
+    "n_step": 1,
+    "learning_rate": 3e-3,
+}
+TWIN = {
+    "policy_layers": (32,),
+    "critic_layers": (32,),
+    "discount": 0.9,
+    "batch_size": 64,
+    "policy_learning_rate": 1e-3,
+    "critic_learning_rate": 3e-3,
+    "target_rate": 0.05,
+}
+SAC = TWIN | {"init_temperature": 0.03, "temperature_learning_rate": 3e-3}
+DROQ = {
+    "num_critics": 3,
+    "policy_value": "mean",
+    "policy_update_period": 2,
+    "critic_layer_norm": True,
+    "critic_dropout": 0.01,
 }
 BC = {"policy_layers": (32,), "batch_size": 64, "learning_rate": 3e-3}
 DQN = {
@@ -119,6 +155,9 @@ SUBJECTS = {
         _seeing(DICT, CONTINUOUS),
         value=_q_value,
     ),
+    "d4pg-categorical": _subject(d4pg, DDPG | D4PG_ATOMS, CONTINUOUS, value=_q_value),
+    "d4pg-mixture": _subject(d4pg, DDPG | {"critic": "mixture", "init_scale": 0.1}, CONTINUOUS, value=_q_value),
+    "ddpg": _subject(ddpg, DDPG, _seeing(DICT, CONTINUOUS), value=_q_value),
     "dime": _subject(dime, MPO, OBJECTIVES, value=_q_values),
     "dime-bc": _subject(
         dime,
@@ -134,6 +173,9 @@ SUBJECTS = {
     "ppo-continuous": _subject(ppo, PPO, _seeing(DICT, CONTINUOUS)),
     "r2d2": _subject(r2d2, R2D2, DISCRETE, value=_rescaled, discount=0.9),
     "r2d3": _subject(r2d3, R2D2, _seeing(DICT, DISCRETE), value=_rescaled, discount=0.9),
+    "sac": _subject(sac, SAC, CONTINUOUS, value=_q_value),
+    "sac-droq": _subject(sac, SAC | DROQ, _seeing(DICT, CONTINUOUS), value=_q_value),
+    "td3": _subject(td3, TWIN, CONTINUOUS, value=_q_value),
 }
 # These are looked at only.
 PICTURES = {
@@ -161,7 +203,7 @@ FOLDERS = sorted(file.parent.name for file in Path(__file__).parents[1].glob("ac
 
 
 def test_finds_the_agents():
-    assert {"bc", "crr", "dime", "dqn", "mpo", "ppo", "r2d2", "r2d3"} <= set(FOLDERS)
+    assert {"bc", "crr", "d4pg", "ddpg", "dime", "dqn", "mpo", "ppo", "r2d2", "r2d3", "sac", "td3"} <= set(FOLDERS)
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -172,6 +214,7 @@ def test_every_agent_is_among_the_subjects(name):
 # What the configurations above leave out; a part of an agent that is switched off reads no numbers.
 OTHERS = {
     "crr": [{"critic": "mixture", "evaluation": "cwp"}],
+    "d4pg": [{"critic": "mixture"}],
     "dime": [{"behaviour": "awbc"}, {"critic": "categorical"}],
     "mpo": [{"critic": "categorical"}],
 }

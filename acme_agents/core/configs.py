@@ -100,13 +100,19 @@ class Replay(Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class Bootstrapping(Checked):
+class Returns(Checked):
     """Values that are learnt from later values."""
 
     discount: Share = 0.99
     """gamma, per environment step (Acme's MPO, CRR and DQN)."""
     n_step: PositiveInt = 5
     """Steps of reward before the bootstrap (Acme's MPO, DQN and R2D2)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Bootstrapping(Returns):
+    """Values that are learnt from later values, by target networks that are copies."""
+
     target_update_period: PositiveInt = 100
     """Updates between copies of the online networks to the target networks (Acme's MPO, CRR and DQN)."""
 
@@ -119,6 +125,33 @@ class Adam(Checked):
     """Adam's, per update (Acme's `run_mogmpo.py`)."""
     max_gradient_norm: NotNegative = 40.0
     """Global norm to which the gradient of each network is clipped (Acme's MPO names it, its CRR clips so)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TwinCritics(Replay, Returns):
+    """Policy and scalar critics with target networks that follow smoothly, as TD3 and SAC have them.
+
+    Sources: [F] Fujimoto's `TD3`; [S] Stable-Baselines3's `sac`, which has Haarnoja's numbers.
+    """
+
+    policy_layers: Layers = (256, 256)
+    """Widths of the policy's ReLU layers [F], [S]."""
+    critic_layers: Layers = (256, 256)
+    """Widths of each critic's ReLU layers [F], [S]."""
+    critic_layer_norm: bool = False
+    """A LayerNorm in front of each of a critic's ReLUs, as DroQ has it."""
+
+    policy_learning_rate: NotNegative = 3e-4
+    """Adam's, of the policy, per update [F], [S]."""
+    critic_learning_rate: NotNegative = 3e-4
+    """Adam's, of the critics, per update [F], [S]."""
+    target_rate: Share = 0.005
+    """Share of the online networks that the target networks take over when they are updated [F], [S]."""
+
+    n_step: PositiveInt = 1
+    """Steps of reward before the bootstrap [F], [S]."""
+    samples_per_insert: Positive = 256.0
+    """Transitions sampled per one inserted: `batch_size` times the update-to-data ratio, which is 1 [F], [S]."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import haiku as hk
 import jax
+import jax.numpy as jnp
 
 from acme_agents.core.distributions import Gaussian
 from acme_agents.core.types import Array
@@ -28,6 +29,11 @@ def gaussian(features: Array, num_dimensions: int, *, init_stddev: float, min_st
     mean = hk.Linear(num_dimensions, w_init=w_init)(features)
     raw_stddev = hk.Linear(num_dimensions, w_init=w_init)(features)
     return Gaussian(mean, scale(raw_stddev, init_stddev, min_stddev))
+
+
+def deterministic(features: Array, num_dimensions: int) -> Array:
+    """One action, the tanh of a linear layer that starts near zero, VarianceScaling(1e-4): [B, F] to [B, A]."""
+    return jnp.tanh(hk.Linear(num_dimensions, w_init=hk.initializers.VarianceScaling(1e-4))(features))
 
 
 def scale(raw: Array, init: float, least: float) -> Array:

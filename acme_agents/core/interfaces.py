@@ -41,12 +41,14 @@ class ActorContext:
 
     Attributes:
       evaluation: whether the actor evaluates the policy; otherwise it explores.
-      index: of this actor among the exploring ones, for per-actor exploration.
-      num_actors: number of exploring actors.
+      index: of this actor among the exploring ones, for per-actor exploration. Where an actor has many environments,
+        each of them counts as an actor, and the index is a traced int32 array [] under `vmap`: compute with it by
+        jax.numpy, and do not branch on it.
+      num_actors: number of exploring actors, each environment of an actor counted.
     """
 
     evaluation: bool
-    index: int = 0
+    index: int | Array = 0
     num_actors: int = 1
 
 

@@ -109,6 +109,25 @@ def tanh_gaussian_log_prob(policy: Gaussian, actions: Action) -> Array:
     return jnp.sum(jnp.where(jnp.abs(actions) < _SATURATED, density, tail), axis=-1)
 
 
+def tanh_gaussian_draw(key: Key, policy: Gaussian) -> tuple[Action, Array]:
+    """One squashed action for each state and its log-density, both with a gradient through the action.
+
+    With u Gaussian and a = tanh(u), `log p(a) = log N(u) - sum_d log(1 - tanh^2(u_d))`, and without a difference of
+    nearly equal numbers `log(1 - tanh^2(u)) = 2 (log 2 - u - softplus(-2 u))`. Unlike `tanh_gaussian_log_prob` it has
+    no tails, since u is known.
+
+    Args:
+      key: random key.
+      policy: the Gaussian before the tanh, [B, A].
+
+    Returns:
+      actions [B, A], in [-1, 1], and log-densities [B], in nats.
+    """
+    u = distributions.sample(key, policy, 1)[0]
+    correction = 2.0 * (jnp.log(2.0) - u - jax.nn.softplus(-2.0 * u))
+    return jnp.tanh(u), distributions.log_prob(policy, u) - jnp.sum(correction, axis=-1)
+
+
 def log_ndtr(x: Array) -> Array:
     """The log of the normal's cumulative distribution, whose gradient stays right thousands of deviations out.
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from acme_agents.core.types import Array, EnvironmentSpec, Observation
+from acme_agents.core.types import Array, EnvironmentSpec, Key, Observation
 
 _MLP_INIT = hk.initializers.VarianceScaling(distribution="uniform", mode="fan_out", scale=1 / 3)
 
@@ -29,6 +29,32 @@ def layer_norm_mlp(inputs: Array, sizes: Sequence[int]) -> Array:
     x = jnp.tanh(hk.LayerNorm(axis=-1, create_scale=True, create_offset=True)(x))
     for size in rest:
         x = jax.nn.elu(hk.Linear(size, w_init=_MLP_INIT)(x))
+    return x
+
+
+def relu_mlp(
+    inputs: Array, sizes: Sequence[int], *, layer_norm: bool = False, dropout: float = 0.0, key: Key | None = None
+) -> Array:
+    """Layers of Linear and ReLU; in between, where asked for, dropout and then LayerNorm (DroQ, arXiv 2110.02034).
+
+    Args:
+      inputs: [..., F] float32.
+      sizes: width of each layer, at least one.
+      layer_norm: whether each layer has a LayerNorm.
+      dropout: chance that a unit is left out.
+      key: of the dropout; None leaves nothing out.
+
+    Returns:
+      [..., sizes[-1]] float32.
+    """
+    x = inputs
+    for i, size in enumerate(sizes):
+        x = hk.Linear(size)(x)
+        if dropout and key is not None:
+            x = hk.dropout(jax.random.fold_in(key, i), dropout, x)
+        if layer_norm:
+            x = hk.LayerNorm(axis=-1, create_scale=True, create_offset=True)(x)
+        x = jax.nn.relu(x)
     return x
 
 

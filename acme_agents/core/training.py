@@ -64,6 +64,11 @@ def step(
     return Trained(online, optax.periodic_update(online, network.target, steps, target_update_period), state, steps)
 
 
+def follow(target: Params, online: Params, rate: float) -> Params:
+    """Polyak averaging: the target, moved a share `rate` of the way to the online parameters."""
+    return jax.tree.map(lambda x, y: x + rate * (y - x), target, online)
+
+
 def learner(
     init_params: Callable[[Key], Params],
     loss: Callable[[Params, Params, Any], tuple[Array, UpdateOutput]],

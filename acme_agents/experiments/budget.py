@@ -14,6 +14,7 @@ class Budget:
         even a final one.
       num_actors: actors that must have finished before the run is over.
       offline_updates: updates before the actors begin; infinite where there are none.
+      environments_per_actor: environments that each actor steps together.
     """
 
     max_steps: int | None
@@ -21,3 +22,4 @@ class Budget:
     eval_every: int
     num_actors: int
     offline_updates: float = 0
+    environments_per_actor: int = 1

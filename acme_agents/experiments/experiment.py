@@ -42,6 +42,8 @@ class Experiment:
     """Seed of everything random."""
     num_actors: int = 1
     """Actors that act side by side (one in a single process)."""
+    environments_per_actor: int = 1
+    """Environments of each actor, which acts in all of them by one call of its policy."""
     max_steps: int | None = 1_000_000
     """Environment steps of all actors together; None for no limit, and 0 for no actors: all learning is offline."""
     max_updates: int | None = None
@@ -83,6 +85,7 @@ class Experiment:
             raise errors.UserError("The run would never end: give --steps or --updates.")
         for name, least, value in (
             ("The number of actors", 1, self.num_actors),
+            ("The number of environments per actor", 1, self.environments_per_actor),
             ("The budget of environment steps", 0 if self.dataset else 1, self.max_steps),
             ("The budget of updates", 1, self.max_updates),
             ("The number of offline updates", 0, self.offline_updates),
@@ -119,7 +122,7 @@ class Experiment:
 
         Args:
           role: one of `ROLES`.
-          index: of the worker within its role.
+          index: of the worker within its role; of an actor's environments, each counts as a worker.
           start: environment steps when the worker began, so that a resumed or replaced one sees other episodes.
           life: number of earlier workers of this role and index in the run.
           render: whether frames will be asked for.
@@ -160,7 +163,8 @@ class Experiment:
         """When the run ends and when it is evaluated."""
         offline_updates = math.inf if self.is_offline else self.offline_updates
         num_actors = 0 if self.is_offline else self.num_actors
-        return Budget(self.max_steps, self.max_updates, self.eval_every, num_actors, offline_updates)
+        per_actor = self.environments_per_actor
+        return Budget(self.max_steps, self.max_updates, self.eval_every, num_actors, offline_updates, per_actor)
 
     def to_json(self) -> str:
         """The experiment as `config.json` has it."""

@@ -8,7 +8,10 @@ from types import ModuleType
 from acme_agents.core import errors
 
 # A module offers `Config`, a frozen dataclass, and `make(config)`; the first line of its docstring is its description.
-AGENTS = {name: f"acme_agents.agents.{name}" for name in ("bc", "crr", "dime", "dqn", "mpo", "ppo", "r2d2", "r2d3")}
+AGENTS = {
+    name: f"acme_agents.agents.{name}"
+    for name in ("bc", "crr", "d4pg", "ddpg", "dime", "dqn", "mpo", "ppo", "r2d2", "r2d3", "sac", "td3")
+}
 
 
 def load(name: str) -> ModuleType:

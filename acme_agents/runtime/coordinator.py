@@ -37,7 +37,7 @@ class ActorReport(NamedTuple):
     episodes: list[Episode]  # the newest of those, not yet acknowledged by the coordinator
     closed: bool  # whether everything is written and no more will come
     version: int | None  # of the parameters it holds
-    writer: int | None = None  # the identifier in its chunks; None if steps are not counted from chunks
+    writers: tuple[int, ...] = ()  # the identifiers in its chunks; empty if steps are not counted from chunks
 
 
 class ActorOrders(NamedTuple):
@@ -84,7 +84,7 @@ class Coordinator:
         self._publisher = publisher
         self._replay_capacity = replay_capacity
         self._phase = Phase.TRAINING
-        self._ledger = StepLedger(budget.max_steps, budget.num_actors)
+        self._ledger = StepLedger(budget.max_steps, budget.num_actors, budget.environments_per_actor)
         self._evaluations = EvaluationSchedule(budget.eval_every)
         self._journal = Journal(self._ledger, logger)
 
@@ -99,8 +99,8 @@ class Coordinator:
             num_new = ledger.count(name, life, Counts(report.steps, report.num_episodes))
             if num_new:
                 self._journal.add_episodes(report.episodes[-num_new:])
-            if report.writer is not None:
-                ledger.add_writer(report.writer, name, life)
+            for writer in report.writers:
+                ledger.add_writer(writer, name, life)
             if report.closed:
                 ledger.close(name)
             over, num_lives = self._phase is not Phase.TRAINING, ledger.num_earlier_lives(name)

@@ -9,7 +9,6 @@ import pathlib
 import threading
 from collections.abc import Callable, Iterator
 
-import dm_env
 import jax
 import jax.numpy as jnp
 
@@ -22,7 +21,7 @@ from acme_agents.replay.intake import OnNew
 from acme_agents.replay.memory_transport import MemoryTransport
 from acme_agents.replay.replay import Replay
 from acme_agents.replay.transport import NoSender, Receiver, Sender
-from acme_agents.runtime import background, evaluator, replays, seeding, variables
+from acme_agents.runtime import background, replays, seeding, variables
 from acme_agents.runtime.actor_session import ActorAccount, ActorSession
 from acme_agents.runtime.coordinator import Phase
 from acme_agents.runtime.evaluator import Evaluator
@@ -42,8 +41,9 @@ def run(
 ) -> None:
     """Runs an experiment to its end, or until `stop` is set; leaves a checkpoint in both cases.
 
-    The actor acts until it has written a chunk; the learner then does every update that the chunk allows, and the actor
-    goes on with the new parameters. Nothing depends on time, so equal seeds give equal metrics.
+    The actor acts until it has written a chunk, or several where it has many environments; the learner then does every
+    update that they allow, and the actor goes on with the new parameters. Nothing depends on time, so equal seeds give
+    equal metrics.
 
     Args:
       experiment: what to run; its number of actors is taken as one, and the learner draws.
@@ -186,20 +186,15 @@ class _ActingTurns(_Turns):
         on_status: OnStatus,
     ):
         super().__init__(experiment, session, stop, on_status)
-        self._account = ActorAccount(0)
+        self._account = ActorAccount(0, experiment.environments_per_actor)
         self._account.start_step = session.coordinator.actor_steps
-        self._environment: dm_env.Environment = experiment.make_environment("actor", *self._account.place)
-        try:
-            self._actor = ActorSession(experiment, self._environment, self._account, sender)
-        except BaseException:
-            evaluator.close(self._environment)
-            raise
+        self._actor = ActorSession(experiment, self._account, sender)
         self._began = False
         self._num_chunks = 0
 
     def _close(self) -> None:
         super()._close()
-        evaluator.close(self._environment)
+        self._actor.close()
 
     def _turn(self) -> None:
         """Learns offline while offline updates are left; after that the actor takes a step, and the learner follows."""
@@ -217,7 +212,7 @@ class _ActingTurns(_Turns):
             self._act()
 
     def _act(self) -> None:
-        """Takes one step; after one that completed a chunk, the learner has its turn."""
+        """Takes a step in each environment; after one that completed a chunk, the learner has its turn."""
         try:
             episodes = self._actor.step()
         except errors.EnvironmentFault:

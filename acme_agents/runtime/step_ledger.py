@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-_GRANT_STEPS = 1000  # of the step budget that an actor holds at most
+_GRANT_STEPS = 1000  # of the step budget that an actor holds at most, for each of its environments
 _KEPT_LIVES = 2  # of each actor: the one that acts, and the one that it replaced
 
 
@@ -47,18 +47,21 @@ class StepLedger:
     that goes on after a resume asks again.
     """
 
-    def __init__(self, max_steps: int | None, num_actors: int):
+    def __init__(self, max_steps: int | None, num_actors: int, environments_per_actor: int = 1):
         """Initialises a ledger without steps.
 
         Args:
           max_steps: environment steps of all actors together; None for no limit.
           num_actors: actors among which they are shared out.
+          environments_per_actor: environments that each actor steps together.
         """
+        self._grant_steps = _GRANT_STEPS * environments_per_actor
         self._max_steps = max_steps
         self._num_actors = num_actors
         self._total = Counts(0, 0)  # of all lives, those forgotten too
         self._actors: dict[str, _Actor] = {}  # by name
         self._written: dict[int, _Written] = {}  # by writer
+        self._written_by: dict[str, int] = {}  # the steps of all writers of a life together
         self._held = 0  # granted to all actors together, and not done
         self._closed: set[str] = set()  # names of the actors that are done
 
@@ -99,6 +102,7 @@ class StepLedger:
                 for writer, written in self._written.items()
                 if written.life in self._actors[written.name].lives
             }
+            self._add_up_written()
         return True
 
     def num_earlier_lives(self, name: str) -> int:
@@ -119,7 +123,7 @@ class StepLedger:
         return after.episodes - before.episodes
 
     def add_writer(self, writer: int, name: str, life: str) -> None:
-        """Notes which life of which actor a writer belongs to."""
+        """Notes which life of which actor a writer belongs to; a life has one for each of its environments."""
         self._written.setdefault(writer, _Written(name, life, 0))
 
     def written(self, writer: int, steps: int) -> None:
@@ -133,7 +137,8 @@ class StepLedger:
             return
         name, life, before = self._written[writer]
         self._written[writer] = _Written(name, life, before + steps)
-        self.count(name, life, Counts(before + steps, 0))
+        self._written_by[life] = self._written_by.get(life, 0) + steps
+        self.count(name, life, Counts(self._written_by[life], 0))
 
     def grant(self, name: str, life: str, steps: int) -> int | None:
         """Steps that a life may do beyond the `steps` that it has reported; None for no limit.
@@ -147,7 +152,7 @@ class StepLedger:
         own = max(0, actor.granted - steps) if actor.granted_life == life else 0
         self._hold(actor, life, steps + own)
         free = self._max_steps - self._total.steps - self._held
-        share = min(-(-free // self._num_actors), _GRANT_STEPS - own)
+        share = min(-(-free // self._num_actors), self._grant_steps - own)
         allowance = own + max(0, share)
         self._hold(actor, life, steps + allowance)
         return allowance
@@ -179,8 +184,14 @@ class StepLedger:
             for name, lives in saved["actors"].items()
         }
         self._written = {int(writer): _Written(*written) for writer, written in saved["written"].items()}
+        self._add_up_written()
         if self._max_steps is not None and self._total.steps >= self._max_steps:
             self._closed.update(saved["closed"])  # They have ended, and are not started again.
+
+    def _add_up_written(self) -> None:
+        self._written_by = {}
+        for _, life, steps in self._written.values():
+            self._written_by[life] = self._written_by.get(life, 0) + steps
 
     def _hold(self, actor: _Actor, life: str, granted: int) -> None:
         """Grants a life `granted` steps in all, in place of what the actor was granted before."""

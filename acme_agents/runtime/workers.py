@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import courier
-import dm_env
 import launchpad
 import reverb
 
@@ -24,7 +23,7 @@ from acme_agents.replay.reverb_transport import actors_sender, answers
 from acme_agents.runtime import background, loopback, replays, seeding, variables
 from acme_agents.runtime.actor_session import ActorAccount, ActorSession
 from acme_agents.runtime.coordinator import ActorOrders, ActorReport, EvaluatorOrders, Phase
-from acme_agents.runtime.evaluator import Evaluator, close
+from acme_agents.runtime.evaluator import Evaluator
 from acme_agents.runtime.training_session import TrainingSession
 
 _SYNC_SECONDS = 0.5  # between an actor's reports where there are few, and between the evaluator's questions
@@ -117,7 +116,7 @@ class ActorWorker:
         """
         self._experiment = experiment
         self._client = client
-        self._account = ActorAccount(index)
+        self._account = ActorAccount(index, experiment.environments_per_actor)
         period = sync_seconds(experiment.num_actors)
         least = experiment.num_actors / _HURRIED_REPORTS_PER_SECOND
         self._link = _ActorLink(self._account, _with_timeout(coordinator), launchpad.stop_event(), period, least)
@@ -128,23 +127,22 @@ class ActorWorker:
         link.start()
         for params in link.wait_for_params():
             seeding.seed_generators(self._experiment.worker_seed("actor", *account.place))
-            environment = self._experiment.make_environment("actor", *account.place)
-            try:
-                with _early_faults(lambda: account.steps):
-                    self._act(environment, params)
-            finally:
-                close(environment)
+            with _early_faults(lambda: account.steps):
+                replay = making.replay_spec(self._experiment, self._experiment.environment_spec())
+                sender = actors_sender(self._client, link.abandoned, replay)
+                session = ActorSession(self._experiment, account, sender)
+                session.act_with(*params)
+                try:
+                    self._act(session, hurries=replay.experience.once)
+                finally:
+                    session.close()
 
-    def _act(self, environment: dm_env.Environment, params: Any) -> None:
-        """Acts in an environment, starting with these parameters; reports its counts however it ends."""
-        link, replay = self._link, making.replay_spec(self._experiment, self._experiment.environment_spec())
-        sender = actors_sender(self._client, link.abandoned, replay)
-        session = ActorSession(self._experiment, environment, self._account, sender)
-        session.act_with(*params)
-        num_chunks = 0
+    def _act(self, session: ActorSession, *, hurries: bool) -> None:
+        """Acts; reports its counts however it ends. One that hurries asks for parameters after each chunk."""
+        link, num_chunks = self._link, 0
         try:
             while link.may_step():
-                if replay.experience.once and session.num_chunks != num_chunks:
+                if hurries and session.num_chunks != num_chunks:
                     num_chunks = session.num_chunks
                     link.hurry()
                 for version, params in self._account.new_params():

@@ -34,6 +34,7 @@ FORM: tuple[Check, ...] = (
     forms.state_survives_a_checkpoint,
     forms.parameters_suffice_to_act,
     forms.acting_is_pure,
+    forms.the_index_may_be_traced,
     forms.chance_is_not_used_twice,
     forms.actions_are_in_the_spec,
     forms.extras_are_what_replay_stores,

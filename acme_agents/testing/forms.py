@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from acme_agents.core.interfaces import DATASET, REPLAY
+from acme_agents.core.interfaces import DATASET, REPLAY, ActorContext
 from acme_agents.core.types import Array
 from acme_agents.testing import expect, subjects
 
@@ -178,6 +178,22 @@ def acting_is_pure(subject: subjects.Subject) -> None:
         expect.same_form(before, together[1], "actor.select_action changes its state's form")
         observed = subject.observe(together[1], 1.0, evaluation=evaluation)
         expect.same_form(before, observed, "actor.observe changes its state's form")
+
+
+def the_index_may_be_traced(subject: subjects.Subject) -> None:
+    """`actor` takes the index of each environment, traced under vmap, where an actor has many environments."""
+
+    def step(index: Array, params: Any, key: Array, observation: Any) -> Any:
+        actor = subject.agent.actor(subject.spec, ActorContext(False, index, subjects.NUM_ACTORS))
+        return actor.select_action(params, observation, actor.init(key))
+
+    indices, params = jnp.arange(subjects.NUM_ACTORS), subject.params(subject.init())
+    keys = jax.random.split(jax.random.PRNGKey(0), subjects.NUM_ACTORS)
+    with expect.calls("actor, with an index that is traced under vmap,"):
+        together = jax.vmap(step, (0, None, 0, 0))(indices, params, keys, subject.observation)
+    one = functools.partial(jax.tree.map, lambda x: x[1])
+    alone = step(1, params, keys[1], one(subject.observation))  # type: ignore[arg-type]  # as in an actor of its own
+    expect.that(_close(alone, one(together)), "actor makes other functions of an index that is traced under vmap.")
 
 
 def chance_is_not_used_twice(subject: subjects.Subject) -> None:

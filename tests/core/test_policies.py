@@ -260,3 +260,18 @@ def test_gradient_reaches_every_parameter(kind):
     actions = jnp.full((8, 3), 1.0)
     gradient = jax.jit(jax.grad(lambda p: kind.log_prob(net.apply(p, FEATURES), actions).sum()))(params)
     assert all(np.isfinite(x).all() and np.any(x != 0) for x in jax.tree.leaves(gradient))
+
+
+def test_drawn_log_density_is_that_of_the_action_and_finite_where_the_action_saturates():
+    policy = Gaussian(jnp.array([[0.2, -0.4], [30.0, 0.0]]), jnp.array([[0.5, 1.0], [0.1, 1e-3]]))
+    action, log_prob = policies.tanh_gaussian_draw(jax.random.PRNGKey(0), policy)
+    expected = policies.tanh_gaussian_log_prob(policy, action)
+    np.testing.assert_allclose(log_prob[0], expected[0], rtol=1e-5)
+    # Of u = 30 or so, log(1 - tanh^2(u)) is 2 log 2 - 2 u; float32's tanh is 1.
+    assert action[1, 0] == 1.0
+    assert np.isfinite(log_prob[1])
+    assert log_prob[1] > 2 * 29.0 - 2 * np.log(2) - 5.0
+    gradient = jax.grad(
+        lambda mean: policies.tanh_gaussian_draw(jax.random.PRNGKey(0), Gaussian(mean, policy.stddev))[1].sum()
+    )
+    np.testing.assert_allclose(gradient(policy.mean)[1, 0], 2.0, rtol=1e-5)  # d(2 u)

@@ -72,6 +72,24 @@ class Raises(Odd):
         return super().step(action)
 
 
+class RaisesOften(Odd):
+    """Raises in one step of a hundred, by its own numbers."""
+
+    def step(self, action):
+        if self.np_random.random() < 0.01:
+            raise ValueError("unlucky")
+        return super().step(action)
+
+
+class FailsOnceMade(Odd):
+    """Its constructor raises where another was made in this process before."""
+
+    def __init__(self):
+        if LOG["made"]:
+            raise OSError("no licence left")
+        super().__init__()
+
+
 class GlobalRandom(Odd):
     """Draws from NumPy's and Python's global generators, also when it is made, and from its own."""
 

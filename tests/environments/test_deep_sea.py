@@ -46,6 +46,29 @@ def test_an_episode_is_a_fall_through_all_rows():
     np.testing.assert_allclose([step.reward for step in steps[1:]], [-0.001] * 9 + [0.999], atol=1e-7)
 
 
+@pytest.mark.parametrize("limit", [None, 3])
+def test_many_that_step_as_one_are_each_what_one_alone_is(limit):
+    batch = environments.make_batch("deep-sea:4", [0, 1, 2], max_episode_steps=limit)
+    alone = [environments.make("deep-sea:4", seed, max_episode_steps=limit) for seed in (0, 1, 2)]
+    rng, timesteps = np.random.default_rng(0), batch.reset()
+    expected, num_before = [env.reset() for env in alone], 3
+    for t in range(200):
+        num_active = 1 + t % 3
+        for i in range(3):
+            reward, discount = (0, 1) if expected[i].first() else (expected[i].reward, expected[i].discount)
+            assert (timesteps.step_type[i], timesteps.reward[i], timesteps.discount[i]) == (
+                (expected[i].step_type, reward, discount)
+            ) or i >= num_before
+            np.testing.assert_array_equal(timesteps.observation[i], expected[i].observation)
+        actions = rng.integers(0, 2, 3).astype(np.int32)
+        timesteps, num_before = batch.step(actions, num_active), num_active
+        expected[:num_active] = [env.step(action) for env, action in zip(alone[:num_active], actions)]
+    with pytest.raises(ValueError, match="Expected actions from 0 to 1, got 2"):
+        batch.step(np.array([0, 2, 0]), 3)
+    assert environments.make_batch("deep-sea:4:stochastic", [0, 1]) is None
+    assert environments.make_batch("probe:reach", [0, 1]) is None
+
+
 def test_the_mapping_is_bsuites_whatever_the_seed():
     # RandomState(42).binomial(1, 0.5, [4, 4]), which is what bsuite's sweep uses; `1` moves right where it is 1.
     expected = np.array([[0, 1, 1, 1], [0, 0, 0, 1], [1, 1, 0, 1], [1, 0, 0, 0]])

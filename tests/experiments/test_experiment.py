@@ -54,3 +54,8 @@ def test_who_draws():
 def test_every_folder_of_an_agent_has_a_name(repository):
     folders = {file.parent.name for file in (repository / "acme_agents" / "agents").glob("*/config.py")}
     assert set(registry.AGENTS) == folders and len(folders) >= 7
+
+
+def test_an_actor_has_at_least_one_environment():
+    with pytest.raises(ValueError, match=r"^The number of environments per actor must be at least 1, not 0.$"):
+        Experiment("dqn", "probe:choice", environments_per_actor=0)

@@ -28,7 +28,14 @@ _CONFIG = dqn.Config(
 def test_it_learns_the_choice_whose_value_is_1_on_both_launchers(tmp_path: pathlib.Path) -> None:
     """At random the return is a half, and with the second-best action everywhere too."""
     experiment = Experiment(
-        "dqn", "probe:choice", config=_CONFIG, num_actors=2, max_steps=2_000, eval_every=1_000, eval_episodes=50
+        "dqn",
+        "probe:choice",
+        config=_CONFIG,
+        num_actors=2,
+        environments_per_actor=3,
+        max_steps=2_000,
+        eval_every=1_000,
+        eval_episodes=50,
     )
     launchers: tuple[Launcher, ...] = ("in-process", "processes")
     for launcher in launchers:

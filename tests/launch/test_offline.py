@@ -239,14 +239,7 @@ def test_a_policy_is_collected_and_teaches(recorded: pathlib.Path, tmp_path: pat
 def test_one_network_for_all_trade_offs(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_dir = str(tmp_path / "run")
     flags = (
-        *(
-            "--config.conditioned",
-            "--config.fit-temperature",
-            "--config.policy-layers",
-            "32",
-            "--config.critic-layers",
-            "32",
-        ),
+        *("--config.conditioned", "--config.policy-layers", "32", "--config.critic-layers", "32"),
         *("--config.num-actions", "8", "--config.min-replay-size", "100", "--config.samples-per-insert", "16"),
         *("--config.batch-size", "32", "--config.learning-rate", "3e-3", "--steps", "2000", "--eval-every", "0"),
     )

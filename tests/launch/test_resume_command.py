@@ -31,7 +31,16 @@ def run_dir(tmp_path: pathlib.Path) -> pathlib.Path:
     """The directory of a run that was started on Ray with three actors."""
     path = tmp_path / "a run"
     config = mpo.Config(critic="categorical", policy_layers=(4, 3))
-    experiment = Experiment("mpo", "probe:sign", config=config, seed=7, num_actors=3, max_steps=None, max_updates=50)
+    experiment = Experiment(
+        "mpo",
+        "probe:sign",
+        config=config,
+        seed=7,
+        num_actors=3,
+        environments_per_actor=4,
+        max_steps=None,
+        max_updates=50,
+    )
     with run_dir_lib.opened(path, experiment, "ray", _OPTIONS, resume=False):
         pass
     return path
@@ -59,7 +68,7 @@ def resumed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict]:
 
 def test_a_run_goes_on_as_it_was(run_dir: pathlib.Path, resumed: Callable[..., dict]) -> None:
     before = Experiment.from_run_dir(run_dir)
-    assert (before.num_actors, before.config.policy_layers) == (3, (4, 3))
+    assert (before.num_actors, before.environments_per_actor, before.config.policy_layers) == (3, 4, (4, 3))
     as_it_was = {"experiment": before, "launcher": "ray", "options": _OPTIONS, "run_dir": run_dir, "resume": True}
     assert resumed("resume", str(run_dir)) == as_it_was
     assert resumed("train", "mpo", "--resume", "--run-dir", str(run_dir)) == as_it_was
@@ -69,10 +78,22 @@ def test_a_run_goes_on_as_it_was(run_dir: pathlib.Path, resumed: Callable[..., d
 def test_what_is_given_anew_is_taken(
     run_dir: pathlib.Path, resumed: Callable[..., dict], command: tuple[str, ...]
 ) -> None:
-    anew = ("--updates", "90", "--launcher", "processes", "--actors", "5", "--roles.actor.max-restarts", "9")
+    anew = (
+        "--updates",
+        "90",
+        "--launcher",
+        "processes",
+        "--actors",
+        "5",
+        "--environments-per-actor",
+        "2",
+        "--roles.actor.max-restarts",
+        "9",
+    )
     asked = resumed(*command, str(run_dir), *anew, "--ports", "30000", "30001")
     assert asked["launcher"] == "processes"
     assert (asked["experiment"].max_updates, asked["experiment"].num_actors) == (90, 5)
+    assert asked["experiment"].environments_per_actor == 2
     assert asked["options"] == Options(
         ports=(30_000, 30_001), address="10.0.0.1:6379", roles=Roles(actor=Role(cpus=0.5, max_restarts=9)), wandb=True
     )

@@ -23,9 +23,9 @@ class Run:
         self.publisher.publish(0, {})
 
     def sync(
-        self, steps, *, name="actor/0", life="a", num_episodes=0, episodes=(), closed=False, version=None, writer=None
+        self, steps, *, name="actor/0", life="a", num_episodes=0, episodes=(), closed=False, version=None, writers=()
     ):
-        report = ActorReport(name, life, steps, num_episodes, list(episodes), closed, version, writer)
+        report = ActorReport(name, life, steps, num_episodes, list(episodes), closed, version, writers)
         return self.coordinator.actor_sync(report)
 
     def table(self, name):
@@ -139,11 +139,11 @@ def test_a_life_is_told_how_many_there_were_before_it(make_run):
 
 def test_steps_that_came_through_replay_count_by_the_writer_that_was_reported(make_run):
     run = make_run(num_actors=2)
-    run.sync(0, writer=77)
+    run.sync(0, writers=(77,))
     run.coordinator.written(77, 32)
     run.coordinator.written(78, 1000)  # Of this writer nothing is known.
     assert run.coordinator.actor_steps == 32
-    run.sync(50, writer=77)
+    run.sync(50, writers=(77,))
     assert run.coordinator.actor_steps == 50
 
 

@@ -27,6 +27,22 @@ def _resumed(ledger, *, max_steps=None, num_actors=1):
     return after
 
 
+def test_a_life_has_a_writer_for_each_of_its_environments():
+    ledger = StepLedger(None, 1, 2)
+    _report(ledger, 0, writer=77)
+    _report(ledger, 0, writer=78)
+    for writer in (77, 78, 77):
+        ledger.written(writer, 32)
+    assert ledger.total.steps == 96
+    after = _resumed(ledger)
+    after.written(78, 4)
+    assert after.total.steps == 100
+
+
+def test_an_actor_holds_as_much_for_each_of_its_environments():
+    assert _report(StepLedger(10**6, 1, 3), 0) == 3000
+
+
 def test_of_a_report_only_what_is_new_counts():
     ledger = StepLedger(None, 1)
     ledger.admit("actor/0", "a", 0)

@@ -67,6 +67,9 @@ class Linear:
         return LearnerCore(init, update, params)
 
     def actor(self, spec, context):
+        if self.fault == "branch" and context.index > 0:
+            return dataclasses.replace(self, fault="").actor(spec, context)
+
         def select_action(params, observation, key):
             use, key = (key, key) if self.fault == "same key" else jax.random.split(key)
             action = discrete.epsilon_greedy(use, observation @ params[0], 0.0 if context.evaluation else 0.5)
@@ -118,6 +121,7 @@ def test_a_sound_agent_passes(check):
         ("too much", forms.parameters_suffice_to_act, r"learner\.params sends actors \[1\], which neither actor reads"),
         ("impure", forms.acting_is_pure, r"it is not pure"),
         ("shape", forms.acting_is_pure, r"select_action changes its state's form"),
+        ("branch", forms.the_index_may_be_traced, r"actor, with an index that is traced .* Tracer.*Bool"),
         ("same key", forms.chance_is_not_used_twice, r"select_action returns the key that it was given"),
         ("outside", forms.actions_are_in_the_spec, r"select_action leaves \[0, 2\]"),
         ("kind", forms.actions_are_in_the_spec, r"select_action must give \[\] int32, not \[\] float32"),

@@ -18,8 +18,8 @@ class Config(configs.Critic, configs.Adam, configs.Replay):
     """Widths of the policy network [B]."""
     critic_layers: Layers = (256, 256, 256)
     """Widths of the critic network [B]; [P] has 512, 512, 256."""
-    policy_init_stddev: float = 0.5
-    """Standard deviation of the untrained policy, in units of the action [B]; [P] has 0.7."""
+    policy_init_stddev: float = 0.7
+    """Standard deviation of the untrained policy, in units of the action [P]; [B] has 0.5."""
     policy_min_stddev: float = 1e-6
     """Added to every standard deviation of the policy, in units of the action [P]."""
 
@@ -37,7 +37,7 @@ class Config(configs.Critic, configs.Adam, configs.Replay):
     """Bound on the KL through the policy's standard deviation, in nats per action dimension [P]."""
     init_log_temperature: float = 10.0
     """Temperatures before training, before the softplus [P]."""
-    fit_temperature: bool = False
+    fit_temperature: bool = True
     """Solve for the temperature of the E-step's bound whenever the target critic is new, the first time included; its
     gradient follows in between (ours)."""
     init_log_alpha_mean: float = 10.0

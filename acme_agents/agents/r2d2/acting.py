@@ -29,15 +29,14 @@ def make_actor(config: Config, networks: Networks, context: ActorContext) -> Act
     An exploring actor draws one of its epsilons at the start of every episode. Its extras are the LSTM's state
     before the observation, where the learner needs it.
     """
-    epsilons = jnp.array(
-        [config.evaluation_epsilon] if context.evaluation else epsilons_of(config, context), jnp.float32
-    )
 
     def init(key: Key) -> ActorState:
         epsilon_key, key = jax.random.split(key)
         return ActorState(
             key=key,
-            epsilon=jax.random.choice(epsilon_key, epsilons),
+            epsilon=jnp.float32(config.evaluation_epsilon)
+            if context.evaluation
+            else draw_epsilon(epsilon_key, config, context),
             memory=recurrent.zero_state(1, config.lstm_size),
             action=jnp.zeros(networks.num_actions),
             reward=jnp.zeros(()),
@@ -65,8 +64,8 @@ def make_actor(config: Config, networks: Networks, context: ActorContext) -> Act
     return ActorCore(init, select_action, observe)
 
 
-def epsilons_of(config: Config, context: ActorContext) -> np.ndarray:
-    """The rungs of the ladder of epsilons that one of N actors has: all those whose number is its own, modulo N.
+def draw_epsilon(key: Key, config: Config, context: ActorContext) -> Array:
+    """One of the epsilons of one of N actors, [] float32: those on the ladder whose number is its own, modulo N.
 
     The ladder has `num_epsilons` rungs, from `epsilon_max` down to `epsilon_min`, each the same part of the one before.
     Such a ladder, with a rung for each actor, is that of Horgan et al. 2018 (arXiv 1803.00933, section 4.1; there from
@@ -74,4 +73,7 @@ def epsilons_of(config: Config, context: ActorContext) -> np.ndarray:
     actor it has them all; with more actors than rungs, several have the same one.
     """
     ladder = np.geomspace(config.epsilon_max, config.epsilon_min, config.num_epsilons)
-    return ladder[context.index % config.num_epsilons :: context.num_actors]
+    first = context.index % config.num_epsilons
+    count = (config.num_epsilons - first + context.num_actors - 1) // context.num_actors
+    rung = first + context.num_actors * jax.random.randint(key, (), 0, count)
+    return jnp.asarray(ladder, jnp.float32)[rung]

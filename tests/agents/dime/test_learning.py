@@ -285,7 +285,7 @@ def test_replay_is_as_configured():
 @pytest.mark.parametrize("method", ["dime", "mo-mpo", "scalarisation"])
 def test_fitted_temperatures_meet_every_bound(method):
     """Those of two objectives from the first update."""
-    config = dataclasses.replace(TINY, method=method, num_actions=20, fit_temperature=True)
+    config = dataclasses.replace(TINY, method=method, num_actions=20)
     core = dime.make(config).learner(TWO)
     _, output = jax.jit(core.update)(core.init(jax.random.PRNGKey(0)), _random())
     ratios = [output.metrics[name] for name in output.metrics if name.startswith("kl_q_ratio_")]

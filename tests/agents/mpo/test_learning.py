@@ -80,7 +80,7 @@ def test_bootstraps_from_the_target_critic():
 
 
 def test_duals_are_clipped_after_the_update():
-    learner = _learner()
+    learner = _learner(dataclasses.replace(TINY, fit_temperature=False))
     state = learner.init(KEY)
     low = jax.tree.map(lambda x: jnp.full_like(x, -30.0), state.duals)
     state, _ = learner.update(state._replace(duals=low), _batch(SPEC))
@@ -125,8 +125,8 @@ def test_replay_is_as_configured():
 
 
 def test_a_fitted_temperature_meets_the_bound_from_the_first_update():
-    """Then it follows its gradient until the target critic is new again. By default it starts at 10, the KL near 0."""
-    config = dataclasses.replace(TINY, num_actions=20, fit_temperature=True, target_update_period=3)
+    """Then it follows its gradient until the target critic is new again. Unfitted it starts at 10, the KL near 0."""
+    config = dataclasses.replace(TINY, num_actions=20, target_update_period=3)
     core = mpo.make(config).learner(SPEC)
     state, update, ratios = core.init(jax.random.PRNGKey(0)), jax.jit(core.update), []
     for _ in range(4):

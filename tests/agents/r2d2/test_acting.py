@@ -22,8 +22,15 @@ PARAMS = jax.tree.map(lambda x: 1.5 * x + 0.05, NETWORKS.init(jax.random.PRNGKey
 LADDER = r2d2.Config(num_epsilons=7, epsilon_max=1.0, epsilon_min=1e-6)  # 1, 0.1, ... 1e-6
 
 
+def _epsilons(index, num_actors, config=LADDER):
+    """Those that an actor draws in 200 episodes, the largest first."""
+    context = ActorContext(False, index, num_actors)
+    draw = jax.vmap(lambda key: acting.draw_epsilon(key, config, context))
+    return sorted(set(draw(jax.random.split(jax.random.PRNGKey(0), 200)).tolist()), reverse=True)
+
+
 def _rungs(index, num_actors, config=LADDER):
-    return np.round(-np.log10(acting.epsilons_of(config, ActorContext(False, index, num_actors)))).astype(int).tolist()
+    return np.round(-np.log10(_epsilons(index, num_actors, config))).astype(int).tolist()
 
 
 def test_actors_share_the_ladder_out():
@@ -31,9 +38,18 @@ def test_actors_share_the_ladder_out():
     assert [_rungs(i, 2) for i in range(2)] == [[0, 2, 4, 6], [1, 3, 5]]
     assert [_rungs(i, 7) for i in range(7)] == [[0], [1], [2], [3], [4], [5], [6]]
     assert [_rungs(i, 9) for i in range(9)] == [[0], [1], [2], [3], [4], [5], [6], [0], [1]]  # as many again
-    np.testing.assert_allclose(acting.epsilons_of(r2d2.Config(), ActorContext(False))[[0, 255]], [0.1, 0.001])
+    many = _epsilons(0, 1, r2d2.Config())
+    assert len(many) > 100 and 0.001 <= many[-1] < many[0] <= np.float32(0.1)
     one = r2d2.Config(num_epsilons=1, epsilon_max=0.01, epsilon_min=0.002)
-    np.testing.assert_allclose(acting.epsilons_of(one, ActorContext(False, 3, 8)), [0.01])
+    np.testing.assert_allclose(_epsilons(3, 8, one), [0.01])
+
+
+def test_an_epsilon_is_drawn_as_from_a_list_of_those_of_the_actor():
+    ladder = np.geomspace(1.0, 1e-6, 7)
+    for index, num_actors in [(0, 1), (1, 2), (2, 3), (6, 7), (8, 9)]:
+        keys, own = jax.random.split(jax.random.PRNGKey(index), 20), jnp.array(ladder[index % 7 :: num_actors])
+        drawn = [acting.draw_epsilon(key, LADDER, ActorContext(False, index, num_actors)) for key in keys]
+        assert drawn == [jax.random.choice(key, own) for key in keys]
 
 
 def _actor(config=TINY, *, evaluation=False, place=ALONE, networks=NETWORKS):
