@@ -32,7 +32,7 @@ def core_files(repository):
 @pytest.fixture(scope="module")
 def agent_files(repository):
     folders = sorted(file.parent for file in (repository / "acme_agents" / "agents").glob("*/config.py"))
-    assert {"bc", "crr", "d4pg", "ddpg", "dime", "dqn", "mpo", "ppo", "r2d2", "r2d3", "sac", "td3"} <= {
+    assert {"bc", "crr", "d4pg", "ddpg", "dime", "dqn", "mpo", "ppo", "r2d2", "r2d3", "sac", "td3", "vmpo"} <= {
         folder.name for folder in folders
     }
     checks = sorted((repository / "acme_agents" / "testing").glob("*.py"))
