@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from acme_agents.agents import bc, crr, d4pg, ddpg, dime, dqn, mpo, ppo, r2d2, r2d3, sac, td3
+from acme_agents.agents import bc, crr, d4pg, ddpg, dime, dqn, mpo, ppo, r2d2, r2d3, sac, td3, vmpo
 from acme_agents.core import returns
 from acme_agents.core.types import ArraySpec, EnvironmentSpec
+from acme_agents.experiments import registry
 from acme_agents.testing import conformance
 
 CONTINUOUS = EnvironmentSpec(ArraySpec((6,)), ArraySpec((2,)))
@@ -121,7 +122,19 @@ PPO = {
     "learning_rate": 5e-3,
 }
 ONE_PASS = {"batch_size": 2, "num_epochs": 1, "num_minibatches": 2, "annealing_updates": 100}
-RAW = {"normalise_rewards": False, "normalise_observations": False, "value_clip": None}
+VMPO = {
+    "torso_layers": (32,),
+    "unroll_length": 8,
+    "batch_size": 16,
+    "num_epochs": 4,
+    "discount": 0.9,
+    "learning_rate": 5e-3,
+    "epsilon_policy": 0.1,
+    "epsilon_mean": 0.1,
+    "epsilon_stddev": 1e-2,
+}
+UNSCALED = {"normalise_rewards": False, "normalise_observations": False}
+RAW = UNSCALED | {"value_clip": None}
 
 
 def _value(metrics):
@@ -176,6 +189,8 @@ SUBJECTS = {
     "sac": _subject(sac, SAC, CONTINUOUS, value=_q_value),
     "sac-droq": _subject(sac, SAC | DROQ, _seeing(DICT, CONTINUOUS), value=_q_value),
     "td3": _subject(td3, TWIN, CONTINUOUS, value=_q_value),
+    "vmpo": _subject(vmpo, VMPO | UNSCALED, DISCRETE, value=_value, discount=0.9),
+    "vmpo-continuous": _subject(vmpo, VMPO, _seeing(DICT, CONTINUOUS)),
 }
 # These are looked at only.
 PICTURES = {
@@ -184,6 +199,8 @@ PICTURES = {
     "mpo-pixels": _subject(mpo, MPO | {"critic": "scalar"}, _seeing(PIXELS, CONTINUOUS)),
     "ppo-pixels": _subject(ppo, PPO | ONE_PASS, _seeing(PIXELS, DISCRETE)),
     "r2d2-pixels": _subject(r2d2, R2D2, _seeing(PIXELS, DISCRETE)),
+    "vmpo-memory": _subject(vmpo, VMPO | {"lstm_size": 8}, _seeing(DICT, DISCRETE)),
+    "vmpo-pixels": _subject(vmpo, VMPO | {"batch_size": 2, "num_epochs": 1}, _seeing(PIXELS, CONTINUOUS)),
 }
 
 
@@ -203,7 +220,7 @@ FOLDERS = sorted(file.parent.name for file in Path(__file__).parents[1].glob("ac
 
 
 def test_finds_the_agents():
-    assert {"bc", "crr", "d4pg", "ddpg", "dime", "dqn", "mpo", "ppo", "r2d2", "r2d3", "sac", "td3"} <= set(FOLDERS)
+    assert set(registry.AGENTS) <= set(FOLDERS)
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -217,12 +234,14 @@ OTHERS = {
     "d4pg": [{"critic": "mixture"}],
     "dime": [{"behaviour": "awbc"}, {"critic": "categorical"}],
     "mpo": [{"critic": "categorical"}],
+    "vmpo": [{"lstm_size": 4}],
 }
 
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_every_field_of_a_configuration_is_read(name):
     module = importlib.import_module(f"acme_agents.agents.{name}")
-    spec = DISCRETE if name in ("dqn", "r2d2", "r2d3") else OBJECTIVES if name == "dime" else CONTINUOUS
+    specs = [DISCRETE] if name in ("dqn", "r2d2", "r2d3") else [OBJECTIVES] if name == "dime" else [CONTINUOUS]
+    specs += [DISCRETE] if name == "vmpo" else []  # which has bounds of its own for each kind of actions
     configs = [module.Config(batch_size=4, **changes) for changes in ({}, *OTHERS.get(name, ()))]
-    assert conformance.unread_fields(module.make, configs, spec) == set()
+    assert set.intersection(*(conformance.unread_fields(module.make, configs, spec) for spec in specs)) == set()

@@ -200,6 +200,39 @@ class StochasticPolicy(Checked):
 
 
 @dataclasses.dataclass(frozen=True)
+class ActorCritic(Adam):
+    """One network for policy and value that learns from unrolls: what recurrent on-policy agents share."""
+
+    torso_layers: Layers = (128, 128)
+    """Widths of the layers behind the encoded observation, which policy and value share (ours, for small tasks)."""
+    lstm_size: PositiveInt | None = None
+    """Units of an LSTM behind them, for partial observations; None for none."""
+    policy_init_stddev: Positive = 0.7
+    """Standard deviation of the untrained policy, in units of the action, where actions are continuous (Acme's MPO)."""
+    policy_min_stddev: Positive = 1e-3
+    """Added to every standard deviation of the policy, in the same units (ours)."""
+
+    unroll_length: PositiveInt = 32
+    """Rows of an unroll: steps, and final observations of episodes (Stoix's V-MPO)."""
+    batch_size: PositiveInt = 16
+    """Unrolls per update (ours)."""
+    max_policy_lag: Annotated[int, at_least(0)] = 2
+    """Updates by which an unroll may be too old, where there are several processes; older ones are dropped (ours)."""
+
+    discount: Share = 0.99
+    """gamma, per environment step."""
+    trace_decay: Share = 1.0
+    """lambda of the returns; 1 sums the rewards up to the unroll's end."""
+    value_weight: NotNegative = 1.0
+    """Weight of the value's loss."""
+    normalise_observations: bool = True
+    """By the mean and the deviation of all observations so far, clipped to 10; images and grids are left alone, as in
+    ppo."""
+    normalise_rewards: bool = True
+    """By the deviation of all discounted returns so far, clipped to 10, as in ppo."""
+
+
+@dataclasses.dataclass(frozen=True)
 class QLearning(Replay, Bootstrapping, Adam):
     """Values of discrete actions, learnt from prioritised replay."""
 

@@ -36,12 +36,13 @@ class LSTM(hk.Module):
         super().__init__(name=name)
         self._size = size
 
-    def __call__(self, inputs: Array, state: State) -> tuple[Array, State]:
+    def __call__(self, inputs: Array, state: State, begins: Array | None = None) -> tuple[Array, State]:
         """Processes T steps in order.
 
         Args:
           inputs: [B, T, F] float32.
           state: before the first step, [B, H].
+          begins: [B, T] bool, whether an episode begins at the step: the state before it is then zero. None: nowhere.
 
         Returns:
           The outputs h_t, [B, T, H], and the state after the last step.
@@ -54,12 +55,16 @@ class LSTM(hk.Module):
         w_h = hk.get_parameter("w_h", (self._size, 4 * self._size), init=init)
         b = hk.get_parameter("b", (4 * self._size,), init=jnp.zeros)
 
-        def step(state: State, gates: Array) -> tuple[State, Array]:
+        def step(state: State, now: tuple[Array, Array | None]) -> tuple[State, Array]:
+            gates, begins = now
+            if begins is not None:
+                state = State(*(jnp.where(begins[:, None], 0.0, x) for x in state))
             i, g, f, o = jnp.split(gates + state.hidden @ w_h, 4, axis=-1)
             cell = jax.nn.sigmoid(f + 1.0) * state.cell + jax.nn.sigmoid(i) * jnp.tanh(g)
             hidden = jax.nn.sigmoid(o) * jnp.tanh(cell)
             return State(hidden, cell), hidden
 
         gates = inputs @ w_x + b[None, None]  # [B, T, 4 H]
-        state, outputs = jax.lax.scan(step, state, jnp.swapaxes(gates, 0, 1))
+        now = (jnp.swapaxes(gates, 0, 1), None if begins is None else begins.T)
+        state, outputs = jax.lax.scan(step, state, now)
         return jnp.swapaxes(outputs, 0, 1), state

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from acme_agents.core import configs
+from acme_agents.experiments import registry
 
 AGENTS = sorted(file.parent.name for file in Path(__file__).parents[2].glob("acme_agents/agents/*/config.py"))
 CONFIGS = {name: importlib.import_module(f"acme_agents.agents.{name}").Config for name in AGENTS}
@@ -30,7 +31,7 @@ def _documented(source):
 
 
 def test_finds_agents_and_what_they_inherit():
-    assert {"bc", "crr", "d4pg", "ddpg", "dime", "dqn", "mpo", "ppo", "r2d2", "r2d3", "sac", "td3"} <= set(CONFIGS)
+    assert set(registry.AGENTS) <= set(CONFIGS)
     assert {"Replay", "Critic", "Checked"} <= set(BASES)
     assert all(issubclass(config, configs.Checked) for config in CONFIGS.values())
 

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from acme_agents.experiments import registry
+
 RUNTIME = ["tensorflow", "reverb", "launchpad", "acme", "courier", "dm_env", "gymnasium", "dm_control", "ray", "pytest"]
 CORE_MAY_IMPORT = {"jax", "haiku", "optax", "chex", "numpy", *sys.stdlib_module_names}
 PURE_FILES = ["__init__", "config", "networks", "losses", "learning", "acting", "agent"]
@@ -32,9 +34,7 @@ def core_files(repository):
 @pytest.fixture(scope="module")
 def agent_files(repository):
     folders = sorted(file.parent for file in (repository / "acme_agents" / "agents").glob("*/config.py"))
-    assert {"bc", "crr", "d4pg", "ddpg", "dime", "dqn", "mpo", "ppo", "r2d2", "r2d3", "sac", "td3"} <= {
-        folder.name for folder in folders
-    }
+    assert set(registry.AGENTS) <= {folder.name for folder in folders}
     checks = sorted((repository / "acme_agents" / "testing").glob("*.py"))
     files = [folder / f"{name}.py" for folder in folders for name in PURE_FILES if (folder / f"{name}.py").exists()]
     return [*checks, *files]

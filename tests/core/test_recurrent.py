@@ -13,6 +13,7 @@ RNG = np.random.default_rng(0)
 INPUTS = jnp.array(RNG.normal(size=(B, T, F)), jnp.float32)
 STATE = recurrent.State(*jnp.array(RNG.normal(size=(2, B, H)), jnp.float32))
 NET = hk.without_apply_rng(hk.transform(lambda inputs, state: recurrent.LSTM(H)(inputs, state)))
+NET_OF_EPISODES = hk.without_apply_rng(hk.transform(lambda *args: recurrent.LSTM(H)(*args)))
 PARAMS = jax.tree.map(lambda x: x + 0.1, NET.init(jax.random.PRNGKey(0), INPUTS, STATE))  # no bias is zero
 
 
@@ -56,3 +57,12 @@ def test_shapes_are_checked():
         NET.apply(PARAMS, INPUTS[0], STATE)
     with pytest.raises(AssertionError):
         NET.apply(PARAMS, INPUTS, recurrent.zero_state(1, H))
+
+
+def test_an_episode_begins_without_memory():
+    begins = jnp.zeros((B, T), bool).at[1, 3].set(True)
+    outputs, _ = NET_OF_EPISODES.apply(PARAMS, INPUTS, STATE, begins)
+    whole, _ = NET.apply(PARAMS, INPUTS, STATE)
+    anew, _ = NET.apply(PARAMS, INPUTS[:, 3:], recurrent.zero_state(B, H))
+    np.testing.assert_allclose(outputs, whole.at[1, 3:].set(anew[1]), atol=1e-6)
+    assert np.abs(outputs[1, 3:] - whole[1, 3:]).max() > 0.01

@@ -185,6 +185,16 @@ _SMALLEST = {
     "ppo": ("--env", "probe:choice", *_POLICY, "--config.unroll-length", "16", "--config.batch-size", "2"),
     "sac": ("--env", "probe:reach", *_CRITIC),
     "td3": ("--env", "probe:reach", *_CRITIC),
+    "vmpo": (
+        "--env",
+        "probe:choice",
+        "--config.torso-layers",
+        "4",
+        "--config.unroll-length",
+        "16",
+        "--config.batch-size",
+        "2",
+    ),
 }
 
 

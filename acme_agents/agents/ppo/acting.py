@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from acme_agents.agents.ppo import networks
 from acme_agents.agents.ppo.config import Config
 from acme_agents.agents.ppo.networks import ActorParams, Networks
+from acme_agents.core import normalising
 from acme_agents.core.interfaces import ActorCore
 from acme_agents.core.types import Action, Array, EnvironmentSpec, Extras, Key, Observation
 
@@ -39,7 +39,7 @@ def make_actor(config: Config, nets: Networks, spec: EnvironmentSpec, *, evaluat
     ) -> tuple[Action, ActorState, Extras]:
         key, action_key = jax.random.split(state.key)
         one = jax.tree.map(lambda x: jnp.asarray(x)[None], observation)
-        law = nets.policy.apply(params.policy, networks.normalise(one, params.scale))
+        law = nets.policy.apply(params.policy, normalising.normalise(one, params.scale))
         drawn = nets.law.mode(law) if evaluation else nets.law.sample(action_key, law)
         kept = () if is_discrete else drawn[0]
         action = (drawn if is_discrete else jnp.clip(drawn, -1.0, 1.0))[0].astype(spec.action.dtype)

@@ -6,15 +6,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from acme_agents.agents.ppo import losses, networks
+from acme_agents.agents.ppo import losses
 from acme_agents.agents.ppo.config import Config
 from acme_agents.agents.ppo.networks import ActorParams, Networks
-from acme_agents.core import masks, returns, running, training
+from acme_agents.core import masks, normalising, returns, running, training
 from acme_agents.core.interfaces import LearnerCore, UpdateOutput
 from acme_agents.core.running import Moments
 from acme_agents.core.types import Array, EnvironmentSpec, Key, Observation, Params, Unroll
-
-_REWARD_LIMIT = 10.0  # of normalised rewards
 
 
 class Weights(NamedTuple):
@@ -54,7 +52,7 @@ def make_learner(config: Config, nets: Networks, spec: EnvironmentSpec) -> Learn
     def init(key: Key) -> TrainingState:
         policy_key, value_key, key = jax.random.split(key, 3)
         weights = Weights(nets.policy.init(policy_key), nets.value.init(value_key))
-        moments = networks.init_moments(config, spec)
+        moments = normalising.init_moments(spec, enabled=config.normalise_observations)
         return TrainingState(weights, optimizer.init(weights), moments, running.init(()), key)
 
     def loss(weights: Weights, rows: _Rows) -> tuple[Array, dict[str, Array]]:
@@ -89,14 +87,15 @@ def make_learner(config: Config, nets: Networks, spec: EnvironmentSpec) -> Learn
 
     def update(state: TrainingState, batch: Unroll) -> tuple[TrainingState, UpdateOutput]:
         steps, valid = batch.steps, ~batch.steps.last[:, :-1]  # [B, T + 1], [B, T]
-        moments, reward = state.returns, jnp.where(valid, steps.reward[:, :-1], 0.0)
-        if config.normalise_rewards:
-            so_far = config.discount * steps.extras.return_so_far[:, :-1] + reward
-            moments = running.add(moments, so_far.reshape(-1), valid.reshape(-1))
-        scale = running.stddev(moments)  # 1 where rewards are left alone
-        if config.normalise_rewards:
-            reward = jnp.clip(reward / scale, -_REWARD_LIMIT, _REWARD_LIMIT)
-        seen = networks.normalise(steps.observation, networks.scale_of(state.observations, spec))
+        reward, scale, moments = normalising.rewards(
+            state.returns,
+            steps.reward[:, :-1],
+            steps.extras.return_so_far[:, :-1] if config.normalise_rewards else (),
+            valid,
+            gamma=config.discount,
+            enabled=config.normalise_rewards,
+        )
+        seen = normalising.normalise(steps.observation, normalising.scale_of(state.observations, spec))
         value = nets.value.apply(state.weights.value, seen)  # [B, T + 1]
         advantage = returns.generalised_advantages(
             reward, steps.discount[:, :-1], value, valid, gamma=config.discount, trace_decay=config.trace_decay
@@ -118,14 +117,14 @@ def make_learner(config: Config, nets: Networks, spec: EnvironmentSpec) -> Learn
         )
         # After the passes: what they see of an observation is what the actor saw.
         flat = jax.tree.map(lambda x: x[:, :-1].reshape(-1, *x.shape[2:]), steps.observation)
-        observations = networks.add_to_moments(state.observations, flat, jnp.ones(valid.size, bool))
+        observations = normalising.add_to_moments(state.observations, flat, jnp.ones(valid.size, bool))
         metrics = {name: jnp.mean(x) for name, x in metrics.items()}
         metrics["value"] = masks.mean_where(value[:, :-1], valid) * scale
         metrics["reward_scale"] = scale
         return TrainingState(weights, optimizer_state, observations, moments, key), UpdateOutput(metrics)
 
     def params(state: TrainingState) -> ActorParams:
-        return ActorParams(state.weights.policy, networks.scale_of(state.observations, spec))
+        return ActorParams(state.weights.policy, normalising.scale_of(state.observations, spec))
 
     return LearnerCore(init, update, params)
 

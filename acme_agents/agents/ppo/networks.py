@@ -1,6 +1,5 @@
-"""PPO's two networks, what they see of an observation, and the policy's two laws."""
+"""PPO's two networks."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import haiku as hk
@@ -8,35 +7,12 @@ import jax
 import jax.numpy as jnp
 
 from acme_agents.agents.ppo.config import Config
-from acme_agents.core import distributions, networks, running, specs, torsos
+from acme_agents.core import laws, networks, specs, torsos
 from acme_agents.core.distributions import Gaussian
+from acme_agents.core.laws import Law
 from acme_agents.core.networks import Network
-from acme_agents.core.types import Action, Array, ArraySpec, EnvironmentSpec, Key, Observation, Params
-
-OBSERVATION_LIMIT = 10.0  # of normalised observations
-
-
-class Law(NamedTuple):
-    """The law of an action: a Gaussian, or logits [B, A].
-
-    Attributes:
-      sample: `(key, law) -> action`, for one action [1, ...]; a Gaussian's may leave the box.
-      log_prob: `(law, actions) -> [B]`, in nats.
-      entropy: `(law) -> [B]`, in nats.
-      mode: `(law) -> action`.
-    """
-
-    sample: Callable[[Key, Any], Action]
-    log_prob: Callable[[Any, Action], Array]
-    entropy: Callable[[Any], Array]
-    mode: Callable[[Any], Action]
-
-
-class Scale(NamedTuple):
-    """How an observation is normalised: trees like the observation, an empty tuple for what is left alone."""
-
-    mean: Any
-    stddev: Any
+from acme_agents.core.normalising import Scale
+from acme_agents.core.types import Array, EnvironmentSpec, Observation, Params
 
 
 class ActorParams(NamedTuple):
@@ -82,9 +58,7 @@ def make_networks(config: Config, spec: EnvironmentSpec) -> Networks:
         return _mlp(torsos.encode(observation, spec), config.value_layers, 1, 1.0)[..., 0]
 
     observation = torsos.zeros_like(spec.observation)
-    return Networks(
-        networks.make(policy, observation), networks.make(value, observation), CATEGORICAL if discrete else GAUSSIAN
-    )
+    return Networks(networks.make(policy, observation), networks.make(value, observation), laws.of(spec))
 
 
 def _mlp(features: Array, layers: tuple[int, ...], num_outputs: int, output_scale: float) -> Array:
@@ -98,69 +72,3 @@ def _orthogonal(scale: float) -> hk.initializers.Initializer:
     """Haiku's own promotes ranks."""
     init = jax.nn.initializers.orthogonal(scale)
     return lambda shape, dtype: init(hk.next_rng_key(), shape, dtype)
-
-
-def _categorical_log_prob(logits: Array, actions: Action) -> Array:
-    return jnp.take_along_axis(jax.nn.log_softmax(logits), actions[..., None], axis=-1)[..., 0]
-
-
-def _categorical_entropy(logits: Array) -> Array:
-    log_probs = jax.nn.log_softmax(logits)
-    return -jnp.sum(jnp.exp(log_probs) * log_probs, axis=-1)
-
-
-def _gaussian_entropy(law: Gaussian) -> Array:
-    return jnp.sum(jnp.log(law.stddev) + 0.5 + distributions.LOG_SQRT_2PI, axis=-1)
-
-
-CATEGORICAL = Law(
-    sample=lambda key, logits: jax.random.categorical(key, logits),
-    log_prob=_categorical_log_prob,
-    entropy=_categorical_entropy,
-    mode=lambda logits: jnp.argmax(logits, axis=-1),
-)
-GAUSSIAN = Law(
-    sample=lambda key, law: distributions.sample(key, law, 1)[0],
-    log_prob=distributions.log_prob,
-    entropy=_gaussian_entropy,
-    mode=lambda law: law.mean,
-)
-
-
-# --- Normalisation of observations.
-
-
-def init_moments(config: Config, spec: EnvironmentSpec) -> Any:
-    """The moments of each leaf of an observation, an empty tuple for leaves that are left alone."""
-
-    def init(leaf: ArraySpec) -> Any:
-        is_picture = len(leaf.shape) == 3 and leaf.dtype in ("uint8", "float32")  # see `torsos.encode`
-        return running.init(leaf.shape) if config.normalise_observations and not is_picture else ()
-
-    return jax.tree.map(init, spec.observation)
-
-
-def add_to_moments(moments: Any, observation: Observation, counts: Array) -> Any:
-    """The moments with further observations [N, *O], those that `counts` [N] bool."""
-
-    def add(x: Array, moments: Any) -> Any:
-        return running.add(moments, x.astype(jnp.float32), counts) if moments else ()
-
-    return jax.tree.map(add, observation, moments)
-
-
-def scale_of(moments: Any, spec: EnvironmentSpec) -> Scale:
-    """What actors need of the moments."""
-    means = jax.tree.map(lambda _, m: m.mean if m else (), spec.observation, moments)
-    return Scale(means, jax.tree.map(lambda _, m: running.stddev(m) if m else (), spec.observation, moments))
-
-
-def normalise(observation: Observation, scale: Scale) -> Observation:
-    """The observation [..., *O] as the networks see it."""
-
-    def one(x: Array, mean: Any, stddev: Any) -> Array:
-        if isinstance(mean, tuple):  # It is left alone.
-            return x
-        return running.normalise(x, mean, stddev, limit=OBSERVATION_LIMIT)
-
-    return jax.tree.map(one, observation, scale.mean, scale.stddev)

@@ -7,7 +7,7 @@ import pytest
 
 from acme_agents.agents import ppo
 from acme_agents.agents.ppo import networks
-from acme_agents.core import distributions, errors
+from acme_agents.core import distributions, errors, normalising
 from acme_agents.core.interfaces import ActorContext
 from acme_agents.core.types import ArraySpec, EnvironmentSpec, Step, Unroll
 
@@ -41,7 +41,7 @@ def test_the_action_is_clipped_and_the_one_that_was_drawn_is_kept_with_its_proba
     assert np.abs(extras.action).max() > 2.0
     np.testing.assert_array_equal(actions, np.clip(extras.action, -1, 1))
     nets = networks.make_networks(agent.config, CONTINUOUS)
-    law = nets.policy.apply(params.policy, networks.normalise(observation[None], params.scale))
+    law = nets.policy.apply(params.policy, normalising.normalise(observation[None], params.scale))
     np.testing.assert_allclose(law.stddev, np.e * np.ones((1, 2)), rtol=1e-6)
     expected = [distributions.log_prob(law, action[None])[0] for action in extras.action]
     np.testing.assert_allclose(extras.log_prob, expected, rtol=1e-5)
