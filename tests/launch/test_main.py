@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from acme_agents.core import checkpoint
-from acme_agents.experiments import Experiment
+from acme_agents.experiments import Experiment, registry
 from acme_agents.launch import main as cli
 
 _TRAIN = (
@@ -53,8 +53,8 @@ def finished_run(tmp_path: pathlib.Path, template_run: pathlib.Path) -> pathlib.
         (("fly",), "error: Unknown command 'fly': choose train, resume, attach, evaluate, collect,"),
         (
             ("train", "mp0", "--env", "probe:sign"),
-            "error: Unknown agent 'mp0': did you mean 'mpo'? There are bc, crr, d4pg, ddpg, dime, dqn, mpo, "
-            "ppo, r2d2, r2d3, sac, td3, and any module that offers one.\n",
+            "error: Unknown agent 'mp0': did you mean 'mpo'? There are "
+            f"{', '.join(registry.AGENTS)}, and any module that offers one.\n",
         ),
         (("train", "a3c", "--env", "probe:sign"), "error: Unknown agent 'a3c': there are bc, crr, d4pg, ddpg, dime,"),
         (("train", "json", "--env", "probe:sign"), "offers no agent: it has no Config and no make.\n"),
