@@ -30,9 +30,22 @@ def _documented(source):
 
 
 def test_finds_agents_and_what_they_inherit():
-    assert {"bc", "crr", "d4pg", "ddpg", "dime", "dqn", "mpo", "ppo", "r2d2", "r2d3", "sac", "td3", "vmpo"} <= set(
-        CONFIGS
-    )
+    assert {
+        "bc",
+        "crr",
+        "d4pg",
+        "ddpg",
+        "dime",
+        "dqn",
+        "impala",
+        "mpo",
+        "ppo",
+        "r2d2",
+        "r2d3",
+        "sac",
+        "td3",
+        "vmpo",
+    } <= set(CONFIGS)
     assert {"Replay", "Critic", "Checked"} <= set(BASES)
     assert all(issubclass(config, configs.Checked) for config in CONFIGS.values())
 

@@ -32,9 +32,22 @@ def core_files(repository):
 @pytest.fixture(scope="module")
 def agent_files(repository):
     folders = sorted(file.parent for file in (repository / "acme_agents" / "agents").glob("*/config.py"))
-    assert {"bc", "crr", "d4pg", "ddpg", "dime", "dqn", "mpo", "ppo", "r2d2", "r2d3", "sac", "td3", "vmpo"} <= {
-        folder.name for folder in folders
-    }
+    assert {
+        "bc",
+        "crr",
+        "d4pg",
+        "ddpg",
+        "dime",
+        "dqn",
+        "impala",
+        "mpo",
+        "ppo",
+        "r2d2",
+        "r2d3",
+        "sac",
+        "td3",
+        "vmpo",
+    } <= {folder.name for folder in folders}
     checks = sorted((repository / "acme_agents" / "testing").glob("*.py"))
     files = [folder / f"{name}.py" for folder in folders for name in PURE_FILES if (folder / f"{name}.py").exists()]
     return [*checks, *files]
