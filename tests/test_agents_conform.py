@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from acme_agents.agents import bc, crr, d4pg, ddpg, dime, dqn, mpo, ppo, r2d2, r2d3, sac, td3, vmpo
+from acme_agents.agents import bc, crr, d4pg, ddpg, dime, dqn, impala, mpo, ppo, r2d2, r2d3, sac, td3, vmpo
 from acme_agents.core import returns
 from acme_agents.core.types import ArraySpec, EnvironmentSpec
 from acme_agents.experiments import registry
@@ -133,6 +133,7 @@ VMPO = {
     "epsilon_mean": 0.1,
     "epsilon_stddev": 1e-2,
 }
+IMPALA = {"torso_layers": (32,), "unroll_length": 8, "batch_size": 16, "discount": 0.9, "learning_rate": 1e-2}
 UNSCALED = {"normalise_rewards": False, "normalise_observations": False}
 RAW = UNSCALED | {"value_clip": None}
 
@@ -179,6 +180,8 @@ SUBJECTS = {
         value=_q_values,
     ),
     "dqn": _subject(dqn, DQN, DISCRETE, value=_q_value),
+    "impala": _subject(impala, IMPALA | UNSCALED, DISCRETE, value=_value, discount=0.9),
+    "impala-continuous": _subject(impala, IMPALA, _seeing(DICT, CONTINUOUS)),
     "mpo-mixture": _subject(mpo, MPO, CONTINUOUS, value=_q_value),
     "mpo-categorical": _subject(mpo, MPO | {"critic": "categorical"} | ATOMS, CONTINUOUS, value=_q_value),
     "mpo-scalar": _subject(mpo, MPO | {"critic": "scalar"}, _seeing(DICT, CONTINUOUS), value=_q_value),
@@ -196,6 +199,7 @@ SUBJECTS = {
 PICTURES = {
     "bc-pixels": _subject(bc, BC, _seeing(PIXELS, CONTINUOUS)),
     "dqn-pixels": _subject(dqn, DQN, _seeing(PIXELS, DISCRETE)),
+    "impala-memory": _subject(impala, IMPALA | {"lstm_size": 8}, _seeing(DICT, DISCRETE)),
     "mpo-pixels": _subject(mpo, MPO | {"critic": "scalar"}, _seeing(PIXELS, CONTINUOUS)),
     "ppo-pixels": _subject(ppo, PPO | ONE_PASS, _seeing(PIXELS, DISCRETE)),
     "r2d2-pixels": _subject(r2d2, R2D2, _seeing(PIXELS, DISCRETE)),
@@ -233,6 +237,7 @@ OTHERS = {
     "crr": [{"critic": "mixture", "evaluation": "cwp"}],
     "d4pg": [{"critic": "mixture"}],
     "dime": [{"behaviour": "awbc"}, {"critic": "categorical"}],
+    "impala": [{"lstm_size": 4}],
     "mpo": [{"critic": "categorical"}],
     "vmpo": [{"lstm_size": 4}],
 }

@@ -10,7 +10,22 @@ from acme_agents.core import errors
 # A module offers `Config`, a frozen dataclass, and `make(config)`; the first line of its docstring is its description.
 AGENTS = {
     name: f"acme_agents.agents.{name}"
-    for name in ("bc", "crr", "d4pg", "ddpg", "dime", "dqn", "mpo", "ppo", "r2d2", "r2d3", "sac", "td3", "vmpo")
+    for name in (
+        "bc",
+        "crr",
+        "d4pg",
+        "ddpg",
+        "dime",
+        "dqn",
+        "impala",
+        "mpo",
+        "ppo",
+        "r2d2",
+        "r2d3",
+        "sac",
+        "td3",
+        "vmpo",
+    )
 }
 
 
