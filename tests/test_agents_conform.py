@@ -134,6 +134,8 @@ VMPO = {
     "epsilon_stddev": 1e-2,
 }
 IMPALA = {"torso_layers": (32,), "unroll_length": 8, "batch_size": 16, "discount": 0.9, "learning_rate": 1e-2}
+# A policy gradient of a few continuous actions is noisy: more of them, and less of what comes later.
+STEADY = {"batch_size": 32, "discount": 0.5, "learning_rate": 5e-3, "entropy_weight": 0.0}
 UNSCALED = {"normalise_rewards": False, "normalise_observations": False}
 RAW = UNSCALED | {"value_clip": None}
 
@@ -181,7 +183,7 @@ SUBJECTS = {
     ),
     "dqn": _subject(dqn, DQN, DISCRETE, value=_q_value),
     "impala": _subject(impala, IMPALA | UNSCALED, DISCRETE, value=_value, discount=0.9),
-    "impala-continuous": _subject(impala, IMPALA, _seeing(DICT, CONTINUOUS)),
+    "impala-continuous": _subject(impala, IMPALA | STEADY, _seeing(DICT, CONTINUOUS)),
     "mpo-mixture": _subject(mpo, MPO, CONTINUOUS, value=_q_value),
     "mpo-categorical": _subject(mpo, MPO | {"critic": "categorical"} | ATOMS, CONTINUOUS, value=_q_value),
     "mpo-scalar": _subject(mpo, MPO | {"critic": "scalar"}, _seeing(DICT, CONTINUOUS), value=_q_value),
