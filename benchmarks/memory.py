@@ -1,7 +1,7 @@
 """Memory: R2D2, whose network remembers, against the same without memory, which sees one step at a time. (specs 4)
 
 What has no memory is benchmarks/memoryless.py: R2D2 to the last number, previous action and reward among its inputs,
-values rescaled, as many updates, but the LSTM begins anew at every step. So memory is all that differs. DQN stands
+values rescaled, as many updates, but the LSTM is reset at every step. So memory is all that differs. DQN stands
 beside them (--agents dqn): it has neither the previous action and reward nor rescaling, its batches are of transitions,
 and its updates as many as R2D2's. On probe:memory the first observation says which of two actions the last step
 rewards. On key-door, where exploration is not what is to be measured, all get the same --demonstrations of the scripted

@@ -89,4 +89,4 @@ class _Expert:
         self._recorder.observe(action, timestep)
 
     def update(self) -> None:
-        """Does nothing: the expert learns nothing."""
+        """The expert learns nothing, so there is nothing to update."""

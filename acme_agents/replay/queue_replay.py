@@ -21,7 +21,7 @@ from acme_agents.replay.transport import Receiver
 
 
 class QueueReplay:
-    """Does one update with every `batch_size` chunks, in the order in which they arrived, whoever wrote them.
+    """Does one update with every `batch_size` chunks, in the order in which they arrived, of all writers.
 
     It takes in only what the next batch needs, so that a transport that is full holds the actors back. A chunk whose
     policy is more than `max_policy_lag` updates away from the learner's is dropped and counted. The metrics say how old

@@ -30,7 +30,7 @@ class ActorAccount:
     """Counts what one life of an actor has done and may do: its side of the reports to the coordinator. Thread-safe."""
 
     def __init__(self, index: int, num_environments: int = 1):
-        """Initialises a new life of the actor of this index, which acts in so many environments."""
+        """Initialises a new life of the actor of this index, which acts in `num_environments`."""
         self.index = index
         self.writer_ids = tuple(make_id() for _ in range(num_environments))
         self.steps = 0  # environment steps of this life
@@ -57,7 +57,7 @@ class ActorAccount:
         return self.steps < self._granted
 
     def allowed(self, num_steps: int) -> int:
-        """Of so many steps, those that the granted part of the budget allows."""
+        """How many of `num_steps` the granted part of the budget allows."""
         return int(min(num_steps, self._granted - self.steps))
 
     def count(self, num_steps: int, episodes: list[Episode]) -> None:

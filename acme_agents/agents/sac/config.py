@@ -29,7 +29,7 @@ class Config(configs.TwinCritics):
     num_critics: PositiveInt = 2
     """Critics; REDQ has 10 [R]."""
     num_target_critics: PositiveInt = 2
-    """Of them, drawn anew in each update, those whose least value is the target [S], [R]."""
+    """Of them, a new draw in each update, those whose least value is the target [S], [R]."""
     policy_value: Literal["min", "mean"] = "min"
     """What the policy climbs of the critics' values: the least [S], or their mean, as in REDQ and DroQ [R]."""
     policy_update_period: PositiveInt = 1
