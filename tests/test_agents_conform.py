@@ -248,7 +248,10 @@ OTHERS = {
 @pytest.mark.parametrize("name", FOLDERS)
 def test_every_field_of_a_configuration_is_read(name):
     module = importlib.import_module(f"acme_agents.agents.{name}")
-    specs = [DISCRETE] if name in ("dqn", "r2d2", "r2d3") else [OBJECTIVES] if name == "dime" else [CONTINUOUS]
-    specs += [DISCRETE] if name == "vmpo" else []  # which has bounds of its own for each kind of actions
+    spec = DISCRETE if name in ("dqn", "r2d2", "r2d3") else OBJECTIVES if name == "dime" else CONTINUOUS
     configs = [module.Config(batch_size=4, **changes) for changes in ({}, *OTHERS.get(name, ()))]
-    assert set.intersection(*(conformance.unread_fields(module.make, configs, spec) for spec in specs)) == set()
+    cases = [(configs, spec)]
+    if name == "vmpo":  # It has bounds of its own for each kind of actions.
+        cases = [(configs[:1], DISCRETE), (configs[1:], CONTINUOUS)]
+    unread = [conformance.unread_fields(module.make, configs, spec) for configs, spec in cases]
+    assert set.intersection(*unread) == set()
