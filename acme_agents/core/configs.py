@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal, NamedTuple
 
 from acme_agents.core import errors
-from acme_agents.core.experience import Experience
+from acme_agents.core.experience import Experience, Unrolls
 from acme_agents.core.interfaces import ReplaySpec
 
 
@@ -262,4 +262,18 @@ def replay_spec(config: Replay, experience: Experience, *, priority_exponent: fl
         max_size=config.max_replay_size,
         samples_per_insert=config.samples_per_insert,
         priority_exponent=priority_exponent,
+    )
+
+
+def unroll_spec(length: int, batch_size: int, max_policy_lag: int) -> ReplaySpec:
+    """A queue of unrolls, each learned from in one update; every update's parameters are published."""
+    return ReplaySpec(
+        experience=Unrolls(length),
+        batch_size=batch_size,
+        min_size=batch_size,
+        max_size=batch_size,
+        samples_per_insert=1.0,
+        publish_period=1,
+        log_period=1,
+        max_policy_lag=max_policy_lag,
     )

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from acme_agents.core import running
 from acme_agents.core.running import Moments
-from acme_agents.core.types import Array, ArraySpec, EnvironmentSpec, Observation
+from acme_agents.core.types import Array, ArraySpec, EnvironmentSpec, Observation, Step
 
 _OBSERVATION_LIMIT = 10.0  # of normalised observations
 _REWARD_LIMIT = 10.0  # of normalised rewards
@@ -33,11 +33,14 @@ def init_moments(spec: EnvironmentSpec, *, enabled: bool) -> Any:
     return jax.tree.map(init, spec.observation)
 
 
-def add_to_moments(moments: Any, observation: Observation, counts: Array) -> Any:
-    """The moments with further observations [N, *O], those that `counts` [N] bool."""
+def add_to_moments(moments: Any, observation: Observation) -> Any:
+    """The moments with the observations of unrolls, [B, T + 1, *O]; the last row is the next unroll's first."""
 
     def add(x: Array, moments: Any) -> Any:
-        return running.add(moments, x.astype(jnp.float32), counts) if moments else ()
+        if not moments:
+            return ()
+        rows = x[:, :-1].reshape(-1, *x.shape[2:]).astype(jnp.float32)
+        return running.add(moments, rows, jnp.ones(rows.shape[0], bool))
 
     return jax.tree.map(add, observation, moments)
 
@@ -59,26 +62,24 @@ def normalise(observation: Observation, scale: Scale) -> Observation:
     return jax.tree.map(one, observation, scale.mean, scale.stddev)
 
 
-def rewards(
-    moments: Moments, reward: Array, return_so_far: Any, valid: Array, *, gamma: float, enabled: bool
-) -> tuple[Array, Array, Moments]:
+def rewards(moments: Moments, steps: Step, *, gamma: float, enabled: bool) -> tuple[Array, Array, Moments]:
     """Rewards divided by the deviation of all discounted returns so far, these included, and clipped to 10.
 
     Args:
       moments: of the discounted returns so far.
-      reward: [B, T] float32.
-      return_so_far: [B, T] float32, `sum_i gamma^i r_{t-i}` of the episode before each reward; not read unless enabled.
-      valid: [B, T] bool, whether the row has a transition; the other rewards become 0.
+      steps: of unrolls, [B, T + 1, ...]. If enabled, its extras have `return_so_far`, `sum_i gamma^i r_{t-i}` of the
+        episode before each reward.
       gamma: the agent's discount, per step.
       enabled: whether to normalise; otherwise the deviation is 1.
 
     Returns:
-      The rewards [B, T], the deviation [], and the moments with these returns.
+      The rewards [B, T], 0 in rows without a transition, the deviation [], and the moments with these returns.
     """
-    reward = jnp.where(valid, reward, 0.0)
+    valid = ~steps.last[:, :-1]
+    reward = jnp.where(valid, steps.reward[:, :-1], 0.0)
     if not enabled:
         return reward, running.stddev(moments), moments
-    so_far = gamma * return_so_far + reward
+    so_far = gamma * steps.extras.return_so_far[:, :-1] + reward
     moments = running.add(moments, so_far.reshape(-1), valid.reshape(-1))
     scale = running.stddev(moments)
     return jnp.clip(reward / scale, -_REWARD_LIMIT, _REWARD_LIMIT), scale, moments

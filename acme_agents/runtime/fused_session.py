@@ -108,7 +108,7 @@ class _Queue(_Replay):
         pass
 
     def save(self) -> dict[str, Any]:
-        counts = {"new": self.rate.inserted, "used": self.rate.sampled, "dropped": 0, "held": 0}
+        counts = {"used": self.rate.sampled, "dropped": 0, "held": 0}
         return {REPLAY: {**counts, "receiver": self._memory.save()}}
 
     def restore(self, counts: dict[str, Any], num_updates: int) -> None:

@@ -2,10 +2,10 @@
 
 import dataclasses
 
-from acme_agents.agents import vmpo
 from acme_agents.agents.impala import learning
 from acme_agents.agents.impala.config import Config
 from acme_agents.agents.vmpo import acting, networks
+from acme_agents.core import configs
 from acme_agents.core.interfaces import ActorContext, ActorCore, LearnerCore, ReplaySpec
 from acme_agents.core.types import EnvironmentSpec
 
@@ -29,8 +29,9 @@ class IMPALA:
         return acting.make_actor(self.config, nets, spec, evaluation=context.evaluation)
 
     def replay(self, spec: EnvironmentSpec) -> ReplaySpec:
-        """A queue of unrolls, each learned from in one update."""
-        return vmpo.replay_spec(self.config)
+        """A queue of unrolls."""
+        config = self.config
+        return configs.unroll_spec(config.unroll_length, config.batch_size, config.max_policy_lag)
 
 
 make = IMPALA

@@ -38,12 +38,7 @@ def make_learner(config: Config, nets: Networks, spec: EnvironmentSpec) -> Learn
     def update(state: TrainingState, batch: Unroll) -> tuple[TrainingState, UpdateOutput]:
         steps, valid = batch.steps, ~batch.steps.last[:, :-1]  # [B, T + 1], [B, T]
         reward, scale, moments = normalising.rewards(
-            state.returns,
-            steps.reward[:, :-1],
-            steps.extras.return_so_far[:, :-1] if config.normalise_rewards else (),
-            valid,
-            gamma=config.discount,
-            enabled=config.normalise_rewards,
+            state.returns, steps, gamma=config.discount, enabled=config.normalise_rewards
         )
         seen = normalising.normalise(steps.observation, normalising.scale_of(state.observations, spec))
         action = (steps.action if is_discrete else steps.extras.action)[:, :-1]
@@ -82,8 +77,7 @@ def make_learner(config: Config, nets: Networks, spec: EnvironmentSpec) -> Learn
         gradient, metrics = jax.grad(loss, has_aux=True)(state.network)
         metrics |= {"gradient_norm": optax.global_norm(gradient), "reward_scale": scale}
         network, optimizer_state = training.descend(state.network, gradient, state.optimizer, optimizer)
-        flat = jax.tree.map(lambda x: x[:, :-1].reshape(-1, *x.shape[2:]), steps.observation)
-        observations = normalising.add_to_moments(state.observations, flat, jnp.ones(valid.size, bool))
+        observations = normalising.add_to_moments(state.observations, steps.observation)
         return TrainingState(network, optimizer_state, observations, moments), UpdateOutput(metrics)
 
     def params(state: TrainingState) -> ActorParams:

@@ -88,12 +88,7 @@ def make_learner(config: Config, nets: Networks, spec: EnvironmentSpec) -> Learn
     def update(state: TrainingState, batch: Unroll) -> tuple[TrainingState, UpdateOutput]:
         steps, valid = batch.steps, ~batch.steps.last[:, :-1]  # [B, T + 1], [B, T]
         reward, scale, moments = normalising.rewards(
-            state.returns,
-            steps.reward[:, :-1],
-            steps.extras.return_so_far[:, :-1] if config.normalise_rewards else (),
-            valid,
-            gamma=config.discount,
-            enabled=config.normalise_rewards,
+            state.returns, steps, gamma=config.discount, enabled=config.normalise_rewards
         )
         seen = normalising.normalise(steps.observation, normalising.scale_of(state.observations, spec))
         value = nets.value.apply(state.weights.value, seen)  # [B, T + 1]
@@ -116,8 +111,7 @@ def make_learner(config: Config, nets: Networks, spec: EnvironmentSpec) -> Learn
             step, (state.weights, state.optimizer), _minibatches(rows, order_key, config)
         )
         # After the passes: what they see of an observation is what the actor saw.
-        flat = jax.tree.map(lambda x: x[:, :-1].reshape(-1, *x.shape[2:]), steps.observation)
-        observations = normalising.add_to_moments(state.observations, flat, jnp.ones(valid.size, bool))
+        observations = normalising.add_to_moments(state.observations, steps.observation)
         metrics = {name: jnp.mean(x) for name, x in metrics.items()}
         metrics["value"] = masks.mean_where(value[:, :-1], valid) * scale
         metrics["reward_scale"] = scale

@@ -4,12 +4,11 @@ import dataclasses
 
 from acme_agents.agents.vmpo import acting, learning, networks
 from acme_agents.agents.vmpo.config import Config
-from acme_agents.core.configs import ActorCritic
-from acme_agents.core.experience import Unrolls
+from acme_agents.core import configs
 from acme_agents.core.interfaces import ActorContext, ActorCore, LearnerCore, ReplaySpec
 from acme_agents.core.types import EnvironmentSpec
 
-__all__ = ["Config", "make", "replay_spec"]
+__all__ = ["Config", "make"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,22 +27,9 @@ class VMPO:
         return acting.make_actor(self.config, nets, spec, evaluation=context.evaluation)
 
     def replay(self, spec: EnvironmentSpec) -> ReplaySpec:
-        """A queue of unrolls, each learned from in one update."""
-        return replay_spec(self.config)
-
-
-def replay_spec(config: ActorCritic) -> ReplaySpec:
-    """A queue of unrolls, each learned from in one update; every update's parameters are published."""
-    return ReplaySpec(
-        experience=Unrolls(config.unroll_length),
-        batch_size=config.batch_size,
-        min_size=config.batch_size,
-        max_size=config.batch_size,
-        samples_per_insert=1.0,
-        publish_period=1,
-        log_period=1,
-        max_policy_lag=config.max_policy_lag,
-    )
+        """A queue of unrolls."""
+        config = self.config
+        return configs.unroll_spec(config.unroll_length, config.batch_size, config.max_policy_lag)
 
 
 make = VMPO

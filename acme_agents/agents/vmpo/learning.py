@@ -54,12 +54,7 @@ def make_learner(config: Config, nets: Networks, spec: EnvironmentSpec) -> Learn
     def update(state: TrainingState, batch: Unroll) -> tuple[TrainingState, UpdateOutput]:
         steps, valid = batch.steps, ~batch.steps.last[:, :-1]  # [B, T + 1], [B, T]
         reward, scale, moments = normalising.rewards(
-            state.returns,
-            steps.reward[:, :-1],
-            steps.extras.return_so_far[:, :-1] if config.normalise_rewards else (),
-            valid,
-            gamma=config.discount,
-            enabled=config.normalise_rewards,
+            state.returns, steps, gamma=config.discount, enabled=config.normalise_rewards
         )
         seen = normalising.normalise(steps.observation, normalising.scale_of(state.observations, spec))
         target_law = _acted(networks.unroll(nets, state.target, seen, batch).law)
@@ -105,7 +100,6 @@ def make_learner(config: Config, nets: Networks, spec: EnvironmentSpec) -> Learn
         metrics["kl_acted"] = masks.mean_where(jnp.expm1(log_ratio) - log_ratio, valid)
 
         # After the steps: what they see of an observation is what the actor saw.
-        flat = jax.tree.map(lambda x: x[:, :-1].reshape(-1, *x.shape[2:]), steps.observation)
         number = state.steps + 1
         state = TrainingState(
             network=network,
@@ -113,7 +107,7 @@ def make_learner(config: Config, nets: Networks, spec: EnvironmentSpec) -> Learn
             duals=duals,
             optimizers=optimizers,
             steps=number,
-            observations=normalising.add_to_moments(state.observations, flat, jnp.ones(valid.size, bool)),
+            observations=normalising.add_to_moments(state.observations, steps.observation),
             returns=moments,
         )
         return state, UpdateOutput(metrics)
