@@ -4,6 +4,7 @@ It makes the program of the servers and its own node, tells it where the servers
 """
 
 import argparse
+import faulthandler
 import logging
 import multiprocessing
 import os
@@ -51,6 +52,7 @@ def work(node: Node, experiment: Experiment, run_dir: pathlib.Path, ports: Mappi
       wandb: whether the learner logs to W&B.
     """
     _log_to(node_files.begin_log(run_dir, node))
+    faulthandler.register(signal.SIGUSR2)  # Shows in the log where a worker hangs that does nothing any more.
     loopback.without_proxy()
     if not node.kind.computes:
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"

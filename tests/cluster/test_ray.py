@@ -31,6 +31,7 @@ pytestmark = [
 ]
 
 _PORT = 6379
+_WORKER = "acme_agents.launch.work"  # in the command line of each
 _ENVIRONMENT = {
     **os.environ,
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -118,16 +119,30 @@ class RayCluster:
 
     @contextlib.contextmanager
     def driver(self, out, *command: str) -> Iterator[subprocess.Popen]:
-        """The command line on the head's host; killed at the end of the `with`."""
+        """The command line on the head's host; killed at the end of the `with`, with its workers if that fails."""
         with self.popen(out, *command) as process:
             try:
                 yield process
+            except BaseException:
+                self._show(pathlib.Path(out.name))
+                raise
             finally:
                 process.kill()
 
+    def _show(self, out: pathlib.Path) -> None:
+        """Prints what a run has said and where its workers are, and kills them."""
+        workers = [process for process, line in self._processes() if _WORKER in line]
+        for signum in (signal.SIGUSR2, signal.SIGKILL):
+            for process in workers:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.send_signal(signum)
+            time.sleep(1.0)
+        for log in (out, *sorted(out.parent.glob("run/logs/*"))):
+            print(f"--- {log.name}", *log.read_text(errors="replace").splitlines()[-40:], sep="\n")
+
     def workers(self) -> list[str]:
         """Command lines of the workers' processes that run on its hosts."""
-        return [line for _, line in self._processes() if "acme_agents.launch.work" in line]
+        return [line for _, line in self._processes() if _WORKER in line]
 
     def _processes(self) -> Iterator[tuple[psutil.Process, str]]:
         """Those of its hosts, with their command lines."""
