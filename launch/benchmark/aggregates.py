@@ -120,8 +120,15 @@ def profiles(scores: Mapping[str, np.ndarray]) -> Profiles:
     from rliable import library
 
     with plot.seeded():
-        shares, intervals = library.create_performance_profile(dict(scores), _THRESHOLDS, reps=REPETITIONS)
+        shares, intervals = library.create_performance_profile(
+            dict(scores), _THRESHOLDS, reps=REPETITIONS, custom_profile_func=shares_above
+        )
     return Profiles(_THRESHOLDS, shares, intervals)
+
+
+def shares_above(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """The share of [seeds, tasks] scores above each threshold: rliable's own, at all thresholds at once."""
+    return np.mean(scores[None] > thresholds[:, None, None], axis=(1, 2))
 
 
 def improvements(scores: Mapping[str, np.ndarray]) -> dict[tuple[str, str], Interval]:
@@ -142,7 +149,7 @@ def improvements(scores: Mapping[str, np.ndarray]) -> dict[tuple[str, str], Inte
 
 
 def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> float:
-    """`rliable.metrics.probability_of_improvement`, of all tasks at once: a hundred times as fast.
+    """`rliable.metrics.probability_of_improvement`, of all tasks at once.
 
     Args:
       x: [seeds, tasks].

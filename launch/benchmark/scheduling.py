@@ -21,6 +21,7 @@ from acme_agents.launch.benchmark.plan import Plan, Run
 
 Say = Callable[[str], None]
 
+_PROGRAM = (sys.executable, "-m", "acme_agents.launch.main")
 _POLL_SECONDS = 0.2
 _MEMORY_SECONDS = 2.0  # between two looks at the memory that a run takes
 _PROGRESS_SECONDS = 60.0  # between two lines on how far the runs are
@@ -110,7 +111,7 @@ class _Child:
         self.began, arguments = _command(plan, directory, run, flags)
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "acme_agents.launch.main", *arguments],
+                [*_PROGRAM, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
