@@ -10,7 +10,7 @@ from typing import NamedTuple
 _STYLE = """
 :root { color-scheme: light; }
 body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; color: #1c2128;
-  background: #fff; max-width: 72rem; margin: 0 auto; padding: 1.5rem 1.5rem 4rem; }
+  background: #fff; max-width: 104rem; margin: 0 auto; padding: 1.5rem 1.5rem 4rem; }
 h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .5rem; }
 h2 { font-size: 1.2rem; margin: 2.4rem 0 .6rem; padding-top: .7rem; border-top: 1px solid #d8dee4; }
 p, ul { max-width: 52rem; margin: .5rem 0; }
@@ -25,7 +25,7 @@ th { border-bottom: 2px solid #c3cbd3; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 tr.group td { padding-top: .8rem; font-weight: 600; color: #57606a; }
 .aside { color: #6a737d; }
-img { max-width: 100%; height: auto; display: block; margin: .8rem 0; }
+img { max-width: min(100%, 72rem); height: auto; display: block; margin: .8rem 0; }
 nav { margin: 1rem 0; }
 nav a { margin-right: 1.1rem; white-space: nowrap; }
 a { color: #0059b3; }
