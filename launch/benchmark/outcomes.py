@@ -38,18 +38,19 @@ class Outcome(NamedTuple):
 
 
 def read(directory: pathlib.Path, run: Run) -> Outcome | None:
-    """How a run stands; None for one that was never started.
+    """How a run stands; None for one that was never started, or had finished and is deleted.
 
     Raises:
       UserError: it cannot be read.
     """
     path = _path(directory, run)
     try:
-        return Outcome(**json.loads(path.read_text()))
+        outcome = Outcome(**json.loads(path.read_text()))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
-        raise errors.UserError(f"{path} cannot be read ({error}): delete it, and the run begins again.") from error
+        raise errors.UserError(f"{path} cannot be read ({error}): delete it, and the run is taken up again.") from error
+    return None if outcome.state == FINISHED and not run_dir(directory, run).exists() else outcome
 
 
 def run_dir(directory: pathlib.Path, run: Run) -> pathlib.Path:

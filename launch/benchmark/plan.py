@@ -108,7 +108,8 @@ class Plan:
 
     def command(self) -> str:
         """The command line that makes this plan, without its output and what does not change the numbers."""
-        tasks = [self.title] if self.title != _OWN else ["--tasks", *self.tasks]
+        is_suite = self.title in suites.names() and self.groups == suites.get(self.title).groups
+        tasks = [self.title] if is_suite else ["--tasks", *self.tasks]
         options = [(name, getattr(self, name)) for name in _OF_RUNS]
         flags = [word for name, value in options for word in (f"--{name.replace('_', '-')}", str(value))]
         seeds = ["--seed", str(self.seeds[0]), "--seeds", str(len(self.seeds))]

@@ -335,7 +335,8 @@ def _repeats(tasks: Sequence[str]) -> str:
     repeats = {task: suites.action_repeat(task) for task in tasks}
     numbers = sorted(set(repeats.values()))
     if numbers == [1]:
-        return "one environment step (action repeat 1)"
+        frames = ", which is 4 frames of an Atari game" if any(task.startswith("ale:") for task in tasks) else ""
+        return f"one environment step (action repeat 1){frames}"
     if len(numbers) == 1:
         return f"{numbers[0]} environment steps (action repeat {numbers[0]}), of which the number of steps counts one"
     return "as many environment steps as the task's name says, of which the number of steps counts one"

@@ -132,18 +132,20 @@ class _Child:
             memory = _memory(self._process.pid)
             if memory > self._outcome.peak_memory:
                 self._outcome = self._outcome._replace(peak_memory=memory)
+                self._outcome.write(self._directory, self.run)
         return self._process.poll() is not None
 
     def progress(self) -> str:
         """Its newest line of progress."""
-        self._outcome.write(self._directory, self.run)
         lines = [line for line in self._said() if line.startswith("[")]
         return lines[-1] if lines else "starting"
 
     def conclude(self) -> str:
         """Writes how it has ended; returns that in a line."""
         code, said = self._process.wait(), self._said()
-        if code == 0:
+        if self._stopping and code == -signal.SIGTERM:  # It had not come as far as to heed the signal.
+            state, reason = outcomes.STOPPED, None
+        elif code == 0:
             is_finished = bool(said) and not said[-1].startswith("stopped")
             state, reason = outcomes.FINISHED if is_finished else outcomes.STOPPED, None
         else:

@@ -75,7 +75,7 @@ def bounds(task: str) -> Bounds | None:
 
 
 def action_repeat(task: str) -> int:
-    """Environment steps that an action lasts: N of `repeat:N:NAME`, else 1 (an Atari game's frames aside)."""
+    """Environment steps that an action lasts: N of `repeat:N:NAME`, else 1."""
     while not (found := _REPEAT.match(task)) and (wrapper := _SAME_REWARDS.match(task)):
         task = task[wrapper.end() :]
     return int(found[1]) if found else 1

@@ -1,8 +1,10 @@
 """What a benchmark runs: agents with settings, suites, and a directory that is there already."""
 
 import dataclasses
+import inspect
 import os
 import pathlib
+import shlex
 import sys
 
 import pytest
@@ -149,6 +151,22 @@ def test_the_suites_are_of_tasks_that_there_are() -> None:
         "control:reacher:easy",
         "control:walker:walk",
     ]
+
+
+def test_the_help_and_the_docs_name_every_suite(repository: pathlib.Path) -> None:
+    docs = (repository / "docs" / "benchmark.md").read_text()
+    help_text = inspect.getsource(commands.Benchmark)
+    for name in suites.names():
+        assert f"| `{name}` |" in docs and f"{suites.get(name).steps:,}" in docs and name in help_text
+
+
+def test_the_command_of_a_plan_makes_it_again() -> None:
+    planned = plan.make(_options(suite="control-small", agents=("td3", "dmpo=mpo:critic=scalar")), None)
+    words = shlex.split(planned.command())
+    assert words[:3] == ["acme-agents", "benchmark", "control-small"] and "--tasks" not in words
+    assert plan.make(tyro.cli(commands.Benchmark, args=words[2:]), None) == planned
+    more = plan.make(_options("probe:sign"), planned)
+    assert [each for each in shlex.split(more.command()) if ":" in each][:5] == more.tasks
 
 
 def test_published_scores_are_of_tasks_and_agents_that_there_are() -> None:
