@@ -19,7 +19,7 @@ code { font: .88em ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono",
   padding: .1em .3em; border-radius: 3px; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; margin: .8rem 0; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .75rem; text-align: right; vertical-align: top; white-space: nowrap;
+th, td { padding: .3rem .6rem; text-align: right; vertical-align: top; white-space: nowrap;
   border-bottom: 1px solid #e6eaee; }
 th { border-bottom: 2px solid #c3cbd3; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }

@@ -128,19 +128,19 @@ def _behind(
 ) -> list[str]:
     found = []
     for task, references in published.items():
+        known = suites.bounds(task)
         for variant in evidence.plan.agents:
             interval = evidence.means.get((task, variant.label))
-            known = suites.bounds(task)
             if interval is None or known is None:
                 continue
-            for reference in references:
-                least = known.low + _BEHIND * (reference.mean - known.low)
-                if reference.ours == variant.agent and interval.value < least:
-                    number = numbers[_source(reference)]
-                    found.append(
-                        f"{variant.label} on {task}: {_number(interval.value)}; {reference.agent} [{number}]: "
-                        f"{_spread(reference)}"
-                    )
+            missed = [
+                f"{reference.agent} {_spread(reference)} [{numbers[_source(reference)]}]"
+                for reference in references
+                if reference.ours == variant.agent
+                and interval.value < known.low + _BEHIND * (reference.mean - known.low)
+            ]
+            if missed:
+                found.append(f"{variant.label} on {task}: {_number(interval.value)}; {', '.join(missed)}")
     return found
 
 
