@@ -57,7 +57,8 @@ def _run(options: Benchmark, directory: pathlib.Path, say: Callable[[str], None]
             raise errors.UserError("Which cluster? Give the address of its head: --address HOST:PORT.")
         pending = _pending(planned, directory)
         if pending:
-            say(f"checking {len({(run.task, run.variant.label) for run in pending})} combinations of agent and task")
+            pairs = {(run.task, run.variant.label) for run in pending}
+            say(f"checking agents and tasks: {len(pairs)} combination{'s' * (len(pairs) > 1)}")
             validation.check(planned, pending)
     with _held(directory, made=True), stop_on_signals() as stop:
         planned = plan.make(options, plan.Plan.read(directory))
