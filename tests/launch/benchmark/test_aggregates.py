@@ -87,6 +87,9 @@ def test_the_largest_complete_part_counts() -> None:
     np.testing.assert_allclose(found.scores["a"], [[0.1, 0.6], [0.2, 0.7]])
     np.testing.assert_allclose(found.scores["b"], [[0.5, 0.8], [0.4, 0.9]])
     assert aggregates.complete({"t": {"a": []}}, {}) is None
+    scores = {f"control:{task}:x": {"a": [1.0] * (3 if task == "a" else 1)} for task in "abcd"}
+    found = aggregates.complete(scores, aggregates.bounds(scores))
+    assert found is not None and (len(found.tasks), found.seeds) == (4, 1)  # Four runs, rather than three.
 
 
 def test_a_task_without_bounds_has_those_of_its_runs() -> None:

@@ -34,7 +34,7 @@ if agent != "ppo":
     signal.signal(signal.SIGTERM, lambda *_: (print("stopped; continue with: ...", flush=True), os._exit(0)))
 run_dir.mkdir()
 began = time.monotonic()
-time.sleep(60 if agent in ("sac", "ppo") else 0.5)
+time.sleep({"sac": 60, "ppo": 60, "impala": 3}.get(agent, 0.3))
 (run_dir / "times").write_text(f"{began} {time.monotonic()}")
 if agent == "ddpg":
     print("error: The disk is full of cats: free some space.", file=sys.stderr)
@@ -80,7 +80,7 @@ def test_a_run_that_fails_keeps_no_other_from_running(tmp_path: pathlib.Path, fa
 
 
 def test_as_many_runs_go_on_side_by_side_as_are_asked_for(tmp_path: pathlib.Path, fake: None) -> None:
-    planned = made.make_plan({"all": ["probe:sign"]}, ["td3"], seeds=[0, 1, 2])
+    planned = made.make_plan({"all": ["probe:sign"]}, ["impala"], seeds=[0, 1, 2])
     _run_all(tmp_path, planned, parallel=2)
     spans = []
     for run in planned.runs():
