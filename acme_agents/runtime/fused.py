@@ -156,8 +156,7 @@ class _Run:
             raise
         finally:
             for session in self._sessions:
-                if session.evaluator is not None:
-                    session.evaluator.close()
+                session.evaluations.close()
 
     def _run(self) -> None:
         call = self._compiled()
@@ -170,7 +169,7 @@ class _Run:
                 session.coordinator.stop()
             session.save()
             if session.coordinator.phase is Phase.EVALUATING:
-                session.evaluate(self._stop, self._on_status)
+                session.evaluations.run(self._stop, self._on_status)
                 if self._stop.is_set():
                     session.coordinator.stop()
                 session.save()

@@ -171,8 +171,7 @@ def make(
         Returns what is there after it, its row, whether it ended the episode, and `Loop.odd` for it.
         """
         actor, state = actor_of(index), env.actor
-        if actor.observe is not None:
-            state = _where(env.has_reward, actor.observe(state, env.reward), state)
+        state = _where(env.has_reward, actor.observe(state, env.reward), state)
         action, state, extras = actor.select_action(params, env.observation, state)
         action = jnp.asarray(action)
         moved, timestep = environment.step(env.environment, action)
@@ -208,7 +207,7 @@ def make(
 
     def round_of(loop: Loop, limits: Limits, index: Array) -> tuple[Loop, Pieces]:
         """One round of one seed."""
-        active = goes_on(loop, limits) if num_seeds > 1 else None
+        active = goes_on(loop, limits) if num_seeds > 1 else True
         params = core.params(loop.training)
         acting = over_envs(lambda *args: act(params, *args))
         before = loop.actors
@@ -221,12 +220,11 @@ def make(
             written, pieces = stream.write(loop.stream, rows, is_end, layout, per_round, active)
         num_steps = num_envs - jnp.sum(before.is_final)
         odd = jnp.sum(odd, axis=0)
-        if active is not None:
-            actors, is_end, num_steps, odd = _where(
-                active,
-                (actors, is_end, num_steps, odd),
-                (before, jnp.zeros_like(is_end), jnp.int32(0), jnp.zeros_like(odd)),
-            )
+        actors, is_end, num_steps, odd = _where(
+            active,
+            (actors, is_end, num_steps, odd),
+            (before, jnp.zeros_like(is_end), jnp.int32(0), jnp.zeros_like(odd)),
+        )
         taken = loop.steps + num_steps
         events = loop.events
         events = events._replace(
@@ -236,8 +234,7 @@ def make(
             steps=events.steps.at[index].set(taken),
             updates=events.updates.at[index].set(loop.updates),
         )
-        is_turn = jnp.any(pieces.num_steps > 0)
-        is_turn = is_turn if active is None else jnp.where(active, is_turn, loop.is_turn)
+        is_turn = jnp.where(active, jnp.any(pieces.num_steps > 0), loop.is_turn)
         loop = loop._replace(
             actors=actors, stream=written, steps=taken, is_turn=is_turn, odd=loop.odd + odd, events=events
         )
@@ -393,7 +390,7 @@ def make(
     return Program(over_seeds(init), prepared(call), prepared(catch_up), names)
 
 
-def _where(chosen: Array, x: Any, y: Any) -> Any:
+def _where(chosen: Array | bool, x: Any, y: Any) -> Any:
     """`x` where `chosen` [], else `y`; a pytree."""
     return jax.tree.map(lambda a, b: jnp.where(chosen, a, b), x, y)
 

@@ -35,7 +35,7 @@ class TrainingSession:
         *,
         wandb: bool = False,
         bytes_per_second: float = math.inf,
-        stop: threading.Event | None = None,
+        stop: threading.Event = background.NEVER,
         on_wait: Callable[[float], None] = lambda _: None,
     ):
         """Makes the learner, and continues from the newest checkpoint if there is one.

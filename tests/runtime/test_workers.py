@@ -10,6 +10,7 @@ from acme_agents.core import errors
 from acme_agents.experiments import Experiment, making
 from acme_agents.replay import chunks
 from acme_agents.runtime import seeding, variables, workers
+from acme_agents.runtime.actor_session import ActorAccount
 from acme_agents.runtime.coordinator import Coordinator
 from acme_agents.runtime.loggers import RunLogger
 from tests.environments import odd
@@ -67,3 +68,18 @@ def test_an_actor_that_is_done_closes_its_environment(make_actor):
     make().run()
     assert coordinator.actor_steps == 45 and coordinator.steps_used_up()
     assert odd.LOG["made"] == odd.LOG["closed"] == 2
+
+
+@pytest.mark.parametrize("answers", [0, 1])
+def test_an_answer_that_an_actor_cannot_read_ends_it(make_actor, monkeypatch, answers):
+    make, _ = make_actor("Odd", max_steps=10**6)
+    take, taken = ActorAccount.take, []
+
+    def take_some(account, report, orders):
+        taken.append(orders)
+        take(account, report, orders if len(taken) <= answers else "of another version")
+
+    monkeypatch.setattr(ActorAccount, "take", take_some)
+    with pytest.raises(errors.EarlyFault if answers else AttributeError):
+        make().run()
+    assert odd.LOG["made"] == odd.LOG["closed"] == 1 + answers
