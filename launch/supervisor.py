@@ -1,5 +1,6 @@
 """Watches over the workers of a program, wherever they run: starts those that die again, and ends them all."""
 
+import collections
 import contextlib
 import dataclasses
 import pathlib
@@ -17,6 +18,7 @@ from acme_agents.runtime.nodes import LEARNER, Node
 from acme_agents.runtime.status import Status
 
 _POLL_SECONDS = 0.25
+_STATUS_SECONDS = 1.0  # that the learner has to say how far the run is
 _EXIT_SECONDS = 1.0  # that the other workers have to end after the learner
 _STABLE_SECONDS = 600.0  # a worker that lived so long has its deaths forgiven
 _BACKOFF_SECONDS = 1.0  # before a worker's first restart; doubles with each
@@ -79,6 +81,37 @@ class Place(Protocol):
         """Gives back what it holds; the workers have ended."""
 
 
+class _Progress:
+    """Asks the learner how far the run is, in a thread of its own: a call that does not return keeps nobody."""
+
+    def __init__(self, port: int):
+        import courier  # A second; the workers are starting meanwhile.
+
+        self._client = courier.Client(f"localhost:{port}", call_timeout=_STATUS_SECONDS)
+        self._newest: collections.deque[Status] = collections.deque(maxlen=1)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._ask, name="progress", daemon=True)
+
+    def __enter__(self) -> "_Progress":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._over.set()
+        self._thread.join(2 * _STATUS_SECONDS)
+
+    def new(self) -> list[Status]:
+        """The newest answer, in a list that is empty if it was taken already."""
+        with contextlib.suppress(IndexError):
+            return [self._newest.pop()]
+        return []
+
+    def _ask(self) -> None:
+        while not self._over.wait(_POLL_SECONDS):
+            with contextlib.suppress(Exception):  # It is starting, or being restarted.
+                self._newest.append(self._client.status())
+
+
 class Supervisor:
     """Starts workers or adopts them, restarts those that die, and ends them all."""
 
@@ -131,9 +164,10 @@ class Supervisor:
           RunFailed: a worker kept dying, or no restart would help; the message begins with the reason.
           PlaceLost: the place of the workers is gone.
         """
-        import courier  # A second; the workers are starting meanwhile.
+        with _Progress(self._place.learner_port) as progress:
+            self._watch(stop, progress)
 
-        client = courier.Client(f"localhost:{self._place.learner_port}", call_timeout=1.0)
+    def _watch(self, stop: threading.Event, progress: "_Progress") -> None:
         stop_by: float | None = None
         began, answered = time.monotonic(), False
         while True:
@@ -141,8 +175,8 @@ class Supervisor:
             self._place.check()
             if code == 0:
                 return
-            with contextlib.suppress(Exception):  # It is starting, or being restarted.
-                self._display.update(client.status())
+            for status in progress.new():
+                self._display.update(status)
                 answered = True
             if not answered:
                 self._display.update(Status("starting", walltime=time.monotonic() - began))

@@ -89,6 +89,26 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(courier, "Client", lambda *_, **__: None)  # The learner never answers.
 
 
+def test_a_learner_that_never_answers_keeps_nobody_from_being_watched(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    class Client:
+        def __init__(self, *_: Any, **__: Any):
+            pass
+
+        def status(self) -> None:
+            asked.set()
+            answer.wait()
+
+    monkeypatch.setattr(courier, "Client", Client)
+    monkeypatch.setattr(supervisor_lib, "_STATUS_SECONDS", 0.1)
+    error, starts = _watch(tmp_path, _ACTOR, Ending(FAULT, _REASON, "TypeError at agent.py:3"))
+    assert asked.wait(5) and starts == 4 and "actor-0 died 4 times" in str(error)
+    answer.set()
+
+
 def test_what_another_would_meet_again_ends_the_run_at_once_and_comes_first(tmp_path: pathlib.Path) -> None:
     error, starts = _watch(tmp_path, _LEARNER, Ending(CERTAIN, _REASON, "TypeError at agent.py:3"))
     assert starts == 1 and isinstance(error, errors.RunFailed)
