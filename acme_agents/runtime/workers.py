@@ -45,12 +45,15 @@ class LearnerWorker:
     """The learner's process. Its public methods but `run` are the coordinator's, offered to the others by Courier."""
 
     def __init__(self, experiment: Experiment, run_dir: pathlib.Path, wandb: bool, client: reverb.Client | None):
-        """Makes the learner; waits until the replay server, if there is one, answers."""
+        """Makes the learner; waits until the replay server, if there is one, answers.
+
+        Raises:
+          Stopped: the run is to end before it could begin.
+        """
         self._stop = launchpad.stop_event()
         while client is not None and not answers(client) and not self._stop.is_set():
             self._stop.wait(_IDLE_SECONDS)
-        self._run: TrainingSession | None = None
-        with _early_faults(lambda: 0), contextlib.suppress(background.Stopped):
+        with _early_faults(lambda: 0):
             self._run = TrainingSession(
                 experiment,
                 run_dir,
@@ -59,8 +62,6 @@ class LearnerWorker:
                 bytes_per_second=variables.BYTES_PER_SECOND,
                 stop=self._stop,
             )
-        if self._run is None:  # It was to end before it could begin.
-            return
         seeding.seed_generators(experiment.worker_seed("learner", 0, self._run.learner.steps))
         self._farewell_seconds = 2 * sync_seconds(experiment.num_actors)
         coordinator = self._run.coordinator
@@ -72,8 +73,6 @@ class LearnerWorker:
 
     def run(self) -> None:
         """Learns until the budget is used up or the run is to stop; leaves a checkpoint in both cases."""
-        if self._run is None:
-            return
         loopback.only_this_machine()  # Launchpad has just started the server of this object's methods.
         run, before = self._run, self._run.learner.steps
         try:
@@ -305,7 +304,7 @@ def _early_faults(steps: Callable[[], int]) -> Iterator[None]:
     """
     try:
         yield
-    except (errors.UserError, errors.RunFailed, errors.EnvironmentFault):
+    except (errors.UserError, errors.RunFailed, errors.EnvironmentFault, background.Stopped):
         raise
     except Exception as error:
         raise errors.EarlyFault(steps()) from error
