@@ -106,7 +106,7 @@ class Gateway:
 
 
 class Link:
-    """A port of this machine behind which the run's server is, wherever that is now."""
+    """A port of this machine that leads to one of the run's servers, on whichever host that runs now."""
 
     def __init__(self, token: bytes, port: int = 0):
         """Listens on 127.0.0.1; leads nowhere until `point_to`.

@@ -63,7 +63,7 @@ class Processes:
         self.learner_port = ports[LEARNER.role]
 
     def start(self, node: Node) -> "_Child":
-        """Starts a worker, at the address that it had if it is not the first of its name."""
+        """Starts a worker; one that is restarted listens where it did before."""
         process = self._context.Process(target=work, args=(node, *self._args), name=node.name)
         began = time.time()
         process.start()

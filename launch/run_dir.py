@@ -20,7 +20,7 @@ from acme_agents.launch.options import Launcher, Options
 
 
 def make_default(experiment: Experiment) -> pathlib.Path:
-    """Makes runs/<agent>-<environment>-<time>, with a number after it where that is taken: nobody else has it.
+    """Makes the directory runs/<agent>-<environment>-<time>; adds a number to the name if it is taken.
 
     Raises:
       UserError: it cannot be made.
@@ -171,7 +171,7 @@ def _write_config(run_dir: pathlib.Path, experiment: Experiment, launcher: Launc
 
 @contextlib.contextmanager
 def _said_of(run_dir: pathlib.Path) -> Iterator[None]:
-    """Says in a sentence why a run directory cannot be used."""
+    """Why a run directory cannot be used, in a sentence."""
     try:
         yield
     except OSError as error:

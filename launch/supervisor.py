@@ -61,7 +61,7 @@ class Place(Protocol):
     learner_port: int
 
     def start(self, node: Node) -> Worker:
-        """Starts a worker, where it was before if it had been started."""
+        """Starts a worker; one that is restarted runs where it did before, if it can."""
 
     def adopt(self, node: Node, record: dict[str, Any]) -> Worker:
         """A worker that was started by another process, from what its `record` was."""
