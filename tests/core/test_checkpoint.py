@@ -86,6 +86,7 @@ def test_wherever_the_newest_is_cut_off_the_one_before_is_loaded(tmp_path, caplo
         assert f"The checkpoint {path} is damaged" in record.getMessage()
 
 
+@pytest.mark.long
 def test_whichever_bit_of_the_newest_is_wrong_no_wrong_number_is_loaded(tmp_path, caplog):
     checkpoint.save(tmp_path, 1, _tree(1), {"step": 1})
     path = checkpoint.save(tmp_path, 2, _tree(2), {"step": 2})
