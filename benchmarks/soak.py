@@ -62,7 +62,17 @@ def _run(test: str) -> tuple[int, list[ElementTree.Element]]:
     with tempfile.TemporaryDirectory() as directory:
         results = pathlib.Path(directory) / "results.xml"
         # The test has a timeout that grows with the rounds; that of the suite is for one.
-        command = [sys.executable, "-m", "pytest", f"--junitxml={results}", "-o", "faulthandler_timeout=0", test]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            f"--junitxml={results}",
+            "-o",
+            "faulthandler_timeout=0",
+            "-o",
+            "junit_family=xunit1",
+            test,
+        ]
         code = subprocess.run(command, cwd=_REPOSITORY).returncode
         return code, list(ElementTree.parse(results).iter("testcase")) if results.exists() else []
 
