@@ -116,7 +116,9 @@ class Experiment:
     def with_absolute_paths(self) -> "Experiment":
         """The same experiment, whose files are found from any working directory, as by a later `resume`."""
         paths = {name: getattr(self, name) for name in ("dataset", "teacher", "record")}
-        absolute = {name: str(pathlib.Path(path).absolute()) for name, path in paths.items() if path is not None}
+        absolute: dict[str, Any] = {
+            name: str(pathlib.Path(path).absolute()) for name, path in paths.items() if path is not None
+        }
         return dataclasses.replace(self, **absolute)
 
     def make_environment(
