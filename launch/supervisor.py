@@ -246,8 +246,9 @@ class Supervisor:
                 self._raise_failed(node, ending, f"{node.name} died {times}, the last time with exit code {code}")
             delay = min(_BACKOFF_SECONDS * 2 ** (deaths - 1), _MAX_BACKOFF_SECONDS)
             self._restart_at[node] = time.monotonic() + delay
+            reason = f": {ending.report.splitlines()[0]}" if ending.report else ""
             self._display.message(
-                f"{node.name} died (exit code {code}); restart {deaths} of {allowed} in {delay:.0f} s"
+                f"{node.name} died (exit code {code}); restart {deaths} of {allowed} in {delay:.0f} s{reason}"
             )
 
     def _raise_if_hopeless(self, node: Node, code: int) -> Ending:

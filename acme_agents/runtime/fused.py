@@ -23,8 +23,9 @@ from acme_agents.experiments.experiment import Experiment
 from acme_agents.replay import stream
 from acme_agents.runtime import background, fused_loop, replays
 from acme_agents.runtime.coordinator import Phase
-from acme_agents.runtime.fused_loop import Limits, Loop, Program, Size
+from acme_agents.runtime.fused_loop import Program
 from acme_agents.runtime.fused_session import FusedSession
+from acme_agents.runtime.fused_state import Limits, Loop, Size
 from acme_agents.runtime.in_process import OnStatus
 from acme_agents.runtime.status import Status
 

@@ -25,7 +25,7 @@ from acme_agents.replay.replay import Replay
 from acme_agents.runtime import replays
 from acme_agents.runtime.actor_session import ActorAccount
 from acme_agents.runtime.evaluator import EvaluationsHere
-from acme_agents.runtime.fused_loop import Limits
+from acme_agents.runtime.fused_state import Limits
 from acme_agents.runtime.learner import MAX_UPDATES, LearnerState
 from acme_agents.runtime.loop import Episode
 from acme_agents.runtime.status import OnStatus

@@ -167,6 +167,10 @@ class TrainingSession:
         self._publish()
         self.coordinator.finish()
 
+    def take_in(self) -> None:
+        """Takes in chunks that wait, as far as samples per insert allows, and so records them; does no update."""
+        self.learner.replay.ingest()
+
     def save(self) -> None:
         """Writes a checkpoint: replay first, so that it holds at least what the learner has seen.
 

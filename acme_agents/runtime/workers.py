@@ -63,6 +63,7 @@ class LearnerWorker:
                 stop=self._stop,
             )
         seeding.seed_generators(experiment.worker_seed("learner", 0, self._run.learner.steps))
+        self._is_recorded = experiment.record is not None
         self._farewell_seconds = 2 * sync_seconds(experiment.num_actors)
         coordinator = self._run.coordinator
         self.actor_sync = coordinator.actor_sync
@@ -94,6 +95,8 @@ class LearnerWorker:
                 if run.is_over():
                     run.finish_training()
                 self._stop.wait(_IDLE_SECONDS)
+        if self._is_recorded:
+            run.take_in()  # It may have been compiling until now.
         run.save()
         while coordinator.phase is Phase.EVALUATING:
             if self._stop.wait(_IDLE_SECONDS):

@@ -124,11 +124,15 @@ def test_the_same_early_fault_twice_in_a_row_is_enough(tmp_path: pathlib.Path) -
     assert starts == 4 and str(error).startswith(f"{_REASON}\nactor-0 has met this twice in a row")
 
 
-def test_any_other_fault_is_restarted_as_often_as_the_role_allows(tmp_path: pathlib.Path) -> None:
+def test_any_other_fault_is_restarted_as_often_as_the_role_allows(
+    tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     reason = "ConnectionError: the simulator hung up\n  simulator.py:9, in step\n    raise"
     error, starts = _watch(tmp_path, _ACTOR, Ending(FAULT, reason, "ConnectionError at simulator.py:9"))
     assert starts == 4
     assert str(error).startswith(f"{reason}\nactor-0 died 4 times, the last time with exit code 1; the full trace is")
+    out, err = capfd.readouterr()
+    assert "actor-0 died (exit code 1); restart 1 of 3 in 0 s: ConnectionError: the simulator hung up\n" in out + err
 
 
 def test_one_that_was_killed_left_no_word_but_its_log(tmp_path: pathlib.Path) -> None:

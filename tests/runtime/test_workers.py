@@ -47,14 +47,22 @@ def make_actor(tmp_path, monkeypatch):
         server.__exit__(None, None, None)
 
 
-def test_an_actor_whose_environment_raises_reports_its_steps_closes_it_and_lives_again(make_actor, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("Raises", r"raised ConnectionResetError: .*, in step 10 of its episode 4"),
+        ("NanObservation", r"returned an observation\[1\] that is nan, in step 10 of its episode 4"),
+        ("NanReward", "returned a reward that is nan, in step 10 of its episode 4"),
+    ],
+)
+def test_an_actor_whose_environment_fails_reports_its_steps_closes_it_and_lives_again(
+    make_actor, monkeypatch, name, sentence
+):
     seeds = []
     monkeypatch.setattr(seeding, "seed_generators", seeds.append)
-    make, coordinator = make_actor("Raises", max_steps=1000)
+    make, coordinator = make_actor(name, max_steps=1000)
     for life in (1, 2):
-        with pytest.raises(
-            errors.EnvironmentFault, match=r"raised ConnectionResetError: .*, in step 10 of its episode 4"
-        ):
+        with pytest.raises(errors.EnvironmentFault, match=sentence):
             make().run()
         assert coordinator.actor_steps == life * (odd.BAD_STEP - 1)
         assert coordinator.status().episodes == 3 * life

@@ -78,6 +78,7 @@ def data():
     return jnp.array(rng.normal(2.0, 3.0, (2, 4, 3)), jnp.float32), jnp.array(rng.normal(size=(2, 4)), jnp.float32)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spec", [CONTINUOUS, DISCRETE])
 def test_the_first_step_starts_from_the_policy_that_acted(spec, data):
     agent = _agent()
