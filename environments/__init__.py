@@ -252,7 +252,7 @@ def _unknown_source(name: str) -> str:
     source, _, rest = name.partition(":")
     known = names() + [f"gym:{environment_id}" for environment_id in _module("gym").names()]
     without_source = {full.partition(":")[2]: full for full in known}
-    open_ended = difflib.get_close_matches(source, _OPEN) if rest else []
+    open_ended = difflib.get_close_matches(source, _OPEN, cutoff=0.7) if rest else []
     close = [f"{source}:{rest}" for source in open_ended] or difflib.get_close_matches(name, known)
     close = close or [without_source[bare] for bare in difflib.get_close_matches(name, without_source)]
     hint = f", did you mean {' or '.join(close)}?" if close else "."

@@ -135,7 +135,7 @@ class MountainCar(NamedTuple):
 
 
 def sparse_mountain_car() -> Pure:
-    """Gymnasium's MountainCarContinuous-v0 (Moore 1990) without its cost of actions: the only reward is 100 at the goal.
+    """Gymnasium's MountainCarContinuous-v0 (Moore 1990) with the goal's reward alone, 100: actions cost nothing.
 
     With the cost, to stand still is the best that is easily found; without it there is nothing to be learned before
     the first success. The goal ends an episode for good; others are cut short after 999 steps.

@@ -78,10 +78,11 @@ FREE = _CELLS != "#"
 
 def _room_of(row: int, column: int) -> int:
     """The room of a free cell, 0 to 3."""
-    for i, tracker in enumerate(TRACKERS):
-        if (row, column) == tuple(tracker):
-            return i
-    return (0, 1)[column > 8] if row < 8 else (3, 2)[column > 8]
+    if _CELLS[row, column] in "1234":
+        return int(_CELLS[row, column]) - 1
+    if row < 8:
+        return 0 if column < 8 else 1
+    return 3 if column < 8 else 2
 
 
 def _static_planes() -> np.ndarray:
@@ -138,7 +139,7 @@ def make_pure(name: str) -> Pure:
     def observe(state: State, action: Array | None) -> tuple[State, Array]:
         """The view, and the state with the key of what comes next; `action` led here, None in a first observation."""
         static = jax.lax.dynamic_slice(_STATIC, (*state.position, 0), (5, 5, 5))
-        relative = _block_cells(state.blocks) - state.position + _REACH  # [4, 2]
+        relative = _block_cells(state.blocks) - state.position[None] + _REACH  # [4, 2]
         rows, columns = jax.nn.one_hot(relative[:, 0], 5), jax.nn.one_hot(relative[:, 1], 5)  # All 0 out of view.
         blocks = jnp.einsum("br,bc->rc", rows, columns)
         noise = jnp.zeros((5, 5))
@@ -209,4 +210,4 @@ def _block_cells(places: Array) -> Array:
 
 def _same(cells: Array, cell: Array) -> Array:
     """[4] whether each of the cells [4, 2] is this one [2]."""
-    return jnp.all(cells == cell, axis=-1)
+    return jnp.all(cells == cell[None], axis=-1)
