@@ -70,6 +70,11 @@ class Repeat(wrapping.Wrapper):
             )
         return timestep
 
+    def __getattr__(self, name: str) -> Any:
+        if name == "expert_action":  # The expert's is for one step.
+            raise AttributeError(name)
+        return super().__getattr__(name)
+
 
 def repeated(functions: pure.Pure, number: int) -> pure.Pure:
     """Pure functions with each action taken `number` times."""

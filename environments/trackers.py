@@ -61,7 +61,6 @@ _MAP = """
 """
 _NOISES = ("none", "brownian", "pixels", "no-op")
 _NUM_STEPS = 500
-_SHARE_OF_FRAMES = 0.25  # with pixel noise
 
 NOOP, UP, DOWN, LEFT, RIGHT = range(5)  # The actions.
 WALL, BLOCK, FIRST_FLOOR, NOISE = 0, 1, 2, 6  # The planes of an observation; floors are 2 to 5.
@@ -144,13 +143,12 @@ def make_pure(name: str) -> Pure:
         blocks = jnp.einsum("br,bc->rc", rows, columns)
         noise = jnp.zeros((5, 5))
         if name in ("pixels", "no-op"):
-            key, bits_key, share_key = jax.random.split(state.key, 3)
+            key, noise_key = jax.random.split(state.key)
             state = state._replace(key=key)
-            if name == "pixels":
-                is_noisy = jax.random.uniform(share_key) < _SHARE_OF_FRAMES
-            else:
-                is_noisy = jnp.asarray(action == NOOP)
-            noise = is_noisy * (jax.random.bits(bits_key, (5, 5), jnp.uint8) & 1).astype(jnp.float32)
+            word = jax.random.bits(noise_key, dtype=jnp.uint32)
+            # 25 of its bits are the pixels, and two more say whether there are any: in a quarter of the frames.
+            is_noisy = (word >> 30) == 0 if name == "pixels" else jnp.asarray(action == NOOP)
+            noise = is_noisy * ((word >> jnp.arange(25, dtype=jnp.uint32)) & 1).reshape(5, 5).astype(jnp.float32)
         planes = (static[..., :1], blocks[..., None], static[..., 1:], noise[..., None])
         return state, jnp.concatenate(planes, axis=-1)
 
@@ -166,7 +164,8 @@ def make_pure(name: str) -> Pure:
         key, directions = state.key, state.directions
         if name == "brownian":
             key, block_key = jax.random.split(key)
-            directions = jnp.where(jax.random.bernoulli(block_key, shape=(4,)), 1, -1)
+            word = jax.random.bits(block_key, dtype=jnp.uint32)
+            directions = 2 * ((word >> jnp.arange(4, dtype=jnp.uint32)) & 1).astype(jnp.int32) - 1
         places = state.blocks + directions
         moves = (places >= 0) & (places < _LENGTH)
         places = jnp.where(moves, places, state.blocks)

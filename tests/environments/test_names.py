@@ -48,7 +48,7 @@ def test_gym_names_are_known(name):
         ("scale:2:probe:reach", "energy:NAME, did you mean scaled:2:probe:reach?"),
         ("repeats:2:probe:reach", "energy:NAME, did you mean repeat:2:probe:reach?"),
         ("persistent:ale:Pong", "energy:NAME, did you mean persistive:ale:Pong?"),
-        ("tracker:none", "or energy:NAME, did you mean trackers:none?"),
+        ("tracker:none", "or energy:NAME, did you mean trackers:none or "),
         ("mazes:u", "or energy:NAME, did you mean maze:u"),
         ("four-rooms", "or energy:NAME, did you mean maze:four-rooms"),
         ("energy:control:walker:wlk", "has no task 'wlk', did you mean walk?"),

@@ -71,9 +71,7 @@ def test_an_episode_is_cut_short_after_64_steps_and_its_key_decides_the_screens(
 
 
 def test_a_wrong_name_is_told_in_one_sentence() -> None:
-    with pytest.raises(
-        errors.UserError, match=re.escape("noisy-tv:SCREEN has no screen 'pixel', did you mean pixels?")
-    ):
+    with pytest.raises(errors.UserError, match=re.escape("SCREEN has no screen 'pixel', did you mean pixels?")):
         environments.make("noisy-tv:pixel", 0)
     with pytest.raises(errors.UserError, match=re.escape("has no screen '8', the known ones are symbols, pixels.")):
         environments.make("noisy-tv:8", 0)

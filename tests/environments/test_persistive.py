@@ -61,7 +61,7 @@ def test_in_pure_jax_too_and_the_picture_below_is_the_environments():
         assert set(np.unique((after - noise) % 50)) == {step, 50 - step}
         noise = after
         np.testing.assert_array_equal(found.observation, np.minimum(expected.observation.astype(int) + noise, 255))
-    assert noise.min() == 0 and noise.max() == 49
+    assert 0 <= noise.min() < 5 and 45 < noise.max() < 50
 
 
 def test_the_seed_decides_the_noise():

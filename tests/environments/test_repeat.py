@@ -23,14 +23,11 @@ def _steps(env, action):
 @pytest.mark.parametrize(("number", "rewards"), [(1, [1] * 5), (2, [2, 2, 1]), (3, [3, 2]), (5, [5]), (9, [5])])
 def test_it_stops_at_the_end_of_an_episode(probe, discount, number, rewards):
     env = environments.make(f"repeat:{number}:probe:{probe}", seed=0)
-    for _ in range(2):
-        *steps, after = _steps(env, np.zeros(1, np.float32))
-        assert [float(step.reward) for step in steps] == rewards
-        assert [float(step.discount) for step in steps] == [1.0] * (len(rewards) - 1) + [discount]
-        assert after.first() and after.reward is None  # A reset is not repeated.
-        env.reset()
-        env.step(np.zeros(1, np.float32))
-        env = environments.make(f"repeat:{number}:probe:{probe}", seed=0)
+    *steps, after = _steps(env, np.zeros(1, np.float32))
+    assert [float(step.reward) for step in steps] == rewards
+    assert [float(step.discount) for step in steps] == [1.0] * (len(rewards) - 1) + [discount]
+    assert after.first() and after.reward is None  # A reset is not repeated.
+    assert env.step(np.zeros(1, np.float32)).reward == rewards[0]
 
 
 @pytest.mark.parametrize("name", ["probe:reach", "probe:tradeoff", "control:cartpole:swingup_sparse"])
@@ -85,6 +82,11 @@ def test_an_environment_in_pure_jax_stays_so():
     assert timestep.last and timestep.reward == 1 and timestep.discount == 0 and state.num_steps == 5
     assert environments.make_pure("repeat:4:jax:pendulum").frames_per_second == 5
     assert environments.frames_per_second(environments.make("repeat:4:jax:pendulum", 0)) == 5
+
+
+def test_the_expert_of_single_steps_is_no_expert():
+    assert hasattr(environments.make("scaled:2:deep-sea:5", 0), "expert_action")
+    assert not hasattr(environments.make("repeat:2:deep-sea:5", 0), "expert_action")
 
 
 @pytest.mark.parametrize(
