@@ -12,7 +12,7 @@
                        `jax:pendulum`, as Gymnasium has them, and `jax:grid-N`
                        `jax:sparse-mountain-car` is Gymnasium's continuous mountain car with the goal's reward alone
 `trackers:NOISE`       four rooms with trackers behind oscillating blocks, and four kinds of noise: `trackers:brownian`
-`noisy-tv:SCREEN`      a chain with a television at its end: `noisy-tv:symbols` and `noisy-tv:pixels`
+`noisy-tv:SCREEN`      a chain with a television at its end: `noisy-tv:symbols`, `noisy-tv:pixels`
 `maze:NAME`            continuous mazes without reward: `maze:four-rooms` and `maze:u`; these three are pure JAX too
 `gymnax:ID`            the environments of gymnax, in pure JAX too: `gymnax:CartPole-v1`
 `brax:NAME`            those of Brax, in pure JAX too: `brax:halfcheetah`

@@ -7,11 +7,12 @@ bonus that pays for what cannot be predicted stays at the television.
   end. Action 0 moves left, 1 moves right, as far as the ends allow.
 - There is no reward. Episodes are cut short after 64 steps.
 - `noisy-tv:symbols`: the observation is [25] float32, the state, one-hot in 9, and what is on the screen, one-hot in
-  16 symbols that are equally likely; all 0 away from the television. All there is to see are 8 + 16 observations,
-  which any model that is not asked to predict can learn.
-- `noisy-tv:pixels`: the observation is a picture, [18, 18, 1] uint8. Its upper half is the screen, each pixel uniform
-  in 0 .. 255, all 0 away from the television; in the lower half the two columns of the state are white. No two frames
-  are alike, so a bonus for what is new never ends, even one whose targets are a function of the frame, as RND's are.
+  16 symbols that are equally likely; all 0 away from the television. There are 8 + 16 observations in all, so a bonus
+  whose targets are a function of the observation, as RND's are, ends even there.
+- `noisy-tv:pixels`: [171] float32, the state and a screen of 162 pixels, each uniform in [0, 1), all 0 away from the
+  television. No two frames there are alike.
+- `noisy-tv:picture`: the same as a picture, [18, 18, 1] uint8, which takes an encoder for pictures. Its upper half is
+  the screen, each pixel uniform in 0 .. 255; in the lower half the two columns of the state are white.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ NUM_STATES = 9
 TELEVISION = NUM_STATES - 1
 NUM_SYMBOLS = 16
 _NUM_STEPS = 64
-_SIDE = 2 * NUM_STATES  # Of a picture.
+_SCREEN = (NUM_STATES, 2 * NUM_STATES)  # Pixels: the upper half of a picture.
 
 
 def names() -> list[str]:
@@ -79,29 +80,42 @@ def make_pure(name: str) -> Pure:
 
 
 def places(observations: Any) -> np.ndarray:
-    """Returns the states, [T] int from 0 to 8, of the observations [T, ...] of either kind."""
+    """Returns the states, [T] int from 0 to 8, of the observations [T, ...] of any kind."""
     observations = np.asarray(observations)
     states = observations[:, -1, ::2, 0] if observations.ndim == 4 else observations[:, :NUM_STATES]
     return np.argmax(states, axis=-1)
 
 
 def _symbols(place: Array, key: Key) -> Array:
-    """[25] float32"""
+    """[9 + 16] float32"""
     symbol = jax.random.randint(key, (), 0, NUM_SYMBOLS)
-    screen = (place == TELEVISION) * jax.nn.one_hot(symbol, NUM_SYMBOLS)
-    return jnp.concatenate([jax.nn.one_hot(place, NUM_STATES), screen])
+    return _beside(place, jax.nn.one_hot(symbol, NUM_SYMBOLS))
 
 
 def _pixels(place: Array, key: Key) -> Array:
+    """[9 + 162] float32"""
+    return _beside(place, _noise(key).astype(jnp.float32).ravel() / 256)
+
+
+def _picture(place: Array, key: Key) -> Array:
     """[18, 18, 1] uint8"""
-    noise = jax.random.bits(key, (_SIDE // 2, _SIDE), jnp.uint8)
-    screen = jnp.where(place == TELEVISION, noise, jnp.uint8(0))
+    screen = jnp.where(place == TELEVISION, _noise(key), jnp.uint8(0))
     is_white = jnp.repeat(jnp.arange(NUM_STATES) == place, 2)
-    below = jnp.broadcast_to(jnp.where(is_white, jnp.uint8(255), jnp.uint8(0)), screen.shape)
+    below = jnp.broadcast_to(jnp.where(is_white, jnp.uint8(255), jnp.uint8(0)), _SCREEN)
     return jnp.concatenate([screen, below])[..., None]
+
+
+def _beside(place: Array, shown: Array) -> Array:
+    """The state, one-hot, and beside it what is shown if that is the television."""
+    return jnp.concatenate([jax.nn.one_hot(place, NUM_STATES), (place == TELEVISION) * shown])
+
+
+def _noise(key: Key) -> Array:
+    return jax.random.bits(key, _SCREEN, jnp.uint8)
 
 
 _SCREENS = {
     "symbols": (ArraySpec((NUM_STATES + NUM_SYMBOLS,)), _symbols),
-    "pixels": (ArraySpec((_SIDE, _SIDE, 1), "uint8"), _pixels),
+    "pixels": (ArraySpec((NUM_STATES + _SCREEN[0] * _SCREEN[1],)), _pixels),
+    "picture": (ArraySpec((2 * _SCREEN[0], _SCREEN[1], 1), "uint8"), _picture),
 }

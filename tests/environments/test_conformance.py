@@ -44,7 +44,7 @@ WRAPPED = [
     "repeat:3:probe:reach",
     "repeat:4:control:ball_in_cup:catch",
     "persistive:ale:Pong",
-    "persistive:noisy-tv:pixels",
+    "persistive:noisy-tv:picture",
 ]
 # Of dm_control one task of each kind of randomness, beside those above; LQR's task itself is drawn from its seed.
 RESEEDED = ["control:point_mass:hard", "control:manipulator:bring_ball", "control:swimmer:swimmer6"]

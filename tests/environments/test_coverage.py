@@ -33,7 +33,7 @@ def test_mazes():
     assert coverage.free(name).sum() == 104
 
 
-@pytest.mark.parametrize("name", ["noisy-tv:symbols", "persistive:noisy-tv:pixels"])
+@pytest.mark.parametrize("name", ["noisy-tv:symbols", "persistive:noisy-tv:picture"])
 def test_noisy_televisions(name):
     counts = coverage.visits(name, *_record(name, [1, 1, 0, 1, 1]))
     np.testing.assert_array_equal(counts, [[1, 2, 2, 1, 0, 0, 0, 0, 0]])

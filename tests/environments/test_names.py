@@ -10,7 +10,7 @@ from acme_agents.core import errors, types
 
 def test_names():
     names = environments.names()
-    assert len(names) == len(set(names)) == 183
+    assert len(names) == len(set(names)) == 184
     assert {"control:cheetah:run", "trackers:no-op", "maze:u", "ale:Pong", "probe:reach", "probe:constant"} <= set(
         names
     )

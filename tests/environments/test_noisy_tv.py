@@ -30,7 +30,7 @@ _WALK = [0, 1, 1, 0, *[1] * 8, 0, 1]
 _PLACES = [0, 0, 1, 2, 1, 2, 3, 4, 5, 6, 7, 8, 8, 7, 8]
 
 
-@pytest.mark.parametrize("name", ["noisy-tv:symbols", "noisy-tv:pixels"])
+@pytest.mark.parametrize("name", ["noisy-tv:symbols", "noisy-tv:pixels", "noisy-tv:picture"])
 def test_the_chain_moves_as_far_as_its_ends(name: str) -> None:
     assert noisy_tv.places(_walk(name, _WALK)).tolist() == _PLACES
 
@@ -50,8 +50,19 @@ def test_symbols_are_equally_likely() -> None:
 
 
 def test_pixels_are_random_at_the_television_alone() -> None:
+    observations = _walk("noisy-tv:pixels", _WALK)
+    for place, observation in zip(_PLACES, observations, strict=True):
+        assert observation.shape == (171,)
+        np.testing.assert_array_equal(observation[:9], np.eye(9)[place])
+        assert observation[9:].any() == (place == 8)
+    screens = np.array([observation[9:] for observation in observations if observation[8]])
+    assert screens.min() < 0.02 and 0.98 < screens.max() < 1 and abs(screens.mean() - 0.5) < 0.06
+    assert (screens[0] != screens[1]).mean() > 0.95
+
+
+def test_a_picture_shows_the_same() -> None:
     shown = []
-    for place, observation in zip(_PLACES, _walk("noisy-tv:pixels", _WALK), strict=True):
+    for place, observation in zip(_PLACES, _walk("noisy-tv:picture", _WALK), strict=True):
         assert observation.shape == (18, 18, 1) and observation.dtype == np.uint8
         below = np.zeros((9, 18), np.uint8)
         below[:, 2 * place : 2 * place + 2] = 255
@@ -71,7 +82,7 @@ def test_an_episode_is_cut_short_after_64_steps_and_its_key_decides_the_screens(
 
 
 def test_a_wrong_name_is_told_in_one_sentence() -> None:
-    with pytest.raises(errors.UserError, match=re.escape("SCREEN has no screen 'pixel', did you mean pixels?")):
+    with pytest.raises(errors.UserError, match=re.escape("SCREEN has no screen 'pixel', did you mean pixels")):
         environments.make("noisy-tv:pixel", 0)
-    with pytest.raises(errors.UserError, match=re.escape("has no screen '8', the known ones are symbols, pixels.")):
+    with pytest.raises(errors.UserError, match=re.escape("screen '8', the known ones are symbols, pixels, picture.")):
         environments.make("noisy-tv:8", 0)

@@ -38,7 +38,7 @@ def test_a_stack_of_frames_keeps_the_noise_of_each():
 
 
 def test_what_exceeds_255_is_cut_off_and_a_reset_begins_at_0():
-    noisy = environments.make("persistive:noisy-tv:pixels", 0)
+    noisy = environments.make("persistive:noisy-tv:picture", 0)
     for _ in range(2):
         first = noisy.reset().observation
         assert set(np.unique(first)) == {0, 255}
@@ -48,7 +48,7 @@ def test_what_exceeds_255_is_cut_off_and_a_reset_begins_at_0():
 
 
 def test_in_pure_jax_too_and_the_picture_below_is_the_environments():
-    plain, noisy = (environments.make_pure(f"{wrapper}noisy-tv:pixels") for wrapper in ("", "persistive:"))
+    plain, noisy = (environments.make_pure(f"{wrapper}noisy-tv:picture") for wrapper in ("", "persistive:"))
     assert plain.spec == noisy.spec
     key = jax.random.PRNGKey(7)
     (state, _), (noisy_state, _) = plain.init(key), noisy.init(key)

@@ -161,7 +161,7 @@ def test_an_environment_that_is_not_pure_is_refused() -> None:
         ("noisy-tv:symbols", None),
         ("maze:four-rooms", 7),
         ("repeat:2:jax:grid-3", None),
-        ("persistive:noisy-tv:pixels", 9),
+        ("persistive:noisy-tv:picture", 9),
     ],
 )
 def test_many_that_step_as_one_are_what_each_is_alone(name: str, max_steps: int | None) -> None:

@@ -18,12 +18,8 @@ class Walk:
         functions = environments.make_pure(f"trackers:{noise}")
         self._step = jax.jit(functions.step)
         self.limited, observation = jax.jit(functions.init)(jax.random.PRNGKey(seed))
-        self.observations, self.actions, self.rewards, self.positions = (
-            [np.asarray(observation)],
-            [],
-            [],
-            [self.position],
-        )
+        self.observations = [np.asarray(observation).reshape(5, 5, 7)]
+        self.actions, self.rewards, self.positions = [], [], [self.position]
         self.timestep = None
 
     @property
@@ -37,7 +33,7 @@ class Walk:
     def take(self, *actions):
         for action in actions:
             self.limited, self.timestep = self._step(self.limited, jnp.int32(action))
-            self.observations.append(np.asarray(self.timestep.observation))
+            self.observations.append(np.asarray(self.timestep.observation).reshape(5, 5, 7))
             self.actions.append(action)
             self.rewards.append(float(self.timestep.reward))
             self.positions.append(self.position)
@@ -186,7 +182,7 @@ def test_the_dm_env_face_has_the_same_numbers() -> None:
     for action in [RIGHT] * 9 + [DOWN] * 5:
         timestep = env.step(action)
         walk.take(action)
-        np.testing.assert_array_equal(timestep.observation, walk.observations[-1])
+        np.testing.assert_array_equal(timestep.observation, walk.observations[-1].ravel())
         assert timestep.reward == walk.rewards[-1]
 
 
