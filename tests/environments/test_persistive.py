@@ -9,6 +9,7 @@ import pytest
 
 from acme_agents import environments
 from acme_agents.core import errors
+from acme_agents.environments import persistive
 
 _AFTER_EVEN = {1, 49}  # From 0.
 _AFTER_EVEN_AND_ODD = {1 + 11, 1 - 11 + 50, 49 + 11 - 50, 49 - 11}
@@ -33,6 +34,17 @@ def test_a_stack_of_frames_keeps_the_noise_of_each():
     for before, after in itertools.pairwise(noise):
         np.testing.assert_array_equal(before[:, 1:], after[:, :-1])
     assert set((noise[2] - noise[1])[:, 3] % 50) == _AFTER_EVEN
+    for env in (plain, noisy):
+        env.close()
+
+
+def test_the_step_after_a_last_one_begins_at_0() -> None:
+    plain, inner = (environments.make("ale:Freeway", 3, max_episode_steps=2) for _ in range(2))
+    noisy = persistive.Persistive(inner, 3)
+    for i in range(6):
+        expected, found = plain.step(1), noisy.step(1)
+        assert found.first() == (i % 3 == 0)
+        assert np.array_equal(found.observation, expected.observation) == found.first()
     for env in (plain, noisy):
         env.close()
 
