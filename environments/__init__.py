@@ -9,8 +9,8 @@
                        `deep-sea:N:stochastic` is its stochastic variant
 `key-door:N`           the project's own task of exploration and memory, on N x N cells: `key-door:8`
 `jax:NAME`             the project's own tasks in pure JAX, which `--launcher fused` needs: `jax:cartpole` and
-                       `jax:pendulum`, as Gymnasium has them, and `jax:grid-N`
-                       `jax:sparse-mountain-car` is Gymnasium's continuous mountain car with the goal's reward alone
+                       `jax:pendulum`, as Gymnasium has them, `jax:sparse-mountain-car`, with the goal's reward alone,
+                       and `jax:grid-N`
 `trackers:NOISE`       four rooms with trackers behind oscillating blocks, and four kinds of noise: `trackers:brownian`
 `noisy-tv:SCREEN`      a chain with a television at its end: `noisy-tv:symbols`, `noisy-tv:pixels`
 `maze:NAME`            continuous mazes without reward: `maze:four-rooms` and `maze:u`; these three are pure JAX too

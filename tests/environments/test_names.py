@@ -11,9 +11,8 @@ from acme_agents.core import errors, types
 def test_names():
     names = environments.names()
     assert len(names) == len(set(names)) == 184
-    assert {"control:cheetah:run", "trackers:no-op", "maze:u", "ale:Pong", "probe:reach", "probe:constant"} <= set(
-        names
-    )
+    assert {"control:cheetah:run", "control:dog:fetch", "ale:Pong", "probe:reach", "probe:constant"} <= set(names)
+    assert {"trackers:no-op", "noisy-tv:pixels", "maze:u", "jax:sparse-mountain-car"} <= set(names)
     for name in names:
         environments.check(name)
 
