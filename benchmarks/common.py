@@ -124,9 +124,15 @@ def _provenance() -> dict[str, str]:
     return {
         "command": command,
         "machine": f"{os.cpu_count()} cores ({platform.machine()}), {memory:.0f} GiB, Python {python}",
-        "packages": ", ".join(f"{name} {metadata.version(name)}" for name in _PACKAGES),
+        "packages": versions(*_PACKAGES),
         "date": datetime.date.today().isoformat(),
     }
+
+
+def versions(*packages: str) -> str:
+    """The versions of those packages that are installed."""
+    found = {each.name for each in metadata.distributions()}
+    return ", ".join(f"{name} {metadata.version(name)}" for name in packages if name in found)
 
 
 def _format(cell: Any) -> str:

@@ -313,7 +313,7 @@ def _hand_out(connection: Any, size: int) -> None:
 
     publisher, courier_server = variables.Publisher(), courier.Server()
     publisher.publish(0, np.zeros(size // 4, np.float32))
-    courier_server.Bind("newer_than", publisher.newer_than)
+    courier_server.Bind("newest", publisher.newest)
     courier_server.Start()
     connection.send(f"localhost:{courier_server.port}")
     connection.recv()
@@ -326,7 +326,7 @@ def _take(connection: Any, address: str) -> None:
     memory.keep_freed()
     client, before = courier.Client(address, call_timeout=30.0), time.process_time()
     for _ in range(_NUM_TAKEN):
-        variables.unpack(client.newer_than(None))
+        variables.unpack(*client.newest())
     connection.send(time.process_time() - before)
 
 
@@ -359,7 +359,7 @@ def _learn(connection: Any, experiment: Experiment, directory: pathlib.Path, rep
     courier_server = courier.Server()
     courier_server.Bind("actor_sync", run.coordinator.actor_sync)
     courier_server.Start()
-    connection.send((f"localhost:{courier_server.port}", len(publisher.newer_than(None).payload)))
+    connection.send((f"localhost:{courier_server.port}", len(publisher.newest()[0].payload)))
     while True:
         seconds, bounded = connection.recv()
         publisher._bytes_per_second = variables.BYTES_PER_SECOND if bounded else math.inf
@@ -407,9 +407,9 @@ def _ask(connection: Any, index: int, address: str, num_clients: int) -> None:
         if not asking:
             continue
         orders = client.actor_sync(ActorReport(f"actor/{index}", f"actor/{index}/a", 0, 0, [], False, version))
-        if orders.snapshot is not None:
-            variables.unpack(orders.snapshot)
-            version, num_snapshots = orders.snapshot.version, num_snapshots + 1
+        for snapshot in orders.snapshots:
+            variables.unpack(snapshot)
+            version, num_snapshots = snapshot.version, num_snapshots + 1
 
 
 @contextlib.contextmanager

@@ -9,11 +9,19 @@
                        `deep-sea:N:stochastic` is its stochastic variant
 `key-door:N`           the project's own task of exploration and memory, on N x N cells: `key-door:8`
 `jax:NAME`             the project's own tasks in pure JAX, which `--launcher fused` needs: `jax:cartpole` and
-                       `jax:pendulum`, as Gymnasium has them, and `jax:grid-N`
+                       `jax:pendulum`, as Gymnasium has them, `jax:sparse-mountain-car`, with the goal's reward alone,
+                       and `jax:grid-N`
+`trackers:NOISE`       four rooms with trackers behind oscillating blocks, and four kinds of noise: `trackers:brownian`
+`noisy-tv:SCREEN`      a chain with a television at its end: `noisy-tv:symbols`, `noisy-tv:pixels`
+`maze:NAME`            continuous mazes without reward: `maze:four-rooms` and `maze:u`; these three are pure JAX too
 `gymnax:ID`            the environments of gymnax, in pure JAX too: `gymnax:CartPole-v1`
 `brax:NAME`            those of Brax, in pure JAX too: `brax:halfcheetah`
 `probe:NAME`           the project's own tiny tasks with known values: `probe:reach`
-`scaled:FACTOR:NAME`   any of these with its rewards times FACTOR, to stress an agent: `scaled:100:probe:reach`
+`scaled:FACTOR:NAME`   any of these with its rewards times FACTOR, to stress an agent: `scaled:100:probe:reach`; with
+                       factor 0 there is no reward
+`repeat:N:NAME`        any of these, with each action repeated N times: `repeat:4:control:walker:walk`
+`persistive:NAME`      any of these that shows one picture and has discrete actions, with noise that lasts on it:
+                       `persistive:ale:MontezumaRevenge`
 `delayed:MILLISECONDS:NAME`
                        any of these whose steps take at least that long, like a slow one: `delayed:5:probe:reach`
 `energy:NAME`          any of these that has continuous actions and one reward, with the energy that actions cost as a
@@ -44,13 +52,23 @@ if TYPE_CHECKING:
     from acme_agents.core import types
     from acme_agents.environments import pure
 
-_WRAPPERS = ("scaled", "delayed", "energy")
-_SOURCES = ("control", "gym", "ale", "deep-sea", "key-door", "jax", "gymnax", "brax", "probe", *_WRAPPERS)
-_MODULES = {"probe": "probes", "deep-sea": "deep_sea", "key-door": "key_door", "jax": "classic"}  # If named otherwise.
-_PURE = ("jax:NAME", "gymnax:ID", "brax:NAME")  # The forms of those that are pure JAX.
+_WRAPPERS = ("scaled", "repeat", "delayed", "persistive", "energy")
+_LISTED = ("control", "ale", "jax", "trackers", "noisy-tv", "maze", "gymnax", "brax", "probe")  # Their names are known.
+_OPEN = ("deep-sea", "key-door", *_WRAPPERS)  # These have one for each size, or for each environment.
+_SOURCES = ("gym", *_LISTED, *_OPEN)
+_MODULES = {  # Where a module is named otherwise.
+    "probe": "probes",
+    "deep-sea": "deep_sea",
+    "key-door": "key_door",
+    "jax": "classic",
+    "noisy-tv": "noisy_tv",
+    "maze": "mazes",
+}
+_PURE = ("jax:NAME", "trackers:NOISE", "noisy-tv:SCREEN", "maze:NAME", "gymnax:ID", "brax:NAME")  # Those in pure JAX.
 _FORMS = (
-    "control:DOMAIN:TASK, gym:ID, ale:GAME, deep-sea:N, key-door:N, jax:NAME, gymnax:ID, brax:NAME, "
-    "probe:NAME, scaled:FACTOR:NAME, delayed:MILLISECONDS:NAME or energy:NAME"
+    "control:DOMAIN:TASK, gym:ID, ale:GAME, deep-sea:N, key-door:N, jax:NAME, trackers:NOISE, noisy-tv:SCREEN, "
+    "maze:NAME, gymnax:ID, brax:NAME, probe:NAME, scaled:FACTOR:NAME, repeat:N:NAME, delayed:MILLISECONDS:NAME, "
+    "persistive:NAME or energy:NAME"
 )
 
 
@@ -94,13 +112,13 @@ def make_batch(name: str, seeds: Sequence[int], *, max_episode_steps: int | None
       UserError: there is no such environment.
     """
     check(name)
-    source, _, rest = name.partition(":")
-    module = _module(source)
-    if hasattr(module, "make_pure"):
+    functions = find_pure(name)
+    if functions is not None:
         from acme_agents.environments import pure  # Here, because it imports jax.
 
-        return pure.PureEnvironments(make_pure(name, max_episode_steps=max_episode_steps), seeds)
-    make_natively = getattr(module, "make_batch", None)
+        return pure.PureEnvironments(_cut(functions, max_episode_steps), seeds)
+    source, _, rest = name.partition(":")
+    make_natively = getattr(_module(source), "make_batch", None)
     return None if make_natively is None else make_natively(rest, seeds, max_episode_steps=max_episode_steps)
 
 
@@ -111,19 +129,30 @@ def make_pure(name: str, *, max_episode_steps: int | None = None) -> pure.Pure:
       UserError: there is no such environment, or it is not pure JAX.
     """
     check(name)
-    source, _, rest = name.partition(":")
-    make_functions = getattr(_module(source), "make_pure", None)
-    if make_functions is None:
+    functions = find_pure(name)
+    if functions is None:
         raise errors.UserError(
             f"{name} is not written in JAX, and so cannot be compiled together with the agent: choose one of "
             f"{', '.join(_PURE)}, or another --launcher."
         )
-    functions = make_functions(rest)
-    if max_episode_steps is None:
-        return functions
+    return _cut(functions, max_episode_steps)
+
+
+def find_pure(name: str) -> pure.Pure | None:
+    """Returns the pure functions of a name that `check` knows, with its own limit of steps; None if it is not pure JAX.
+
+    Raises:
+      UserError: it is not one that the wrapper before its name can wrap.
+    """
+    source, _, rest = name.partition(":")
+    make_functions = getattr(_module(source), "make_pure", None)
+    return None if make_functions is None else make_functions(rest)
+
+
+def _cut(functions: pure.Pure, max_steps: int | None) -> pure.Pure:
     from acme_agents.environments import pure  # Here, because it imports jax.
 
-    return pure.limited(functions, max_episode_steps)
+    return functions if max_steps is None else pure.limited(functions, max_steps)
 
 
 def has_time_limit(env: dm_env.Environment) -> bool:
@@ -159,7 +188,7 @@ def names() -> list[str]:
     Those of Gymnasium are `gym:` and any of its ids; of `deep-sea:` and `key-door:` there is one for each size.
     """
     found = []
-    for source in ("control", "ale", "jax", "gymnax", "brax", "probe"):
+    for source in _LISTED:
         try:
             found += [f"{source}:{rest}" for rest in _module(source).names()]
         except ModuleNotFoundError as error:
@@ -223,8 +252,7 @@ def _unknown_source(name: str) -> str:
     source, _, rest = name.partition(":")
     known = names() + [f"gym:{environment_id}" for environment_id in _module("gym").names()]
     without_source = {full.partition(":")[2]: full for full in known}
-    # Sources whose names cannot be listed.
-    open_ended = difflib.get_close_matches(source, ("deep-sea", "key-door", *_WRAPPERS)) if rest else []
+    open_ended = difflib.get_close_matches(source, _OPEN, cutoff=0.7) if rest else []
     close = [f"{source}:{rest}" for source in open_ended] or difflib.get_close_matches(name, known)
     close = close or [without_source[bare] for bare in difflib.get_close_matches(name, without_source)]
     hint = f", did you mean {' or '.join(close)}?" if close else "."

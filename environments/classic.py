@@ -1,6 +1,8 @@
-"""Classic tasks in JAX, step for step as Gymnasium has them: `jax:cartpole` is CartPole-v1, `jax:pendulum` Pendulum-v1.
+"""Classic tasks in JAX, step for step as Gymnasium has them: `jax:cartpole` is CartPole-v1, `jax:pendulum`
+Pendulum-v1.
 
-`jax:grid-N` is a walk on N x N cells to the opposite corner, whose only reward is there.
+`jax:sparse-mountain-car` is MountainCarContinuous-v0 with the goal's reward alone. `jax:grid-N` is a walk on N x N
+cells to the opposite corner, whose only reward is there.
 """
 
 from __future__ import annotations
@@ -125,6 +127,41 @@ def pendulum() -> Pure:
     return pure.limited(Pure(spec, init, step, frames_per_second=1 / seconds), 200)
 
 
+class MountainCar(NamedTuple):
+    """The state of `sparse_mountain_car`."""
+
+    position: Array  # the valley is at -pi / 6, the goal at 0.45
+    velocity: Array  # per step
+
+
+def sparse_mountain_car() -> Pure:
+    """Gymnasium's MountainCarContinuous-v0 (Moore 1990) with the goal's reward alone, 100: actions cost nothing.
+
+    With the cost, to stand still is the best that is easily found; without it there is nothing to be learned before
+    the first success. The goal ends an episode for good; others are cut short after 999 steps.
+    """
+    power, gravity, max_speed, left_end, right_end, goal = 0.0015, 0.0025, 0.07, -1.2, 0.6, 0.45
+
+    def observe(state: MountainCar) -> Array:
+        return jnp.stack(state)
+
+    def init(key: Key) -> tuple[MountainCar, Array]:
+        state = MountainCar(jax.random.uniform(key, minval=-0.6, maxval=-0.4), jnp.float32(0))
+        return state, observe(state)
+
+    def step(state: MountainCar, action: Action) -> tuple[MountainCar, TimeStep]:
+        push = power * jnp.clip(action[0], -1.0, 1.0) - gravity * jnp.cos(3 * state.position)
+        velocity = jnp.clip(state.velocity + push, -max_speed, max_speed)
+        position = jnp.clip(state.position + velocity, left_end, right_end)
+        velocity = jnp.where((position == left_end) & (velocity < 0), 0.0, velocity)  # The left end is a wall.
+        there = (position >= goal) & (velocity >= 0)
+        state = MountainCar(position, velocity)
+        return state, TimeStep(100.0 * there, 1.0 - there.astype(jnp.float32), there, observe(state))
+
+    spec = EnvironmentSpec(ArraySpec((2,)), ArraySpec((1,)), action_bounds=((-1.0,), (1.0,)))
+    return pure.limited(Pure(spec, init, step, frames_per_second=30.0), 999)
+
+
 class Grid(NamedTuple):
     """The state of `grid`."""
 
@@ -158,4 +195,4 @@ def grid(size: int) -> Pure:
     return pure.limited(Pure(spec, init, step), 4 * size)
 
 
-_TASKS = {"cartpole": cartpole, "pendulum": pendulum}
+_TASKS = {"cartpole": cartpole, "pendulum": pendulum, "sparse-mountain-car": sparse_mountain_car}

@@ -6,14 +6,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import dm_env
+import jax.numpy as jnp
 import numpy as np
 
 from acme_agents import environments
 from acme_agents.core import errors
-from acme_agents.environments import wrapping
+from acme_agents.core.types import Action, ArraySpec
+from acme_agents.environments import pure, wrapping
 
 problem = wrapping.problem
 
@@ -32,21 +35,29 @@ def make(name: str, seed: int, *, render: bool = False) -> Energy:
         raise
 
 
+def make_pure(name: str) -> pure.Pure | None:
+    """Makes its functions, or returns None if NAME is not pure JAX; raises UserError as `make`."""
+    functions = environments.find_pure(name)
+    if functions is None:
+        return None
+    step, spec = functions.step, functions.spec
+    _check(spec.action.num_values, spec.reward.shape)
+
+    def with_energy(state: pure.State, action: Action) -> tuple[pure.State, pure.TimeStep]:
+        state, timestep = step(state, action)
+        energy = -jnp.minimum(jnp.square(action), 1).mean()
+        return state, timestep._replace(reward=jnp.stack([timestep.reward, energy]))
+
+    return functions._replace(step=with_energy, spec=dataclasses.replace(spec, reward=ArraySpec((2,))))
+
+
 class Energy(wrapping.Wrapper):
     """An environment whose reward is [2] float32: its own, and the energy that its action costs, below 0."""
 
     def __init__(self, environment: dm_env.Environment):
         """Wraps a canonical environment; raises UserError if it has discrete actions or a vector of rewards."""
         super().__init__(environment)
-        action, reward = environment.action_spec(), environment.reward_spec()
-        if isinstance(action, dm_env.specs.DiscreteArray):
-            raise errors.UserError(
-                f"Energy is of continuous actions, and this environment has {action.num_values} discrete."
-            )
-        if reward.shape:
-            raise errors.UserError(
-                f"Energy goes beside one reward, and this environment has a vector of {reward.shape[0]} already."
-            )
+        _check(getattr(environment.action_spec(), "num_values", None), environment.reward_spec().shape)
 
     def reward(self, reward: Any, action: Any) -> np.ndarray:
         # The square of an action clipped to [-1, 1] is its square, clipped to 1.
@@ -54,3 +65,12 @@ class Energy(wrapping.Wrapper):
 
     def reward_spec(self) -> dm_env.specs.Array:
         return dm_env.specs.Array((2,), np.float32, name="reward")
+
+
+def _check(num_values: int | None, reward_shape: tuple[int, ...]) -> None:
+    if num_values is not None:
+        raise errors.UserError(f"Energy is of continuous actions, and this environment has {num_values} discrete.")
+    if reward_shape:
+        raise errors.UserError(
+            f"Energy goes beside one reward, and this environment has a vector of {reward_shape[0]} already."
+        )

@@ -131,6 +131,12 @@ class Gym(dm_env.Environment):
         arguments = {} if spec is None else spec.kwargs
         return any(arguments.get(name) or _is_number(getattr(layers[-1], name, None)) for name in _LIMITS)
 
+    @property
+    def num_frames(self) -> int:
+        """How many frames a wrapper of Gymnasium's stacks in an observation; 1 if there is none."""
+        stacks = [each for each in _layers(self._environment) if isinstance(each, _Stack)]
+        return stacks[0].stack_size if stacks else 1
+
     def reseed(self, seed: int) -> None:
         """Makes the episodes from the next reset on those of a new environment with this seed."""
         self._seed = seed
@@ -225,6 +231,9 @@ def _bounds(space: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 _FIVE = "five values: observation, reward, terminated, truncated and a dict"
+
+
+_Stack = gymnasium.wrappers.FrameStackObservation
 
 
 def _layers(environment: gymnasium.Env) -> Iterator[gymnasium.Env]:

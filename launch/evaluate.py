@@ -56,7 +56,6 @@ def evaluate(
             finished = evaluator.evaluate(0, params, num_episodes=episodes)
         else:
             finished = _film(evaluator, params, episodes, video)
-    assert finished is not None  # Nothing stops it.
     return np.array([(episode.episode_return, *episode.other_returns) for episode in finished]).T
 
 

@@ -41,7 +41,7 @@ _OF_FILES = {
 
 
 def sentence(error: BaseException) -> str | None:
-    """The sentence that is all that a person needs to know of it; None for a fault."""
+    """The sentence for a user's mistake or an expected trouble; None for a fault."""
     if isinstance(error, (errors.UserError, errors.RunFailed)):
         return str(error)
     if isinstance(error, errors.EnvironmentFault) and error.permanent:  # It says what has the wrong shape.
@@ -77,7 +77,7 @@ def report(error: BaseException) -> str:
 
 
 def place(error: BaseException) -> str:
-    """What it is and where it came from, without what its message says of this time."""
+    """The exception's type and where it was raised: equal for equal faults, whatever their messages say."""
     found = _shown(error)
     where = f" at {found[-1].filename}:{found[-1].lineno}" if found else ""
     return f"{type(_chain(error)[-1]).__name__}{where}"
@@ -95,7 +95,7 @@ def note_log(error: BaseException, path: pathlib.Path) -> None:
 
 
 def log_of(error: BaseException) -> pathlib.Path | None:
-    """Where its full trace is; it is written now where it was not before. None where nothing can be written."""
+    """The file with its full trace, written now if it was not before; None if it cannot be written."""
     path = getattr(error, "_acme_agents_log", None)
     if path is not None:
         return path

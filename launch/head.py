@@ -107,12 +107,12 @@ class Questions:
     """Asks a cluster one thing after another, in a thread of its own: one that stops may never answer."""
 
     def __init__(self) -> None:
-        """Nothing is asked."""
+        """Starts the thread."""
         self._asked: queue.SimpleQueue[tuple[Callable[[], Any], concurrent.futures.Future]] = queue.SimpleQueue()
         threading.Thread(target=self._answer, name="questions", daemon=True).start()
 
     def ask(self, question: Callable[[], Any]) -> concurrent.futures.Future:
-        """Calls `question` once all that were asked before have their answers; its own is what it returns or raises."""
+        """Calls `question` after those that were asked before; the future holds what it returns or raises."""
         answer: concurrent.futures.Future = concurrent.futures.Future()
         self._asked.put((question, answer))
         return answer

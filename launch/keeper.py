@@ -3,7 +3,6 @@
 import contextlib
 import os
 import pathlib
-import random
 import secrets
 import subprocess
 import sys
@@ -119,14 +118,18 @@ class Keeper:
         self._ports = {role: link.port for role, link in self._links.items()}
 
     def _choose_port(self) -> None:
-        """Chooses where the server is to listen: another port each time, as the one before may be another's by now."""
-        role = self._node.role
-        port = self._ports[role] = processes.free_ports([role], self._options.ports)[role]
+        """Chooses where the server is to listen: another port each time, as the one before may be another's by now.
+
+        A port is taken only seconds after it was chosen. So that the keepers on this host do not choose the same
+        meanwhile, each server and each gateway has a part of the ports.
+        """
+        role, within, num_parts = self._node.role, self._options.ports, 2 * len(SERVERS)
+        part = SERVERS.index(role)
+        port = self._ports[role] = processes.free_ports([role], processes.shuffled(within, part, num_parts))[role]
         if self._gateway is not None:
             self._gateway.lead_to(port)
             return
-        first, last = self._options.ports
-        tried = [other for other in random.sample(range(first, last + 1), last + 1 - first) if other != port]
+        tried = [other for other in processes.shuffled(within, len(SERVERS) + part, num_parts) if other != port]
         self._gateway = links.Gateway(port, make_token(self._run_dir), self._host, tried)
 
     def _give_back_places(self, process: subprocess.Popen) -> None:

@@ -50,6 +50,7 @@ class Gateway:
         self._target = ("127.0.0.1", target_port)
         self._token = handshake.checked(token)
         self._half_open: dict[asyncio.Task, None] = {}  # the oldest first
+        self._going: dict[asyncio.Task, int] = {}  # the connections that are through, and the port they went to
         self._log = _SeldomLog()
         listener = sockets.listen(host, ports)
         port = listener.getsockname()[1]
@@ -57,12 +58,21 @@ class Gateway:
         self._server = sockets.Server(listener, self._serve)
 
     def lead_to(self, target_port: int) -> None:
-        """Passes new connections on to another port of 127.0.0.1 from now on."""
-        self._target = ("127.0.0.1", target_port)
+        """Passes connections on to another port of 127.0.0.1 from now on; ends those that went to the one before.
+
+        Another server may have taken that port before this one did, and would answer in its place for ever.
+        """
+        sockets.thread().loop.call_soon_threadsafe(self._lead_to, target_port)
 
     def close(self) -> None:
         """Ends every connection, and listens no more."""
         self._server.close()
+
+    def _lead_to(self, target_port: int) -> None:
+        self._target = ("127.0.0.1", target_port)
+        for task, went_to in self._going.items():
+            if went_to != target_port:
+                task.cancel()
 
     async def _serve(self, network: socket.socket) -> None:
         task = asyncio.current_task()
@@ -84,14 +94,19 @@ class Gateway:
         with socket.socket() as server:
             server.setblocking(False)
             server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # Only then the proof, so that a link does not take a gateway for its server.
-            await sockets.within(_HANDSHAKE_SECONDS, asyncio.get_running_loop().sock_connect(server, self._target))
-            await sockets.within(_HANDSHAKE_SECONDS, asyncio.get_running_loop().sock_sendall(network, proof))
-            await sockets.relay(network, server)
+            target = self._target
+            self._going[task] = target[1]
+            try:
+                # Only then the proof, so that a link does not take a gateway for its server.
+                await sockets.within(_HANDSHAKE_SECONDS, asyncio.get_running_loop().sock_connect(server, target))
+                await sockets.within(_HANDSHAKE_SECONDS, asyncio.get_running_loop().sock_sendall(network, proof))
+                await sockets.relay(network, server)
+            finally:
+                del self._going[task]
 
 
 class Link:
-    """A port of this machine behind which the run's server is, wherever that is now."""
+    """A port of this machine that leads to one of the run's servers, on whichever host that runs now."""
 
     def __init__(self, token: bytes, port: int = 0):
         """Listens on 127.0.0.1; leads nowhere until `point_to`.

@@ -321,6 +321,7 @@ def _list(arguments: list[str]) -> None:
         "deep-sea:N (bsuite's deep sea of N x N cells, or deep-sea:N:stochastic)",
         "key-door:N (a memory task on N x N cells)",
         "gym:ID (any Gymnasium environment)",
+        "scaled:FACTOR:NAME, repeat:N:NAME, delayed:MILLISECONDS:NAME, persistive:NAME, energy:NAME (others, wrapped)",
     )
     for name in (*(name for name in names if not name.startswith("ale:")), *open_ended):
         print(textwrap.fill(name, 118, initial_indent="  ", subsequent_indent="      "))

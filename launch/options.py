@@ -2,9 +2,11 @@
 
 import dataclasses
 import importlib.util
+import pathlib
 from typing import TYPE_CHECKING, Literal
 
 from acme_agents.core import errors
+from acme_agents.runtime import compilation
 from acme_agents.runtime.nodes import NODES, Node
 
 Launcher = Literal["in-process", "processes", "ray", "fused"]
@@ -87,3 +89,10 @@ class Options:
                 raise errors.UserError(f"--address must be HOST:PORT, not {self.address}.")
             if importlib.util.find_spec("ray") is None:
                 raise errors.UserError("--launcher ray needs Ray, which is not installed: install the extra `cluster`.")
+
+    def with_absolute_paths(self) -> "Options":
+        """The same options, which mean the same from any working directory."""
+        cache = self.compilation_cache
+        if cache in (None, compilation.OFF):
+            return self
+        return dataclasses.replace(self, compilation_cache=str(pathlib.Path(cache).absolute()))

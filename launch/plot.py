@@ -155,7 +155,7 @@ def _noted(notes: list[str]) -> Iterator[None]:
 
 
 def _without_twins(runs: dict[pathlib.Path, Run], notes: list[str]) -> list[Run]:
-    """Of the runs that differ in nothing the one that got furthest, of equals the newest."""
+    """Keeps, of runs that are equal in everything, the one that got furthest; the newest of several."""
     alike: dict[str, list[pathlib.Path]] = {}
     for run_dir, run in runs.items():
         alike.setdefault(json.dumps([run.agent, run.environment, run.config, run.seed]), []).append(run_dir)

@@ -14,7 +14,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from multiprocessing import forkserver, resource_tracker, util
 from typing import Any
 
@@ -63,7 +63,7 @@ class Processes:
         self.learner_port = ports[LEARNER.role]
 
     def start(self, node: Node) -> "_Child":
-        """Starts a worker, at the address that it had if it is not the first of its name."""
+        """Starts a worker; one that is restarted listens where it did before."""
         process = self._context.Process(target=work, args=(node, *self._args), name=node.name)
         began = time.time()
         process.start()
@@ -223,19 +223,31 @@ def _keep_sockets_short() -> None:
     )
 
 
-def free_ports(roles: Sequence[str], within: tuple[int, int]) -> dict[str, int]:
-    """Ports that are free now, one for each of these roles.
+def shuffled(within: tuple[int, int], part: int = 0, num_parts: int = 1) -> list[int]:
+    """The ports from a first to a last one in a random order, those of a part of them before the others.
 
-    They are chosen at random, so that two programs that start at once seldom want the same. By default they are below
-    the ports that Linux gives to connections, so that no connection takes one while its server is being restarted.
+    Args:
+      within: the first and the last port.
+      part: of `num_parts`, which have no port in common: those that choose at once choose each from a part of its own.
+    """
+    first, last = within
+    ports = random.sample(range(first, last + 1), last + 1 - first)
+    return sorted(ports, key=lambda port: (port - first) % num_parts != part)
+
+
+def free_ports(roles: Sequence[str], candidates: Iterable[int]) -> dict[str, int]:
+    """The first of these ports that are free now, one for each of these roles.
+
+    By default they are below the ports that Linux gives to connections, so that no connection takes one while its
+    server is being restarted.
 
     Raises:
       UserError: there are not enough.
     """
-    first, last = within
+    candidates = list(candidates)
     found: list[int] = []
     with contextlib.ExitStack() as stack:
-        for wanted in random.sample(range(first, last + 1), last + 1 - first):
+        for wanted in candidates:
             bound = stack.enter_context(socket.socket())
             try:
                 bound.bind(("", wanted))
@@ -245,6 +257,6 @@ def free_ports(roles: Sequence[str], within: tuple[int, int]) -> dict[str, int]:
             if len(found) == len(roles):
                 return dict(zip(roles, found))
     raise errors.UserError(
-        f"Of the ports {first} to {last} fewer than {len(roles)} are free: give others with --ports FIRST LAST, or "
-        "leave it out."
+        f"Of the ports {min(candidates)} to {max(candidates)} fewer than {len(roles)} are free: give others with "
+        "--ports FIRST LAST, or leave it out."
     )

@@ -157,7 +157,7 @@ def _make_place(
 ) -> Place:
     """Where the workers of a new program run."""
     if launcher == "processes":
-        ports = processes.free_ports(nodes.SERVERS, options.ports)
+        ports = processes.free_ports(nodes.SERVERS, processes.shuffled(options.ports))
         return processes.Processes(experiment, run_dir, ports, wandb=options.wandb)
     from acme_agents.launch import cluster
 

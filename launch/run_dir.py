@@ -20,7 +20,7 @@ from acme_agents.launch.options import Launcher, Options
 
 
 def make_default(experiment: Experiment) -> pathlib.Path:
-    """Makes runs/<agent>-<environment>-<time>, with a number after it where that is taken: nobody else has it.
+    """Makes the directory runs/<agent>-<environment>-<time>; adds a number to the name if it is taken.
 
     Raises:
       UserError: it cannot be made.
@@ -159,10 +159,11 @@ def read_launch(run_dir: pathlib.Path) -> tuple[Launcher, Options]:
 
 
 def _write_config(run_dir: pathlib.Path, experiment: Experiment, launcher: Launcher, options: Options) -> None:
-    """Writes `config.json`; it is whole or the one before."""
+    """Writes `config.json`, with absolute paths; it is whole or the one before."""
     path = run_dir / "config.json"
     starts = json.loads(path.read_text()).get("starts", []) if path.exists() else []
-    launch = {"launcher": launcher, "options": dataclasses.asdict(options)}
+    launch = {"launcher": launcher, "options": dataclasses.asdict(options.with_absolute_paths())}
+    experiment = experiment.with_absolute_paths()
     fields = {**dataclasses.asdict(experiment), "launch": launch, "starts": [*starts, versions.describe()]}
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(fields, indent=2) + "\n")
@@ -171,7 +172,7 @@ def _write_config(run_dir: pathlib.Path, experiment: Experiment, launcher: Launc
 
 @contextlib.contextmanager
 def _said_of(run_dir: pathlib.Path) -> Iterator[None]:
-    """Says in a sentence why a run directory cannot be used."""
+    """Why a run directory cannot be used, in a sentence."""
     try:
         yield
     except OSError as error:

@@ -1,5 +1,6 @@
 """Watches over the workers of a program, wherever they run: starts those that die again, and ends them all."""
 
+import collections
 import contextlib
 import dataclasses
 import pathlib
@@ -17,6 +18,7 @@ from acme_agents.runtime.nodes import LEARNER, Node
 from acme_agents.runtime.status import Status
 
 _POLL_SECONDS = 0.25
+_STATUS_SECONDS = 1.0  # that the learner has to say how far the run is
 _EXIT_SECONDS = 1.0  # that the other workers have to end after the learner
 _STABLE_SECONDS = 600.0  # a worker that lived so long has its deaths forgiven
 _BACKOFF_SECONDS = 1.0  # before a worker's first restart; doubles with each
@@ -59,7 +61,7 @@ class Place(Protocol):
     learner_port: int
 
     def start(self, node: Node) -> Worker:
-        """Starts a worker, where it was before if it had been started."""
+        """Starts a worker; one that is restarted runs where it did before, if it can."""
 
     def adopt(self, node: Node, record: dict[str, Any]) -> Worker:
         """A worker that was started by another process, from what its `record` was."""
@@ -77,6 +79,37 @@ class Place(Protocol):
 
     def close(self) -> None:
         """Gives back what it holds; the workers have ended."""
+
+
+class _Progress:
+    """Asks the learner how far the run is, in a thread of its own: a call that does not return keeps nobody."""
+
+    def __init__(self, port: int):
+        import courier  # A second; the workers are starting meanwhile.
+
+        self._client = courier.Client(f"localhost:{port}", call_timeout=_STATUS_SECONDS)
+        self._newest: collections.deque[Status] = collections.deque(maxlen=1)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._ask, name="progress", daemon=True)
+
+    def __enter__(self) -> "_Progress":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._over.set()
+        self._thread.join(2 * _STATUS_SECONDS)
+
+    def new(self) -> list[Status]:
+        """The newest answer, in a list that is empty if it was taken already."""
+        with contextlib.suppress(IndexError):
+            return [self._newest.pop()]
+        return []
+
+    def _ask(self) -> None:
+        while not self._over.wait(_POLL_SECONDS):
+            with contextlib.suppress(Exception):  # It is starting, or being restarted.
+                self._newest.append(self._client.status())
 
 
 class Supervisor:
@@ -131,9 +164,10 @@ class Supervisor:
           RunFailed: a worker kept dying, or no restart would help; the message begins with the reason.
           PlaceLost: the place of the workers is gone.
         """
-        import courier  # A second; the workers are starting meanwhile.
+        with _Progress(self._place.learner_port) as progress:
+            self._watch(stop, progress)
 
-        client = courier.Client(f"localhost:{self._place.learner_port}", call_timeout=1.0)
+    def _watch(self, stop: threading.Event, progress: "_Progress") -> None:
         stop_by: float | None = None
         began, answered = time.monotonic(), False
         while True:
@@ -141,8 +175,8 @@ class Supervisor:
             self._place.check()
             if code == 0:
                 return
-            with contextlib.suppress(Exception):  # It is starting, or being restarted.
-                self._display.update(client.status())
+            for status in progress.new():
+                self._display.update(status)
                 answered = True
             if not answered:
                 self._display.update(Status("starting", walltime=time.monotonic() - began))
@@ -212,8 +246,9 @@ class Supervisor:
                 self._raise_failed(node, ending, f"{node.name} died {times}, the last time with exit code {code}")
             delay = min(_BACKOFF_SECONDS * 2 ** (deaths - 1), _MAX_BACKOFF_SECONDS)
             self._restart_at[node] = time.monotonic() + delay
+            reason = f": {ending.report.splitlines()[0]}" if ending.report else ""
             self._display.message(
-                f"{node.name} died (exit code {code}); restart {deaths} of {allowed} in {delay:.0f} s"
+                f"{node.name} died (exit code {code}); restart {deaths} of {allowed} in {delay:.0f} s{reason}"
             )
 
     def _raise_if_hopeless(self, node: Node, code: int) -> Ending:

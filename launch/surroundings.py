@@ -56,7 +56,7 @@ def _reader_has_gone() -> bool:
 
 
 def _open_standard_streams() -> None:
-    """Leads to nowhere those of standard input, output and error that are closed, as after `2>&-`.
+    """Opens on the null device the standard streams that are closed, as after `2>&-`.
 
     Else the next file that is opened takes the number, and what is printed goes into it.
     """
@@ -72,14 +72,14 @@ def _open_standard_streams() -> None:
 
 
 def _print_whatever_it_is() -> None:
-    """Has what the terminal's encoding lacks printed as an escape, as in a path, where it would be an error."""
+    """Prints characters that the terminal's encoding lacks as escapes, where Python would raise an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
 
 
 def _find_a_home() -> None:
-    """Gives libraries that keep files in the user's home (Matplotlib) an empty one where the user has none."""
+    """Makes an empty home for a user who has none: libraries such as Matplotlib keep files there."""
     try:
         pathlib.Path.home()
     except RuntimeError:  # HOME is not set, and the system does not know the user, as in many a container.

@@ -21,7 +21,7 @@ from acme_agents.core import errors
 from acme_agents.experiments import Experiment
 from acme_agents.launch import faults, node_files
 from acme_agents.launch.node_files import Ending
-from acme_agents.runtime import loopback, memory
+from acme_agents.runtime import background, loopback, memory
 from acme_agents.runtime.nodes import LEARNER, Node
 
 # Exit codes of a worker that an exception has ended.
@@ -88,9 +88,11 @@ def work(node: Node, experiment: Experiment, run_dir: pathlib.Path, ports: Mappi
                 handle.connect(launchpad_node, role)
             for address in launchpad_node.addresses:
                 address.bind(_FixedAddress(f"localhost:{ports[role]}"))
+    ending = Ending(0)
     try:
         worker.function()
-        ending = Ending(0)
+    except background.Stopped:  # It was asked to end before it could begin.
+        pass
     except Exception as error:
         traceback.print_exc()
         ending = ending_of(error, node)

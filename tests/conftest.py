@@ -28,6 +28,8 @@ _FRESH_CACHE = tempfile.mkdtemp(prefix="acme-agents-xla-") if _IS_FRESH else Non
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _FRESH_CACHE or str(REPOSITORY / ".pytest_cache" / "xla"))
 
 _MOST_CPU_SECONDS = 10.0  # of CPU that a test may take which is not marked slow
+_MOST_QUICK_CPU_SECONDS = 4.0  # that one not marked long may take: it takes one, but machines are loaded
+_MOST_QUICK_TOGETHER = 360.0  # of CPU that those take: three minutes on two cores
 _SHOWN = 20  # tests that took most
 _MOST_MEMORY = 3 * 2**30  # bytes of a process of tests, before what JAX has compiled is given up
 
@@ -41,6 +43,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     import jax  # Its settings are those above.
 
     jax.config.update("jax_disable_most_optimizations", "slow" not in item.keywords)
+    if not _compiled:
+        _compiled.append(0)
+        jax.monitoring.register_event_listener(_count_compiled)
+
+
+_compiled: list[int] = []  # programs that were not in the compilation cache so far; empty before the first test
+
+
+def _count_compiled(event: str, **_: object) -> None:
+    if event == "/jax/compilation_cache/cache_misses":
+        _compiled[0] += 1
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -99,12 +112,19 @@ class _Spent(NamedTuple):
     """What a test took, with its fixtures and the processes that it started and that have ended."""
 
     test: str
-    slow: bool  # whether it is marked so
+    mark: str  # slow, long, or empty for neither
     cpu_seconds: float
     seconds: float
+    compiled: int  # programs that it compiled and no test had compiled before it, as far as the cache knows
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether it takes more CPU than its mark allows; of a quick test, where the cache had all that it compiled."""
+        most = _MOST_CPU_SECONDS if self.mark or self.compiled else _MOST_QUICK_CPU_SECONDS
+        return self.mark != "slow" and self.cpu_seconds > most
 
 
-_STARTED = pytest.StashKey[tuple[float, float]]()
+_STARTED = pytest.StashKey[tuple[float, float, int]]()
 _SPENT = pytest.StashKey[list[_Spent]]()
 
 
@@ -114,7 +134,7 @@ def _cpu_seconds() -> float:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    item.stash[_STARTED] = _cpu_seconds(), time.monotonic()
+    item.stash[_STARTED] = _cpu_seconds(), time.monotonic(), sum(_compiled)
     return (yield)
 
 
@@ -122,8 +142,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
     if report.when == "teardown":  # Properties travel with the report from a worker of pytest-xdist.
-        cpu_seconds, began = item.stash[_STARTED]
-        spent = _Spent(item.nodeid, "slow" in item.keywords, _cpu_seconds() - cpu_seconds, time.monotonic() - began)
+        cpu_seconds, began, compiled = item.stash[_STARTED]
+        mark = next((mark for mark in ("slow", "long") if mark in item.keywords), "")
+        took = _cpu_seconds() - cpu_seconds, time.monotonic() - began
+        spent = _Spent(item.nodeid, mark, *took, sum(_compiled) - compiled)
         report.user_properties.append(("spent", tuple(spent)))
     return report
 
@@ -144,27 +166,40 @@ class _Collector:
 
 
 def _too_long(config: pytest.Config) -> list[_Spent]:
-    return [spent for spent in config.stash[_SPENT] if not spent.slow and spent.cpu_seconds > _MOST_CPU_SECONDS]
+    return [spent for spent in config.stash[_SPENT] if spent.is_too_long]
+
+
+def _is_quick_alone(config: pytest.Config) -> bool:
+    """Whether this run is of the quick tests alone, as `make test-fast` is."""
+    return all(f"not {mark}" in config.option.markexpr for mark in ("slow", "long"))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fails a run of CI where a test that is not marked slow took too much CPU."""
-    if "CI" in os.environ and session.exitstatus == pytest.ExitCode.OK and _too_long(session.config):
+    """Fails a run of CI, and one of the quick tests, where a test took more CPU than its mark allows."""
+    is_strict = "CI" in os.environ or _is_quick_alone(session.config)
+    if is_strict and session.exitstatus == pytest.ExitCode.OK and _too_long(session.config):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Lists the tests that took most CPU, and those that took too much."""
-    longest = sorted(config.stash[_SPENT], key=lambda spent: -spent.cpu_seconds)[:_SHOWN]
+    spent_by_all = config.stash[_SPENT]
+    longest = sorted(spent_by_all, key=lambda spent: -spent.cpu_seconds)[:_SHOWN]
     terminalreporter.section(f"{len(longest)} slowest tests: seconds of CPU, of wall time")
     for spent in longest:
-        mark = " (slow)" if spent.slow else ""
+        mark = f" ({spent.mark})" if spent.mark else ""
         terminalreporter.line(f"{spent.cpu_seconds:7.1f} {spent.seconds:7.1f} {spent.test}{mark}")
     for spent in _too_long(config):
+        most, mark = (_MOST_CPU_SECONDS, "slow") if spent.mark or spent.compiled else (_MOST_QUICK_CPU_SECONDS, "long")
         terminalreporter.line(
-            f"{spent.test} took {spent.cpu_seconds:.1f} s of CPU: make it cheaper than {_MOST_CPU_SECONDS:.0f} s, or "
-            "mark it slow."
+            f"{spent.test} took {spent.cpu_seconds:.1f} s of CPU: make it cheaper than {most:.0f} s, or mark it {mark}."
         )
+    if _is_quick_alone(config):
+        together = sum(spent.cpu_seconds for spent in spent_by_all)
+        compiled = sum(spent.compiled for spent in spent_by_all)
+        terminalreporter.line(f"{together:.0f} s of CPU in all; {compiled} programs were not in the compilation cache.")
+        if together > _MOST_QUICK_TOGETHER and not compiled:
+            terminalreporter.line(f"That is more than {_MOST_QUICK_TOGETHER:.0f} s: mark the longest of them long.")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

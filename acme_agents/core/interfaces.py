@@ -19,6 +19,12 @@ from acme_agents.core.types import (
 TrainingState = Any  # a pytree of arrays: parameters, optimiser state, counters, random key
 
 
+def ignore_reward(actor_state: ActorState, reward: Array) -> ActorState:
+    """Leaves the actor's state as it is: the `observe` of an actor whose actions do not depend on rewards."""
+    del reward
+    return actor_state
+
+
 class ActorCore(NamedTuple):
     """How an agent acts. Both functions are pure and can be jitted; observations have no batch dimension.
 
@@ -27,12 +33,12 @@ class ActorCore(NamedTuple):
       select_action: `(params, observation, actor_state) -> (action, actor_state, extras)`; the extras are stored in
         replay beside the step.
       observe: `(actor_state, reward) -> actor_state`: sees the reward of the last action, [] or [K] float32; called
-        between two calls of `select_action`. None for an actor that ignores rewards.
+        between two calls of `select_action`.
     """
 
     init: Callable[[Key], ActorState]
     select_action: Callable[[Params, Observation, ActorState], tuple[Action, ActorState, Extras]]
-    observe: Callable[[ActorState, Array], ActorState] | None = None
+    observe: Callable[[ActorState, Array], ActorState] = ignore_reward
 
 
 @dataclasses.dataclass(frozen=True)

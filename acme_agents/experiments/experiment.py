@@ -113,6 +113,14 @@ class Experiment:
         """Whether there are no actors, and all learning is from the dataset."""
         return self.max_steps == 0
 
+    def with_absolute_paths(self) -> "Experiment":
+        """The same experiment, whose files are found from any working directory, as by a later `resume`."""
+        paths = {name: getattr(self, name) for name in ("dataset", "teacher", "record")}
+        absolute: dict[str, Any] = {
+            name: str(pathlib.Path(path).absolute()) for name, path in paths.items() if path is not None
+        }
+        return dataclasses.replace(self, **absolute)
+
     def make_environment(
         self, role: str, index: int = 0, start: int = 0, life: int = 0, *, render: bool = False
     ) -> dm_env.Environment:

@@ -34,7 +34,7 @@ def make(steps: Step, replay: ReplaySpec, num_envs: int) -> Rounds:
 
 
 def write(
-    rounds: Rounds, steps: Step, observation: Observation, is_final: Array, active: Array | None = None
+    rounds: Rounds, steps: Step, observation: Observation, is_final: Array, active: Array | bool = True
 ) -> tuple[Rounds, Array]:
     """Writes a round; returns also whether the batch is complete.
 
@@ -43,7 +43,7 @@ def write(
       steps: [N, ...], a row of each environment.
       observation: [N, ...], what follows that row.
       is_final: [N] bool, whether that is an episode's final observation.
-      active: [] bool; where it is False, nothing is written. None for True.
+      active: [] bool; where it is False, nothing is written.
     """
     num_unrolls, num_rows = rounds.rows.last.shape[:2]
     length = num_rows - 1
@@ -56,8 +56,8 @@ def write(
 
     after = rounds.number + 1
     complete = after == num_unrolls * length
-    if active is not None:  # Rows that are written and not counted are overwritten.
-        complete, after = complete & active, jnp.where(active, after, rounds.number)
+    # Rows that are written and not counted are overwritten.
+    complete, after = complete & active, jnp.where(active, after, rounds.number)
     rows = jax.tree.map(put, rounds.rows, steps, behind)
     return Rounds(rows, jnp.where(complete, 0, after)), complete
 

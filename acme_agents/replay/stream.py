@@ -113,7 +113,7 @@ def make(steps: Step, replay: ReplaySpec, num_envs: int) -> Stream:
 
 
 def write(
-    stream: Stream, steps: Step, is_ending: Array, layout: Layout, per_round: int, active: Array | None = None
+    stream: Stream, steps: Step, is_ending: Array, layout: Layout, per_round: int, active: Array | bool = True
 ) -> tuple[Stream, Pieces]:
     """Writes a round, and cuts off the chunks that it completes.
 
@@ -123,7 +123,7 @@ def write(
       is_ending: [N] bool, whether that step led to an episode's final observation, which comes in the next round.
       layout: how episodes are cut.
       per_round: of `Layouts`.
-      active: [] bool; where it is False, nothing is written. None for True.
+      active: [] bool; where it is False, nothing is written.
 
     Returns:
       The stream, and the complete chunks [N * per_round], each environment's in order; `insert` makes them items.
@@ -142,8 +142,7 @@ def write(
         complete = jnp.where(steps.last, count > 1, (count == layout.num_rows) & ~is_ending & (i == 0))
         starts = jnp.where(steps.last & ~is_long, jnp.minimum(layout.max_starts, count - 1), layout.period)
         length = jnp.minimum(count, layout.num_rows)
-        if active is not None:
-            complete = complete & active
+        complete = complete & active
         row = (first * num_envs + jnp.arange(num_envs)) % num_rows
         pieces.append(Pieces(row, *(jnp.where(complete, x, 0) for x in (length, starts, episode_step))))
         starts = jnp.where(complete, starts, 0)
@@ -154,9 +153,9 @@ def write(
         jnp.where(steps.last, 0, count),
         jnp.where(steps.last, 0, episode_step),
     )
-    if active is not None:  # A row that is written and not counted is overwritten.
-        before = stream.round, stream.first, stream.length, stream.episode_step
-        progress = jax.tree.map(lambda new, old: jnp.where(active, new, old), progress, before)
+    # A row that is written and not counted is overwritten.
+    before = stream.round, stream.first, stream.length, stream.episode_step
+    progress = jax.tree.map(lambda new, old: jnp.where(active, new, old), progress, before)
     ring_state = stream.ring._replace(rows=stream.ring.rows._replace(steps=rows))
     round_number, first, count, episode_step = progress
     stream = stream._replace(ring=ring_state, round=round_number, first=first, length=count, episode_step=episode_step)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from acme_agents.core.interfaces import ActorCore
+from acme_agents.core.interfaces import ActorCore, ignore_reward
 from acme_agents.core.types import Array, Key, Observation, Params
 from acme_agents.environments.batched import TimeSteps
 
@@ -52,20 +52,20 @@ class Actor:
         """
         self._device = jax.devices("cpu")[0]
         self._init = jax.jit(lambda key, episode: core.init(jax.random.fold_in(key, episode)))
-        self._observe = observe = core.observe
 
-        def observe_and_select(params: Params, observation: Observation, state: Any, reward: Array) -> Any:
-            assert observe is not None  # There is a reward only if the core observes rewards.
-            return core.select_action(params, observation, observe(state, reward))
+        def act(params: Params, observation: Observation, state: Any, rewards: tuple[Array, ...]) -> Any:
+            for reward in rewards:
+                state = core.observe(state, reward)
+            return core.select_action(params, observation, state)
 
-        self._select_action = jax.jit(core.select_action)
-        self._observe_and_select = jax.jit(observe_and_select)
+        self._act = jax.jit(act)
+        self._ignores_rewards = core.observe is ignore_reward  # It needs no second program then, for the later steps.
         self._key = jax.device_put(key, self._device)
         self._writer = writer
         self._num_episodes = 0
         self._state: Any = None
         self._extras: Any = ()
-        self._reward: Any = None  # of the last action; None before the first, or if rewards are ignored
+        self._rewards: tuple[Any, ...] = ()  # of the last action, if there was one and rewards are not ignored
         self._params: Params = None
 
     @property
@@ -79,25 +79,20 @@ class Actor:
 
     def select_action(self, observation: Observation) -> np.ndarray:
         """Returns the action for one observation, without batch dimension."""
-        if self._reward is None:
-            action, self._state, self._extras = self._select_action(self._params, observation, self._state)
-        else:
-            action, self._state, self._extras = self._observe_and_select(
-                self._params, observation, self._state, self._reward
-            )
+        action, self._state, self._extras = self._act(self._params, observation, self._state, self._rewards)
         return np.asarray(action)
 
     def observe_first(self, timestep: dm_env.TimeStep) -> None:
         """Begins an episode with a fresh actor state."""
         self._state = self._init(self._key, self._num_episodes)
-        self._reward = None
+        self._rewards = ()
         self._num_episodes += 1
         self._writer.observe_first(timestep)
 
     def observe(self, action: Array, next_timestep: dm_env.TimeStep) -> None:
         """Writes the step of the last action, and keeps its reward for the next one."""
-        if self._observe is not None:
-            self._reward = next_timestep.reward
+        if not self._ignores_rewards:
+            self._rewards = (next_timestep.reward,)
         self._writer.observe(action, next_timestep, self._extras)
 
     def update(self, wait: bool = False) -> None:
@@ -133,8 +128,7 @@ class BatchedActor:
             return make_core(index).init(jax.random.fold_in(key, episode))
 
         def observe(index: Array, state: Any, reward: Array) -> Any:
-            core = make_core(index)
-            return state if core.observe is None else core.observe(state, reward)
+            return make_core(index).observe(state, reward)
 
         def select(index: Array, params: Params, observation: Observation, state: Any) -> Any:
             return make_core(index).select_action(params, observation, state)

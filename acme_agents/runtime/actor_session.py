@@ -90,11 +90,11 @@ class ActorAccount:
 
     def take(self, report: ActorReport, orders: ActorOrders) -> None:
         """Takes the coordinator's answer to a report."""
-        new = [] if orders.snapshot is None else [(orders.snapshot.version, variables.unpack(orders.snapshot))]
+        new = [(snapshot.version, variables.unpack(snapshot)) for snapshot in orders.snapshots]
         with self._lock:
             del self._episodes[: len(report.episodes)]
-            if orders.snapshot is not None:
-                self._version, self._params = orders.snapshot.version, new
+            for version, params in new:
+                self._version, self._params = version, [(version, params)]
             self.start_step, self.num_lives = self.start_step or orders.run_steps, orders.num_lives
             self._granted = float("inf") if orders.allowance is None else report.steps + orders.allowance
 

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 _WAIT_SECONDS = 0.1
 
+NEVER = threading.Event()  # is never set
+
 _threads: list[threading.Thread] = []  # all that were started; some may have ended
 
 
@@ -19,7 +21,7 @@ class Stopped(Exception):
 
 
 def call(
-    function: Callable[[], _T], stop: threading.Event | None = None, on_wait: Callable[[float], None] = lambda _: None
+    function: Callable[[], _T], stop: threading.Event = NEVER, on_wait: Callable[[float], None] = lambda _: None
 ) -> _T:
     """Calls a function in a thread of its own.
 
@@ -47,7 +49,7 @@ def call(
     _threads[:] = [*(before for before in _threads if before.is_alive()), thread]
     thread.start()
     while thread.is_alive():
-        if stop is not None and stop.is_set():
+        if stop.is_set():
             raise Stopped
         on_wait(time.monotonic() - began)
         thread.join(_WAIT_SECONDS)

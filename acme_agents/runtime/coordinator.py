@@ -46,7 +46,7 @@ class ActorOrders(NamedTuple):
     finished: bool  # write what is left, report `closed` and exit
     abandon: bool  # exit without waiting until replay has taken what is left
     allowance: int | None  # environment steps that it may do beyond those reported; None for no limit
-    snapshot: Snapshot | None  # parameters to act with from now on; None to keep those it holds
+    snapshots: tuple[Snapshot, ...]  # the parameters to act with from now on; none to keep those it holds
     run_steps: int  # environment steps of the whole run so far
     num_lives: int = 0  # earlier processes of this name in the run
 
@@ -55,8 +55,7 @@ class EvaluatorOrders(NamedTuple):
     """The coordinator's orders to the evaluator."""
 
     finished: bool
-    evaluation: int | None  # number of the evaluation that is due; None for none
-    snapshot: Snapshot | None  # the parameters to evaluate, with `evaluation`
+    due: tuple[tuple[int, Snapshot], ...]  # the number of the evaluation that is due, if any, and what to evaluate
 
 
 class Coordinator:
@@ -95,7 +94,7 @@ class Coordinator:
         with self._lock:
             ledger, name, life = self._ledger, report.name, report.life
             if not ledger.admit(name, life, report.steps):
-                return ActorOrders(True, True, 0, None, self.actor_steps)
+                return ActorOrders(True, True, 0, (), self.actor_steps)
             num_new = ledger.count(name, life, Counts(report.steps, report.num_episodes))
             if num_new:
                 self._journal.add_episodes(report.episodes[-num_new:])
@@ -105,19 +104,17 @@ class Coordinator:
                 ledger.close(name)
             over, num_lives = self._phase is not Phase.TRAINING, ledger.num_earlier_lives(name)
             if not over and self.is_offline:  # Wait.
-                return ActorOrders(False, False, 0, None, self.actor_steps, num_lives)
+                return ActorOrders(False, False, 0, (), self.actor_steps, num_lives)
             allowance = ledger.grant(name, life, report.steps)
-            snapshot = self._publisher.take_turn(name, report.version)
-            return ActorOrders(over or allowance == 0, over, allowance, snapshot, self.actor_steps, num_lives)
+            snapshots = self._publisher.take_turn(name, report.version)
+            return ActorOrders(over or allowance == 0, over, allowance, snapshots, self.actor_steps, num_lives)
 
     def evaluator_sync(self) -> EvaluatorOrders:
         """Answers the evaluator with its orders; an evaluation is ordered until its result comes."""
         with self._lock:
             self._order_evaluation()
-            finished, pending = self._phase in (Phase.FINISHED, Phase.STOPPING), self._evaluations.pending
-            if pending:
-                return EvaluatorOrders(finished, pending.number, pending.snapshot)
-            return EvaluatorOrders(finished, None, None)
+            due = tuple((pending.number, pending.snapshot) for pending in self._evaluations.pending)
+            return EvaluatorOrders(self._phase in (Phase.FINISHED, Phase.STOPPING), due)
 
     def evaluation_report(self, number: int, episodes: list[Episode]) -> None:
         """Takes the episodes of the evaluation that is ordered; those of any other number are dropped."""
@@ -213,8 +210,8 @@ class Coordinator:
             if self._phase is not Phase.TRAINING:
                 return
             self._phase = Phase.EVALUATING
-            newest = self._publisher.newer_than(None)
-            self._evaluations.finish(newest.version if newest else None)
+            for newest in self._publisher.newest() or (None,):
+                self._evaluations.finish(newest and newest.version)
             self._order_evaluation()
             if self._evaluations.is_over:
                 self._phase = Phase.FINISHED
@@ -233,11 +230,11 @@ class Coordinator:
 
     def _order_evaluation(self) -> None:
         """Orders the evaluation that is due. While training, an offline update counts as an environment step."""
-        snapshot = self._publisher.newer_than(None)
         is_training = self._phase is Phase.TRAINING and self.updates_left() != 0  # Else the final one is next.
-        if snapshot and (is_training or self._phase is Phase.EVALUATING):
+        if is_training or self._phase is Phase.EVALUATING:
             progress = self.actor_steps + int(min(self._journal.learner_steps, self._budget.offline_updates))
-            self._evaluations.order_if_due(progress, snapshot, self._journal.counts())
+            for snapshot in self._publisher.newest():
+                self._evaluations.order_if_due(progress, snapshot, self._journal.counts())
 
     def _describe_phase(self) -> str:
         """The phase, with what the run waits for while it trains."""

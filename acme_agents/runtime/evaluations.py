@@ -22,7 +22,7 @@ class EvaluationSchedule:
     `save` saves the number of evaluations done and when the next is due, but not a pending evaluation.
 
     Attributes:
-      pending: the evaluation that is ordered and not done; None if there is none.
+      pending: the evaluation that is ordered and not done, if any.
       num_done: evaluations that are done.
     """
 
@@ -32,7 +32,7 @@ class EvaluationSchedule:
         Args:
           every: steps between evaluations; 0 for no evaluation, not even a last one.
         """
-        self.pending: Evaluation | None = None
+        self.pending: tuple[Evaluation, ...] = ()
         self.num_done = 0
         self._every = every
         self._next = every  # steps at which the next one is due
@@ -51,11 +51,11 @@ class EvaluationSchedule:
         is_due = self._every > 0 and (self._is_ending or steps >= self._next)
         if self.pending or self.is_over or not is_due:
             return
-        self.pending = Evaluation(self.num_done + 1, snapshot, counts)
+        self.pending = (Evaluation(self.num_done + 1, snapshot, counts),)
         self._next = steps - steps % self._every + self._every
         self._newest_version = snapshot.version
         if self._is_ending:
-            self._last = self.pending.number
+            self._last = self.num_done + 1
 
     @property
     def next_due(self) -> float:
@@ -64,7 +64,7 @@ class EvaluationSchedule:
 
     def is_pending(self, number: int) -> bool:
         """Whether the evaluation of this number is the one that is ordered and not done."""
-        return self.pending is not None and self.pending.number == number
+        return any(evaluation.number == number for evaluation in self.pending)
 
     def complete(self) -> Evaluation:
         """Marks the pending evaluation as done, and returns it.
@@ -72,9 +72,9 @@ class EvaluationSchedule:
         Raises:
           ValueError: no evaluation is pending.
         """
-        evaluation, self.pending = self.pending, None
-        if evaluation is None:
+        if not self.pending:
             raise ValueError("No evaluation is pending.")
+        (evaluation,), self.pending = self.pending, ()
         self.num_done = evaluation.number
         return evaluation
 
@@ -84,7 +84,7 @@ class EvaluationSchedule:
         if not self._every:
             self._last = 0
         elif version == self._newest_version:
-            self._last = self.pending.number if self.pending else self.num_done
+            self._last = self.num_done + len(self.pending)
 
     @property
     def is_over(self) -> bool:

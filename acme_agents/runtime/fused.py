@@ -23,8 +23,9 @@ from acme_agents.experiments.experiment import Experiment
 from acme_agents.replay import stream
 from acme_agents.runtime import background, fused_loop, replays
 from acme_agents.runtime.coordinator import Phase
-from acme_agents.runtime.fused_loop import Limits, Loop, Program, Size
+from acme_agents.runtime.fused_loop import Program
 from acme_agents.runtime.fused_session import FusedSession
+from acme_agents.runtime.fused_state import Limits, Loop, Size
 from acme_agents.runtime.in_process import OnStatus
 from acme_agents.runtime.status import Status
 
@@ -156,8 +157,7 @@ class _Run:
             raise
         finally:
             for session in self._sessions:
-                if session.evaluator is not None:
-                    session.evaluator.close()
+                session.evaluations.close()
 
     def _run(self) -> None:
         call = self._compiled()
@@ -170,7 +170,7 @@ class _Run:
                 session.coordinator.stop()
             session.save()
             if session.coordinator.phase is Phase.EVALUATING:
-                session.evaluate(self._stop, self._on_status)
+                session.evaluations.run(self._stop, self._on_status)
                 if self._stop.is_set():
                     session.coordinator.stop()
                 session.save()

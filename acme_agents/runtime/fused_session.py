@@ -22,13 +22,13 @@ from acme_agents.replay.intake import OnNew
 from acme_agents.replay.memory_transport import MemoryTransport
 from acme_agents.replay.rate import RateControl
 from acme_agents.replay.replay import Replay
-from acme_agents.runtime import replays, variables
+from acme_agents.runtime import replays
 from acme_agents.runtime.actor_session import ActorAccount
-from acme_agents.runtime.evaluator import Evaluator
-from acme_agents.runtime.fused_loop import Limits
-from acme_agents.runtime.in_process import OnStatus
+from acme_agents.runtime.evaluator import EvaluationsHere
+from acme_agents.runtime.fused_state import Limits
 from acme_agents.runtime.learner import MAX_UPDATES, LearnerState
 from acme_agents.runtime.loop import Episode
+from acme_agents.runtime.status import OnStatus
 from acme_agents.runtime.training_session import TrainingSession
 
 _MAX_EPISODES = 64  # of a call that actor.csv has; the newest ones
@@ -182,7 +182,7 @@ class FusedSession(TrainingSession):
         self.account = ActorAccount(0)
         self.account.start_step = self.before = self.coordinator.actor_steps
         self.place = self.account.place  # As in one process: a life that goes on there has the same seeds.
-        self.evaluator = Evaluator(experiment) if experiment.eval_every else None
+        self.evaluations = EvaluationsHere(experiment, self.coordinator)
         (self.learner.replay.writer,) = self.account.writer_ids
         self.sync()
 
@@ -195,7 +195,7 @@ class FusedSession(TrainingSession):
     def sync(self) -> None:
         """Reports the account to the coordinator."""
         report = self.account.report()
-        self.account.take(report, self.coordinator.actor_sync(report)._replace(snapshot=None))
+        self.account.take(report, self.coordinator.actor_sync(report)._replace(snapshots=()))
 
     def limits(self) -> Limits:
         """How far it may go until its next evaluation, or its end."""
@@ -256,7 +256,7 @@ class FusedSession(TrainingSession):
     def end_turn(self, loop: Any, num_envs: int, stop: threading.Event, on_status: OnStatus) -> None:
         """Between two calls: evaluates and writes a checkpoint if either is due, and ends training if it is over."""
         self.check_lease()
-        self.evaluate(stop, on_status)
+        self.evaluations.run(stop, on_status)
         most = self.experiment.max_steps
         will_step = num_envs - int(np.sum(loop.actors.is_final))
         if most is not None and will_step and self.before + int(loop.steps) + will_step > most:
@@ -265,16 +265,6 @@ class FusedSession(TrainingSession):
         if self.is_over():
             self.finish_training()
         self.save_if_due()
-
-    def evaluate(self, stop: threading.Event, on_status: OnStatus) -> None:
-        """Runs the evaluation that is due, if any."""
-        orders = self.coordinator.evaluator_sync()
-        if self.evaluator is None or orders.evaluation is None or orders.snapshot is None:
-            return
-        on_status(self.coordinator.status()._replace(phase="evaluating"))
-        episodes = self.evaluator.evaluate(orders.evaluation, variables.unpack(orders.snapshot), stop)
-        if episodes is not None:
-            self.coordinator.evaluation_report(orders.evaluation, episodes)
 
 
 class _Event(NamedTuple):

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import pathlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -21,14 +21,12 @@ from acme_agents.replay.intake import OnNew
 from acme_agents.replay.memory_transport import MemoryTransport
 from acme_agents.replay.replay import Replay
 from acme_agents.replay.transport import NoSender, Receiver, Sender
-from acme_agents.runtime import background, replays, seeding, variables
+from acme_agents.runtime import background, replays, seeding
 from acme_agents.runtime.actor_session import ActorAccount, ActorSession
 from acme_agents.runtime.coordinator import Phase
-from acme_agents.runtime.evaluator import Evaluator
-from acme_agents.runtime.status import Status
+from acme_agents.runtime.evaluator import EvaluationsHere
+from acme_agents.runtime.status import OnStatus, Status
 from acme_agents.runtime.training_session import TrainingSession
-
-OnStatus = Callable[[Status], None]
 
 
 def run(
@@ -113,7 +111,7 @@ class _Turns:
     """The learner and the evaluator of a run without actors."""
 
     def __init__(self, experiment: Experiment, session: TrainingSession, stop: threading.Event, on_status: OnStatus):
-        self._evaluators = [Evaluator(experiment)] if experiment.eval_every else []
+        self._evaluations = EvaluationsHere(experiment, session.coordinator)
         self._session = session
         self._coordinator = session.coordinator
         self._stop = stop
@@ -152,8 +150,7 @@ class _Turns:
 
     def _close(self) -> None:
         """Closes the environments."""
-        for each in self._evaluators:
-            each.close()
+        self._evaluations.close()
 
     def _turn(self) -> None:
         """Does some offline updates."""
@@ -162,15 +159,7 @@ class _Turns:
 
     def _evaluate(self) -> None:
         """Runs the evaluation that is due, if any."""
-        orders = self._coordinator.evaluator_sync()
-        for each in self._evaluators:
-            if orders.evaluation is None or orders.snapshot is None:
-                break
-            self._on_status(self._coordinator.status()._replace(phase="evaluating"))
-            params = variables.unpack(orders.snapshot)
-            episodes = each.evaluate(orders.evaluation, params, self._stop)
-            if episodes is not None:
-                self._coordinator.evaluation_report(orders.evaluation, episodes)
+        self._evaluations.run(self._stop, self._on_status)
         self._on_status(self._coordinator.status())
 
 
@@ -229,7 +218,7 @@ class _ActingTurns(_Turns):
     def _sync(self) -> None:
         report = self._account.report()
         orders = self._coordinator.actor_sync(report)
-        self._account.take(report, orders._replace(snapshot=None))  # The actor takes the learner's parameters directly.
+        self._account.take(report, orders._replace(snapshots=()))  # The actor takes the learner's parameters directly.
 
     def _learn(self) -> None:
         self._actor.flush()

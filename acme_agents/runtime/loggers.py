@@ -3,6 +3,7 @@
 The learner process is the only writer of a run's metrics.
 """
 
+import contextlib
 import csv
 import importlib.util
 import io
@@ -162,9 +163,9 @@ class RunLogger:
             check_wandb()
         run_dir.mkdir(parents=True, exist_ok=True)
         self._tables = {table: CsvTable(run_dir / f"{table}.csv") for table in TABLES}
-        self._run_dir = run_dir
-        self._events: _Events | None = None
-        self._wandb = _start_wandb(run_dir, config or {}) if wandb else None
+        self._sinks: list[_Events | _Wandb] = [_Events(run_dir / "tensorboard")]
+        if wandb:
+            self._sinks.append(_Wandb(run_dir, config or {}))
 
     def write(self, table: str, row: Mapping[str, Any]) -> None:
         """Writes one row.
@@ -187,11 +188,8 @@ class RunLogger:
         scalars = {f"{table}/{name}": float(value) for name, value in row.items() if name != "actor_steps"}
         scalars = {tag: value for tag, value in scalars.items() if not math.isnan(value)}
         step = _step(row)
-        if self._events is None:
-            self._events = _Events(self._run_dir / "tensorboard")
-        self._events.write(scalars, step)
-        if self._wandb is not None:
-            self._wandb.log({**scalars, "step": step})
+        for sink in self._sinks:
+            sink.write(scalars, step)
 
     def offsets(self) -> dict[str, int]:
         """Table name -> size of its CSV file in bytes, to be kept in a checkpoint."""
@@ -211,20 +209,14 @@ class RunLogger:
         """
         for name, table in self._tables.items():
             table.truncate(offsets.get(name, 0))
-        if self._events is None:
-            self._events = _Events(self._run_dir / "tensorboard")
-        self._events.hide_from(self._last_step() + 1)
+        for sink in self._sinks:
+            sink.hide_from(self._last_step() + 1)
 
     def close(self) -> None:
         """Closes TensorBoard's file and W&B's run; safe to call twice. Raises OSError on a full disk."""
-        events, self._events = self._events, None
-        wandb, self._wandb = self._wandb, None
-        try:
-            if events is not None:
-                events.close()
-        finally:
-            if wandb is not None:
-                wandb.finish()
+        with contextlib.ExitStack() as stack:
+            while self._sinks:
+                stack.callback(self._sinks.pop().close)
 
     def _last_step(self) -> int:
         """The step of the newest row of any table; -1 without rows."""
@@ -272,15 +264,26 @@ class _Events:
         self._file.close()
 
 
-def _start_wandb(run_dir: pathlib.Path, config: dict[str, Any]) -> Any:
-    import wandb
+class _Wandb:
+    """A run at W&B."""
 
-    id_file = run_dir / "wandb_id.txt"  # kept beside the metrics so that a resumed run is the same run there
-    if not id_file.exists():
-        id_file.write_text(uuid.uuid4().hex)
-    name = run_dir.resolve().name
-    run = wandb.init(
-        project="acme_agents", name=name, dir=str(run_dir), config=config, id=id_file.read_text(), resume="allow"
-    )
-    run.define_metric("*", step_metric="step")
-    return run
+    def __init__(self, run_dir: pathlib.Path, config: dict[str, Any]):
+        import wandb
+
+        id_file = run_dir / "wandb_id.txt"  # kept beside the metrics so that a resumed run is the same run there
+        if not id_file.exists():
+            id_file.write_text(uuid.uuid4().hex)
+        name = run_dir.resolve().name
+        self._run = wandb.init(
+            project="acme_agents", name=name, dir=str(run_dir), config=config, id=id_file.read_text(), resume="allow"
+        )
+        self._run.define_metric("*", step_metric="step")
+
+    def write(self, scalars: Mapping[str, float], step: int) -> None:
+        self._run.log({**scalars, "step": step})
+
+    def hide_from(self, step: int) -> None:
+        """Does nothing: what it was sent stays there."""
+
+    def close(self) -> None:
+        self._run.finish()

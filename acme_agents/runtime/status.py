@@ -1,5 +1,6 @@
 """The progress of a run, as the learner process reports it to a display."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 
@@ -24,3 +25,6 @@ class Status(NamedTuple):
     def is_offline(self) -> bool:
         """Whether the run has no actors and learns from a dataset alone."""
         return self.max_actor_steps == 0
+
+
+OnStatus = Callable[[Status], None]

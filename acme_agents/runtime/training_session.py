@@ -35,7 +35,7 @@ class TrainingSession:
         *,
         wandb: bool = False,
         bytes_per_second: float = math.inf,
-        stop: threading.Event | None = None,
+        stop: threading.Event = background.NEVER,
         on_wait: Callable[[float], None] = lambda _: None,
     ):
         """Makes the learner, and continues from the newest checkpoint if there is one.
@@ -166,6 +166,10 @@ class TrainingSession:
             self._log()
         self._publish()
         self.coordinator.finish()
+
+    def take_in(self) -> None:
+        """Takes in chunks that wait, as far as samples per insert allows, and so records them; does no update."""
+        self.learner.replay.ingest()
 
     def save(self) -> None:
         """Writes a checkpoint: replay first, so that it holds at least what the learner has seen.

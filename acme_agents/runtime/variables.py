@@ -44,7 +44,7 @@ class Publisher:
         self._num_actors = num_actors
         self._bytes_per_second = bytes_per_second
         self._lock = threading.Lock()
-        self._snapshot: Snapshot | None = None
+        self._snapshots: tuple[Snapshot, ...] = ()  # the newest one, once there is one
         self._published_at = -math.inf
         self._turns: dict[str, float] = {}  # actor's name -> when its next turn begins
 
@@ -52,38 +52,36 @@ class Publisher:
         """Makes a snapshot of the parameters, which may be overwritten afterwards."""
         snapshot = Snapshot(version, pickle.dumps(jax.tree.map(np.asarray, params), protocol=5))
         with self._lock:
-            self._snapshot = snapshot
+            self._snapshots = (snapshot,)
         self._published_at = time.monotonic()
 
     def is_due(self) -> bool:
         """Whether any actor could receive another snapshot by now; before that it is not worth copying one."""
         return time.monotonic() >= self._published_at + self._seconds()
 
-    def newer_than(self, version: int | None) -> Snapshot | None:
-        """The snapshot, if it differs from the version the caller has; None otherwise."""
+    def newest(self, but: int | None = None) -> tuple[Snapshot, ...]:
+        """The newest snapshot; nothing if there is none yet, or if it is of the version `but`."""
         with self._lock:
-            if self._snapshot is None or self._snapshot.version == version:
-                return None
-            return self._snapshot
+            return tuple(snapshot for snapshot in self._snapshots if snapshot.version != but)
 
-    def take_turn(self, name: str, version: int | None) -> Snapshot | None:
-        """The same for an actor, but only in its turn. Actors without parameters receive them immediately."""
-        snapshot = self.newer_than(version)
+    def take_turn(self, name: str, version: int | None) -> tuple[Snapshot, ...]:
+        """The newest snapshot for an actor that has a version, in its turn; one that has none receives it at once."""
+        snapshots = self.newest(but=version)
         period, now = self._num_actors * self._seconds(), time.monotonic()
-        if snapshot is None or not period:
-            return snapshot
+        if not snapshots or not period:
+            return snapshots
         with self._lock:
             if name not in self._turns:  # The golden ratio spreads any number of actors evenly.
                 self._turns[name] = now + period * ((len(self._turns) + 1) * 0.618034 % 1)
             elif now >= self._turns[name]:
                 # From the turn that it was, so that the turns stay spread; unless whole ones were missed.
                 self._turns[name] += period * max(1, math.ceil((now - self._turns[name]) / period))
-                return snapshot
-        return snapshot if version is None else None
+                return snapshots
+        return snapshots if version is None else ()
 
     def _seconds(self) -> float:
         """Seconds that sending one snapshot may take: its size over the limit."""
-        return 0.0 if self._snapshot is None else len(self._snapshot.payload) / self._bytes_per_second
+        return sum(len(snapshot.payload) for snapshot in self._snapshots) / self._bytes_per_second
 
 
 def unpack(snapshot: Snapshot) -> Params:

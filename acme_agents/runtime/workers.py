@@ -22,8 +22,9 @@ from acme_agents.experiments.experiment import Experiment
 from acme_agents.replay.reverb_transport import actors_sender, answers
 from acme_agents.runtime import background, loopback, replays, seeding, variables
 from acme_agents.runtime.actor_session import ActorAccount, ActorSession
-from acme_agents.runtime.coordinator import ActorOrders, ActorReport, EvaluatorOrders, Phase
+from acme_agents.runtime.coordinator import ActorOrders, ActorReport, Phase
 from acme_agents.runtime.evaluator import Evaluator
+from acme_agents.runtime.loop import Episode
 from acme_agents.runtime.training_session import TrainingSession
 
 _SYNC_SECONDS = 0.5  # between an actor's reports where there are few, and between the evaluator's questions
@@ -44,12 +45,15 @@ class LearnerWorker:
     """The learner's process. Its public methods but `run` are the coordinator's, offered to the others by Courier."""
 
     def __init__(self, experiment: Experiment, run_dir: pathlib.Path, wandb: bool, client: reverb.Client | None):
-        """Makes the learner; waits until the replay server, if there is one, answers."""
+        """Makes the learner; waits until the replay server, if there is one, answers.
+
+        Raises:
+          Stopped: the run is to end before it could begin.
+        """
         self._stop = launchpad.stop_event()
         while client is not None and not answers(client) and not self._stop.is_set():
             self._stop.wait(_IDLE_SECONDS)
-        self._run: TrainingSession | None = None
-        with _early_faults(lambda: 0), contextlib.suppress(background.Stopped):
+        with _early_faults(lambda: 0):
             self._run = TrainingSession(
                 experiment,
                 run_dir,
@@ -58,9 +62,8 @@ class LearnerWorker:
                 bytes_per_second=variables.BYTES_PER_SECOND,
                 stop=self._stop,
             )
-        if self._run is None:  # It was to end before it could begin.
-            return
         seeding.seed_generators(experiment.worker_seed("learner", 0, self._run.learner.steps))
+        self._is_recorded = experiment.record is not None
         self._farewell_seconds = 2 * sync_seconds(experiment.num_actors)
         coordinator = self._run.coordinator
         self.actor_sync = coordinator.actor_sync
@@ -71,8 +74,6 @@ class LearnerWorker:
 
     def run(self) -> None:
         """Learns until the budget is used up or the run is to stop; leaves a checkpoint in both cases."""
-        if self._run is None:
-            return
         loopback.only_this_machine()  # Launchpad has just started the server of this object's methods.
         run, before = self._run, self._run.learner.steps
         try:
@@ -94,6 +95,8 @@ class LearnerWorker:
                 if run.is_over():
                     run.finish_training()
                 self._stop.wait(_IDLE_SECONDS)
+        if self._is_recorded:
+            run.take_in()  # It may have been compiling until now.
         run.save()
         while coordinator.phase is Phase.EVALUATING:
             if self._stop.wait(_IDLE_SECONDS):
@@ -179,24 +182,16 @@ class EvaluatorWorker:
             self._evaluate()
 
     def _evaluate(self) -> None:
-        evaluator = None
-        try:
+        with contextlib.closing(Evaluator(self._experiment)) as evaluator:
             while not self._stop.wait(_SYNC_SECONDS):
-                orders: EvaluatorOrders | None = _call(self._coordinator.evaluator_sync)
-                if orders is None:
-                    continue
-                if orders.finished:
-                    return
-                if orders.evaluation is None or orders.snapshot is None:
-                    continue
-                evaluator = evaluator or Evaluator(self._experiment)
-                episodes = evaluator.evaluate(orders.evaluation, variables.unpack(orders.snapshot), self._stop)
-                if episodes is not None:
-                    _call(self._coordinator.evaluation_report, orders.evaluation, episodes)
-                    self._num_evaluations += 1
-        finally:
-            if evaluator is not None:
-                evaluator.close()
+                for orders in _call(self._coordinator.evaluator_sync):
+                    if orders.finished:
+                        return
+                    evaluator.obey(orders, self._stop, self._report)
+
+    def _report(self, number: int, episodes: list[Episode]) -> None:
+        _call(self._coordinator.evaluation_report, number, episodes)
+        self._num_evaluations += 1
 
 
 class _ActorLink:
@@ -212,7 +207,8 @@ class _ActorLink:
         self._wake = threading.Event()
         self._answered = threading.Event()
         self._is_last = False  # whether the next report is
-        self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
+        self._thread = threading.Thread(target=self._report_until_over, name="sync", daemon=True)
+        self._failures: list[Exception] = []  # what ended the thread
         self.over = threading.Event()  # set when no further step may be done
         self.abandoned = threading.Event()  # set when even the finished steps are not wanted any more
 
@@ -233,6 +229,7 @@ class _ActorLink:
             if self.over.is_set():
                 return False
             self._wait_for_answer()
+        self._raise_failure()
         return not self.over.is_set()
 
     def hurry(self) -> None:
@@ -252,6 +249,19 @@ class _ActorLink:
         self._answered.clear()
         self._wake.set()
         self._answered.wait(_SYNC_SECONDS)
+        self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        for failure in self._failures:
+            raise failure
+
+    def _report_until_over(self) -> None:
+        try:
+            self._run()
+        except Exception as error:  # It is for the actor's thread to raise: nobody hears of it here.
+            self._failures.append(error)
+            self.abandoned.set()  # Nobody would end a wait for replay any more.
+            self._answered.set()
 
     def _run(self) -> None:
         while True:
@@ -263,10 +273,10 @@ class _ActorLink:
                 self._rest()
                 continue
             report = self._account.report()
-            orders: ActorOrders | None = _call(self._coordinator.actor_sync, report)
-            if orders is not None:
+            answers = _call(self._coordinator.actor_sync, report)
+            for orders in answers:
                 self._take(report, orders)
-            if is_last and (orders is not None or self._stop.is_set()):
+            if is_last and (answers or self._stop.is_set()):
                 return
             self._rest()
 
@@ -297,7 +307,7 @@ def _early_faults(steps: Callable[[], int]) -> Iterator[None]:
     """
     try:
         yield
-    except (errors.UserError, errors.RunFailed, errors.EnvironmentFault):
+    except (errors.UserError, errors.RunFailed, errors.EnvironmentFault, background.Stopped):
         raise
     except Exception as error:
         raise errors.EarlyFault(steps()) from error
@@ -307,10 +317,10 @@ def _with_timeout(client: courier.Client) -> courier.Client:
     return courier.Client(client.address, call_timeout=_CALL_SECONDS)
 
 
-def _call(method: Any, *args: Any) -> Any:
-    """Calls a peer; None when it does not answer in time, as while it is being restarted."""
+def _call(method: Any, *args: Any) -> list[Any]:
+    """Calls a peer, and returns its answer; nothing if it does not answer in time, as while it is being restarted."""
     try:
-        return method(*args)
+        return [method(*args)]
     except Exception as error:  # Courier raises what the status code says, and what the peer raised.
         logging.warning("The learner's process did not answer: %s", str(error).splitlines()[0] if str(error) else error)
-        return None
+        return []

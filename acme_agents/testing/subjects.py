@@ -129,8 +129,6 @@ class Subject:
     def observe(self, actor_state: Any, reward: float, *, evaluation: bool) -> Any:
         """The states of eight actors after a reward, unchanged if the agent ignores rewards."""
         observe = self.actors[evaluation].observe
-        if observe is None:
-            return actor_state
         with expect.calls("actor.observe"):
             return jax.vmap(observe)(actor_state, jnp.full((NUM_ACTORS, *self.spec.reward.shape), reward, jnp.float32))
 

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import psutil
@@ -21,7 +21,7 @@ import pytest
 from acme_agents.core import checkpoint
 from acme_agents.launch.evaluate import evaluate
 from tests.cluster import network
-from tests.launch.running import ROUNDS, max_restarts, nodes, rows, wait
+from tests.launch.running import ROUNDS, disturbed, max_restarts, nodes, rows, wait
 
 pytestmark = [
     pytest.mark.cluster,
@@ -173,7 +173,7 @@ def _where(cluster: RayCluster, run_dir: pathlib.Path, name: str) -> network.Hos
 
 
 def test_a_program_is_placed_on_several_hosts_and_learns(cluster: RayCluster, tmp_path: pathlib.Path) -> None:
-    command = [*_COMMAND, "--steps", "8000", "--address", cluster.address, "--ports", "21000", "21099"]
+    command = [*_COMMAND, "--steps", "8000", "--address", cluster.address, "--ports", "21000", "21003"]  # all needed
     planned = cluster.run(*command, "--dry-run")
     assert planned.returncode == 0
     assert f"{cluster.hosts[0].address} (3 CPUs" in planned.stdout and "replay-0, learner-0" in planned.stdout
@@ -187,7 +187,7 @@ def test_a_program_is_placed_on_several_hosts_and_learns(cluster: RayCluster, tm
         assert len({node["host"] for node in found.values()}) == 2  # Five workers, and three fit on a host.
         for server in ("replay-0", "learner-0"):
             host, port = found[server]["address"].split(":")
-            assert host == found[server]["host"] and 21000 <= int(port) <= 21099
+            assert host == found[server]["host"] and 21000 <= int(port) <= 21003
             with cluster.hosts[2].inside(), socket.create_connection((host, int(port)), timeout=30) as stranger:
                 stranger.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(100))  # what gRPC begins with
                 stranger.settimeout(30)
@@ -244,7 +244,7 @@ class _Watched(threading.Thread):
 
 @pytest.mark.soak
 @pytest.mark.timeout(900 + 600 * ROUNDS)
-def test_chaos(cluster: RayCluster, tmp_path: pathlib.Path) -> None:
+def test_chaos(cluster: RayCluster, tmp_path: pathlib.Path, record_property: Callable[[str, object], None]) -> None:
     """Every role is killed, a host is cut off, one is lost, so is the launcher: MPO learns as ever.
 
     In a soak they are killed and cut off again and again, every host of the run.
@@ -273,26 +273,31 @@ def test_chaos(cluster: RayCluster, tmp_path: pathlib.Path) -> None:
         stack.callback(watched.close)
         for _ in range(ROUNDS):
             for name in ("replay-0", "learner-0", "evaluator-0", "actor-1"):
-                kill(name)
+                with disturbed(run_dir, name, record_property):
+                    kill(name)
 
         before = {name: node["pid"] for name, node in nodes(run_dir).items()}
         hosts = {_where(cluster, run_dir, name) for name in before}
         one = next(iter(hosts - {cluster.hosts[0]}))
         for host in [one] if ROUNDS == 1 else [*hosts] * ROUNDS:
-            host.cut()
-            time.sleep(30)
-            host.mend()
-            goes_on(f"{host.address} was cut off")
+            with disturbed(run_dir, "a host cut off for 30 s", record_property):
+                host.cut()
+                time.sleep(30)
+                host.mend()
+                goes_on(f"{host.address} was cut off")
         assert {name: node["pid"] for name, node in nodes(run_dir).items()} == before  # Nobody had to be replaced.
 
         learners = _where(cluster, run_dir, "learner-0")
         lost = min(hosts - {cluster.hosts[0]}, key=lambda host: host is not learners)
-        lost.cut()
-        lost.kill_all()
-        wait(
-            lambda: all(n.get("host", lost.address) != lost.address for n in nodes(run_dir).values()), 240, "new places"
-        )
-        goes_on(f"{lost.address} was lost")
+        with disturbed(run_dir, "a host lost", record_property):
+            lost.cut()
+            lost.kill_all()
+            wait(
+                lambda: all(n.get("host", lost.address) != lost.address for n in nodes(run_dir).values()),
+                240,
+                "new places",
+            )
+            goes_on(f"{lost.address} was lost")
 
         driver.kill()
         driver.wait()

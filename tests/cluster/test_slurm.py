@@ -12,7 +12,7 @@ import pytest
 
 from acme_agents.core import checkpoint
 from tests.cluster import network, slurm
-from tests.launch.running import ROUNDS, nodes, rows, wait
+from tests.launch.running import ROUNDS, disturbed, nodes, rows, wait
 
 _SCRIPT = pathlib.Path(__file__).parents[2] / "launch/slurm.sh"
 _RUN = (
@@ -96,7 +96,10 @@ def bystander(cluster: slurm.Slurm, tmp_path: pathlib.Path) -> Iterator[psutil.P
 @pytest.mark.soak
 @_on_slurm
 def test_a_job_whose_time_is_over_is_queued_again_and_goes_on(
-    cluster: slurm.Slurm, bystander: psutil.Process, tmp_path: pathlib.Path
+    cluster: slurm.Slurm,
+    bystander: psutil.Process,
+    tmp_path: pathlib.Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     run_dir, out = tmp_path / "run", tmp_path / "out"
     steps = str(4000 * ROUNDS)
@@ -107,8 +110,9 @@ def test_a_job_whose_time_is_over_is_queued_again_and_goes_on(
     saved = 0
     for number in range(1, ROUNDS + 1):
         wait(lambda saved=saved: any(rows(run_dir, "learner", "learner_steps") > saved), 240, "further updates")
-        cluster.run("scancel", "--batch", "--signal=USR1", job)
-        wait(lambda number=number: cluster.job(job)["Restarts"] == str(number), 90, "a restart")
+        with disturbed(run_dir, "job queued again", record_property):
+            cluster.run("scancel", "--batch", "--signal=USR1", job)
+            wait(lambda number=number: cluster.job(job)["Restarts"] == str(number), 90, "a restart")
         saved = checkpoint.steps(run_dir / "checkpoints")[-1]
         assert saved >= 200 and "stopped; continue with" in out.read_text()
     wait(lambda: cluster.job(job)["JobState"] == "COMPLETED", 300, "the end of the job")

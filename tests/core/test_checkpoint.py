@@ -86,6 +86,7 @@ def test_wherever_the_newest_is_cut_off_the_one_before_is_loaded(tmp_path, caplo
         assert f"The checkpoint {path} is damaged" in record.getMessage()
 
 
+@pytest.mark.long
 def test_whichever_bit_of_the_newest_is_wrong_no_wrong_number_is_loaded(tmp_path, caplog):
     checkpoint.save(tmp_path, 1, _tree(1), {"step": 1})
     path = checkpoint.save(tmp_path, 2, _tree(2), {"step": 2})
@@ -198,7 +199,7 @@ def test_the_first_checkpoint_after_each_multiple_is_kept_for_good(tmp_path):
 @pytest.mark.slow
 @pytest.mark.soak
 @pytest.mark.timeout(300 * ROUNDS)
-def test_a_kill_at_any_moment_leaves_a_checkpoint_to_load(tmp_path):
+def test_a_kill_at_any_moment_leaves_a_checkpoint_to_load(tmp_path, record_property):
     code = """
         import pathlib, sys
         import numpy as np
@@ -228,6 +229,8 @@ def test_a_kill_at_any_moment_leaves_a_checkpoint_to_load(tmp_path):
         assert meta["step"] >= newest
         np.testing.assert_array_equal(tree["x"], meta["step"])
         newest = meta["step"]
+    record_property("kills", num_kills)
+    record_property("kills_inside_a_write", num_inside)
     assert num_inside  # A kill came in the middle of writing.
     assert len(checkpoint.steps(tmp_path)) <= 3
     checkpoint.save(tmp_path, newest + 50, {"x": np.zeros(3)}, {})

@@ -52,6 +52,7 @@ def _import_all(modules, repository):
     return json.loads(result.stdout.splitlines()[-1])
 
 
+@pytest.mark.long
 def test_pure_modules_import_quickly_without_the_runtime(core_files, agent_files, repository, record_property):
     modules = [_module(file, repository) for file in (*core_files, *agent_files)]
     _import_all(modules, repository)  # compiles the bytecode

@@ -24,6 +24,12 @@ OWN = [
     "jax:cartpole",
     "jax:pendulum",
     "jax:grid-4",
+    "jax:sparse-mountain-car",
+    "trackers:brownian",
+    "trackers:no-op",
+    "noisy-tv:symbols",
+    "noisy-tv:pixels",
+    "maze:four-rooms",
     "deep-sea:10",
     "deep-sea:10:stochastic",
     "key-door:5",
@@ -35,6 +41,10 @@ WRAPPED = [
     "energy:scaled:2:probe:sign",
     "scaled:2:energy:probe:sign",
     "delayed:0.5:probe:reach",
+    "repeat:3:probe:reach",
+    "repeat:4:control:ball_in_cup:catch",
+    "persistive:ale:Pong",
+    "persistive:noisy-tv:picture",
 ]
 # Of dm_control one task of each kind of randomness, beside those above; LQR's task itself is drawn from its seed.
 RESEEDED = ["control:point_mass:hard", "control:manipulator:bring_ball", "control:swimmer:swimmer6"]

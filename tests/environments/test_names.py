@@ -10,8 +10,9 @@ from acme_agents.core import errors, types
 
 def test_names():
     names = environments.names()
-    assert len(names) == len(set(names)) == 174
+    assert len(names) == len(set(names)) == 184
     assert {"control:cheetah:run", "control:dog:fetch", "ale:Pong", "probe:reach", "probe:constant"} <= set(names)
+    assert {"trackers:no-op", "noisy-tv:pixels", "maze:u", "jax:sparse-mountain-car"} <= set(names)
     for name in names:
         environments.check(name)
 
@@ -39,11 +40,16 @@ def test_gym_names_are_known(name):
         ("gym:no_such_module:X-v0", "importing 'no_such_module' failed with ModuleNotFoundError: No module named"),
         (
             "cartpole:swingup",
-            "delayed:MILLISECONDS:NAME or energy:NAME, did you mean control:cartpole:swingup",
+            "delayed:MILLISECONDS:NAME, persistive:NAME or energy:NAME, did you mean control:cartpole:swingup",
         ),
         ("contrl:cheetah:run", "did you mean control:cheetah:run"),
         ("enrgy:control:walker:walk", "energy:NAME, did you mean energy:control:walker:walk?"),
         ("scale:2:probe:reach", "energy:NAME, did you mean scaled:2:probe:reach?"),
+        ("repeats:2:probe:reach", "energy:NAME, did you mean repeat:2:probe:reach?"),
+        ("persistent:ale:Pong", "energy:NAME, did you mean persistive:ale:Pong?"),
+        ("tracker:none", "or energy:NAME, did you mean trackers:none or "),
+        ("mazes:u", "or energy:NAME, did you mean maze:u"),
+        ("four-rooms", "or energy:NAME, did you mean maze:four-rooms"),
         ("energy:control:walker:wlk", "has no task 'wlk', did you mean walk?"),
         ("Pendulum-v1", "did you mean gym:Pendulum-v1"),
         ("ale:Pongg", "the Arcade Learning Environment has no game 'Pongg', did you mean Pong"),
@@ -64,8 +70,8 @@ def test_gym_names_are_known(name):
         ("key-door:²", "with N from 5 to 32, and '²' is no such N."),
         ("key_door:8", "or energy:NAME, did you mean key-door:8?"),
         ("MiniGrid-Empty-5x5-v0", "did you mean gym:MiniGrid-Empty-5x5-v0 or "),
-        ("xyzzy", "scaled:FACTOR:NAME, delayed:MILLISECONDS:NAME or energy:NAME."),
-        ("", "scaled:FACTOR:NAME, delayed:MILLISECONDS:NAME or energy:NAME."),
+        ("xyzzy", "delayed:MILLISECONDS:NAME, persistive:NAME or energy:NAME."),
+        ("", "delayed:MILLISECONDS:NAME, persistive:NAME or energy:NAME."),
     ],
 )
 def test_an_unknown_name_is_told_in_one_sentence(name, sentence):

@@ -56,6 +56,54 @@ def test_pendulum_is_gymnasiums(seed: int) -> None:
         assert bool(timestep.last) == truncated == (i == 199) and not terminated and timestep.discount == 1.0
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_the_mountain_car_is_gymnasiums_with_the_goals_reward_alone(seed: int) -> None:
+    theirs, mine = gymnasium.make("MountainCarContinuous-v0"), classic.make_pure("sparse-mountain-car")
+    observation, _ = theirs.reset(seed=seed)
+    step, rewards, wall = jax.jit(mine.step), [], 0
+    state, first = mine.init(jax.random.PRNGKey(seed))
+    assert -0.6 <= first[0] <= -0.4 and first[1] == 0
+    rng = np.random.default_rng(seed)
+    for _ in range(999):
+        state = state._replace(state=classic.MountainCar(*jnp.asarray(observation)))
+        # With the velocity, which swings it up, and now and then beyond the bounds.
+        action = np.float32([np.sign(observation[1]) or 1]) * rng.choice([0.5, 1.0, 1.5], p=[0.1, 0.8, 0.1])
+        observation, reward, terminated, truncated, _ = theirs.step(np.clip(action, -1, 1))
+        state, timestep = step(state, jnp.asarray(action))
+        np.testing.assert_allclose(timestep.observation, observation, atol=1e-6)
+        rewards.append(float(timestep.reward))
+        np.testing.assert_allclose(rewards[-1], reward + 0.1 * np.clip(action[0], -1, 1) ** 2, atol=1e-5)
+        assert (timestep.discount, bool(timestep.last)) == (1.0 - terminated, terminated or truncated)
+        wall += observation[0] == np.float32(-1.2)
+        if terminated:
+            break
+    assert terminated and rewards[-1] == 100 and not any(rewards[:-1])
+
+
+def test_the_mountain_car_stops_at_the_left_end_and_is_cut_short_after_999_steps() -> None:
+    mine = classic.make_pure("sparse-mountain-car")
+    state, _ = mine.init(jax.random.PRNGKey(0))
+    for num_steps, last in ((997, False), (998, True)):
+        at_wall = classic.MountainCar(jnp.float32(-1.19), jnp.float32(-0.05))
+        state, timestep = mine.step(state._replace(state=at_wall, num_steps=jnp.int32(num_steps)), -jnp.ones(1))
+        np.testing.assert_allclose(timestep.observation, [-1.2, 0])
+        assert bool(timestep.last) == last and timestep.discount == 1.0 and timestep.reward == 0.0
+
+
+@pytest.mark.parametrize("name", ["scaled:3:jax:pendulum", "energy:jax:pendulum", "scaled:0:energy:maze:u"])
+def test_wrappers_of_pure_environments_are_pure(name: str) -> None:
+    env, functions = environments.make(name, 4), environments.make_pure(name)
+    assert environments.spec(env) == functions.spec
+    state, observation = functions.init(jax.random.fold_in(jax.random.PRNGKey(4), 0))
+    np.testing.assert_allclose(env.reset().observation, observation, atol=1e-6)
+    for number in (0.5, -2.0):
+        action = np.full(functions.spec.action.shape, number, np.float32)
+        expected = env.step(action)
+        state, timestep = functions.step(state, jnp.asarray(action))
+        np.testing.assert_allclose(timestep.reward, expected.reward, rtol=1e-6)
+        np.testing.assert_allclose(timestep.observation, expected.observation, atol=1e-6)
+
+
 def test_a_grid_pays_in_its_last_corner_alone() -> None:
     mine = classic.make_pure("grid-3")
     state, observation = mine.init(jax.random.PRNGKey(0))
@@ -92,12 +140,30 @@ def test_a_limit_cuts_short() -> None:
 def test_an_environment_that_is_not_pure_is_refused() -> None:
     with pytest.raises(errors.UserError, match="gym:CartPole-v1 is not written in JAX"):
         environments.make_pure("gym:CartPole-v1")
+    with pytest.raises(errors.UserError, match="repeat:2:gym:CartPole-v1 is not written in JAX"):
+        environments.make_pure("repeat:2:gym:CartPole-v1")
+    with pytest.raises(errors.UserError, match="Energy is of continuous actions"):
+        environments.make_pure("energy:jax:cartpole")
     with pytest.raises(errors.UserError, match="did you mean cartpole"):
         environments.make_pure("jax:cartpol")
     assert isinstance(environments.make("jax:grid-4", 0), pure.PureEnvironment)
 
 
-@pytest.mark.parametrize(("name", "max_steps"), [("jax:grid-3", 5), ("jax:cartpole", None), ("jax:pendulum", 7)])
+@pytest.mark.parametrize(
+    ("name", "max_steps"),
+    [
+        ("jax:grid-3", 5),
+        ("jax:cartpole", None),
+        ("jax:pendulum", 7),
+        ("jax:sparse-mountain-car", 7),
+        ("trackers:brownian", 7),
+        ("trackers:no-op", 7),
+        ("noisy-tv:symbols", None),
+        ("maze:four-rooms", 7),
+        ("repeat:2:jax:grid-3", None),
+        ("persistive:noisy-tv:picture", 9),
+    ],
+)
 def test_many_that_step_as_one_are_what_each_is_alone(name: str, max_steps: int | None) -> None:
     seeds, rng = (3, 1, 4), np.random.default_rng(0)
     together = environments.make_batch(name, seeds, max_episode_steps=max_steps)
@@ -105,7 +171,7 @@ def test_many_that_step_as_one_are_what_each_is_alone(name: str, max_steps: int 
     alone = [environments.make(name, seed, max_episode_steps=max_steps) for seed in seeds]
     expected, found, num_ends = [each.reset() for each in alone], together.reset(), 0
     spec = alone[0].action_spec()
-    for i in range(60):
+    for i in range(75):
         if hasattr(spec, "num_values"):
             actions = rng.integers(spec.num_values, size=3).astype(np.int32)
         else:

@@ -19,7 +19,7 @@ def _episode(env):
 
 
 @pytest.mark.parametrize("name", ["probe:reach", "probe:tradeoff", "probe:termination", "control:cartpole:swingup"])
-@pytest.mark.parametrize("factor", [0.01, 100.0])
+@pytest.mark.parametrize("factor", [0.0, 0.01, 100.0])
 def test_only_the_reward_differs(name, factor):
     plain, scaled = environments.make(name, seed=3), environments.make(f"scaled:{factor}:{name}", seed=3)
     assert environments.spec(scaled) == environments.spec(plain)
@@ -43,9 +43,9 @@ def test_a_reward_of_one():
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("scaled:0:probe:reach", "a scaled environment is scaled:FACTOR:NAME with a factor above 0, and '0' is none."),
-        ("scaled:inf:probe:reach", "with a factor above 0, and 'inf' is none."),
-        ("scaled:probe:reach", "with a factor above 0, and 'probe' is none."),
+        ("scaled:-1:probe:reach", "is scaled:FACTOR:NAME with a factor of at least 0, and '-1' is none."),
+        ("scaled:inf:probe:reach", "with a factor of at least 0, and 'inf' is none."),
+        ("scaled:probe:reach", "with a factor of at least 0, and 'probe' is none."),
         ("scaled:2:probe:reech", "that is an unknown environment 'probe:reech': there is no probe 'reech', did you "),
         ("scaled:2", "that is an unknown environment '': a name is control:DOMAIN:TASK"),
     ],

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from acme_agents.core import checkpoint
 from acme_agents.runtime import loggers
 from acme_agents.runtime.nodes import NODES
 
@@ -43,6 +44,24 @@ def _started(run_dir: pathlib.Path, command: Sequence[str]) -> Iterator[subproce
                     with contextlib.suppress(psutil.NoSuchProcess):
                         child.kill()
                 process.wait()
+
+
+@contextlib.contextmanager
+def disturbed(run_dir: pathlib.Path, what: str, note: Callable[[str, object], None]) -> Iterator[None]:
+    """Disturbs a run in its context, which lasts until the run is seen to go on; notes it for the report of a soak.
+
+    Noted are the seconds that this took and, where the learner is killed, the logged updates that no checkpoint had.
+
+    Args:
+      run_dir: the run's directory.
+      what: is killed, cut off or stopped.
+      note: pytest's `record_property`.
+    """
+    logged, saved = rows(run_dir, "learner", "learner_steps"), checkpoint.steps(run_dir / checkpoint.DIRECTORY)
+    lost = max(0, int(logged[-1]) - saved[-1]) if what.startswith("learner") and len(logged) and saved else 0
+    began = time.monotonic()
+    yield
+    note("disturbance", json.dumps([what, time.monotonic() - began, lost]))
 
 
 def max_restarts(number: int) -> tuple[str, ...]:

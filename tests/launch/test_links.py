@@ -192,7 +192,11 @@ def test_a_gateway_may_lead_to_another_server(link):
         link.point_to(gateway.address)
         with socket.create_connection(("127.0.0.1", link.port), timeout=_SECONDS) as client:
             assert client.recv(3, socket.MSG_WAITALL) == b"one"
-        gateway.lead_to(other.port)
+            gateway.lead_to(one.port)
+            client.sendall(b"still")
+            assert client.recv(5, socket.MSG_WAITALL) == b"still"
+            gateway.lead_to(other.port)
+            assert _ended(client)
         with socket.create_connection(("127.0.0.1", link.port), timeout=_SECONDS) as client:
             assert client.recv(3, socket.MSG_WAITALL) == b"two"
 

@@ -58,10 +58,19 @@ def test_what_a_role_is_given_is_not_negative() -> None:
 
 
 def test_the_ports_of_two_programs_seldom_clash() -> None:
-    found = [processes.free_ports(SERVERS, (20_000, 29_999)) for _ in range(20)]
+    found = [processes.free_ports(SERVERS, processes.shuffled((20_000, 29_999))) for _ in range(20)]
     assert all(20_000 <= port <= 29_999 for ports in found for port in ports.values())
     assert all(ports["replay"] != ports["learner"] for ports in found)
     assert len({port for ports in found for port in ports.values()}) > 30
+
+
+def test_those_that_choose_at_once_on_one_host_choose_different_ports() -> None:
+    within = (21_000, 21_009)
+    parts = [processes.shuffled(within, part, 4) for part in range(4)]
+    assert all(sorted(ports) == list(range(21_000, 21_010)) for ports in parts)
+    first = [set(ports[:2]) for ports in parts]
+    assert all(first[i].isdisjoint(first[j]) for i in range(4) for j in range(i))
+    assert {tuple(processes.shuffled(within, 0, 4)) for _ in range(20)} != {tuple(parts[0])}
 
 
 def test_a_number_that_another_process_has_by_now_is_nobody() -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 import signal
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from acme_agents.experiments import Experiment
 from acme_agents.launch import run
 from acme_agents.launch.options import Launcher
 from acme_agents.runtime import loggers
-from tests.launch.running import ROUNDS, max_restarts, nodes, rows, started, wait
+from tests.launch.running import ROUNDS, disturbed, max_restarts, nodes, rows, started, wait
 
 pytestmark = pytest.mark.slow
 
@@ -55,7 +56,9 @@ def test_it_learns_the_choice_whose_value_is_1_and_goes_on_elsewhere(
 
 @pytest.mark.soak
 @pytest.mark.timeout(300 * (1 + ROUNDS))
-def test_survives_kill_9_of_every_worker(tmp_path: pathlib.Path) -> None:
+def test_survives_kill_9_of_every_worker(
+    tmp_path: pathlib.Path, record_property: Callable[[str, object], None]
+) -> None:
     run_dir = tmp_path / "run"
     command = (
         *("train", "ppo", "--env", "probe:choice", "--launcher", "processes", "--actors", "2", "--steps", "10000000"),
@@ -67,13 +70,14 @@ def test_survives_kill_9_of_every_worker(tmp_path: pathlib.Path) -> None:
         for victim in ("learner-0", "replay-0", "actor-1") * ROUNDS:
             pid = nodes(run_dir)[victim]["pid"]
             saved = checkpoint.steps(run_dir / "checkpoints")[-1]
-            os.kill(pid, signal.SIGKILL)
-            wait(lambda name=victim, pid=pid: nodes(run_dir)[name]["pid"] != pid, 90, f"a restart of {victim}")
-            wait(
-                lambda saved=saved: checkpoint.steps(run_dir / "checkpoints")[-1] > saved + 20,
-                120,
-                f"updates after {victim} was killed",
-            )
+            with disturbed(run_dir, victim, record_property):
+                os.kill(pid, signal.SIGKILL)
+                wait(lambda name=victim, pid=pid: nodes(run_dir)[name]["pid"] != pid, 90, f"a restart of {victim}")
+                wait(
+                    lambda saved=saved: checkpoint.steps(run_dir / "checkpoints")[-1] > saved + 20,
+                    120,
+                    f"updates after {victim} was killed",
+                )
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
     assert np.all(np.diff(rows(run_dir, "actor", "actor_steps")) >= 0)

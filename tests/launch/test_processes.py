@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 import psutil
@@ -21,7 +22,8 @@ from acme_agents.experiments import Experiment
 from acme_agents.launch import main as cli
 from acme_agents.launch import processes, run, supervisor
 from acme_agents.runtime import loggers
-from tests.launch.running import ROUNDS, attached, max_restarts, nodes, record, rows, started, wait
+from tests.environments import odd
+from tests.launch.running import ROUNDS, attached, disturbed, max_restarts, nodes, record, rows, started, wait
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # Generous, as are the waits: other programs may be running.
 
@@ -71,20 +73,24 @@ def test_learns_a_probe(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(900 * ROUNDS)
-def test_it_survives_kill_9_of_every_worker_stops_on_every_signal_and_goes_on(tmp_path: pathlib.Path) -> None:
+def test_it_survives_kill_9_of_every_worker_stops_on_every_signal_and_goes_on(
+    tmp_path: pathlib.Path, record_property: Callable[[str, object], None]
+) -> None:
     run_dir = tmp_path / "run"
     with started(run_dir, *_COMMAND, *max_restarts(4 + ROUNDS)) as process:
         wait(lambda: checkpoint.steps(run_dir / "checkpoints"), 180, "a checkpoint")
         for _ in range(ROUNDS):
             for victim in ("actor-1", "learner-0", "replay-0", "evaluator-0"):
-                _kill(run_dir, victim)
+                with disturbed(run_dir, victim, record_property):
+                    _kill(run_dir, victim)
         _stop(run_dir, process, signal.SIGUSR1)
     for number, signum in enumerate([signal.SIGINT, signal.SIGTERM, signal.SIGUSR1] * ROUNDS):
         saved = checkpoint.steps(run_dir / "checkpoints")[-1]
         assert saved >= 200 * (number + 1)
         with started(run_dir, *_COMMAND, "--resume") as process:
             wait(lambda saved=saved: _learned(run_dir, saved + 200), 180, "updates after the resume")
-            _stop(run_dir, process, signum)
+            with disturbed(run_dir, f"stop by {signum.name}", record_property):
+                _stop(run_dir, process, signum)
     for table, column in (("actor", "actor_steps"), ("learner", "walltime")):
         assert np.all(np.diff(rows(run_dir, table, column)) >= 0), column
     assert np.all(np.diff(rows(run_dir, "learner", "learner_steps")) > 0)
@@ -221,6 +227,30 @@ def test_a_worker_that_keeps_dying_ends_the_run(tmp_path: pathlib.Path) -> None:
     assert ended.stderr.startswith("error: ArithmeticError: of no use\n")
     assert f"  {tmp_path / 'dying_agent.py'}:11, in select_action\n" in ended.stderr
     assert re.search(r"actor-0 (has met this twice in a row|died \d times)", ended.stderr)
+
+
+def test_a_nan_of_the_environment_ends_the_run_with_a_sentence_and_leaves_its_data(tmp_path: pathlib.Path) -> None:
+    run_dir, data, environment = tmp_path / "run", tmp_path / "data", odd.name("NanReward")
+    command = [*_COMMAND, "--run-dir", str(run_dir), "--record", str(data), "--eval-every", "0", "--actors", "1"]
+    command[command.index("probe:reach")] = environment
+    command += ["--checkpoint-seconds", "1000", "--roles.actor.max-restarts", "1"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "acme_agents.launch.main", *command], capture_output=True, text=True, timeout=300
+    )
+    assert ended.returncode == 1
+    sentence = "the environment returned a reward that is nan, in step 10 of its episode 4."
+    assert re.match(
+        rf"error: {sentence}\nactor-0 died 2 times, .* the full trace is in .*actor-0\.log\.\n$", ended.stderr
+    )
+    assert f"actor-0 died (exit code 1); restart 1 of 1 in 1 s: {sentence}" in ended.stdout
+    # Both lives: three episodes of 20 steps, and the nine steps before the NaN.
+    episodes = datasets.load(data, Experiment("mpo", environment).environment_spec())
+    assert sorted(len(episode.reward) for episode in episodes) == [9, 9, *[20] * 6]
+    assert checkpoint.read_meta(run_dir / checkpoint.DIRECTORY)["learner"]["replay"]["replay"]["inserted"] == 2 * 69
+    assert (
+        sum(steps for steps, _ in checkpoint.read_meta(run_dir / checkpoint.DIRECTORY)["coordinator"]["lives"].values())
+        == 2 * 69
+    )
 
 
 def test_an_environment_that_breaks_its_spec_ends_the_run_with_a_sentence(

@@ -100,6 +100,25 @@ def test_what_is_given_anew_is_taken(
     assert (asked["experiment"].seed, asked["experiment"].config.critic) == (7, "categorical")
 
 
+def test_files_are_found_from_another_working_directory(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, resumed: Callable[..., dict]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    experiment = Experiment("dime", "probe:sign", dataset="data", teacher="../teacher", record="new", max_steps=50)
+    options = Options(compilation_cache="cache")
+    with run_dir_lib.opened(pathlib.Path("run"), experiment, "in-process", options, resume=False):
+        pass
+    monkeypatch.chdir("/")
+    asked = resumed("resume", str(tmp_path / "run"))
+    again = asked["experiment"]
+    assert (again.dataset, again.record) == (str(tmp_path / "data"), str(tmp_path / "new"))
+    assert again.teacher == f"{tmp_path}/../teacher"
+    assert asked["options"].compilation_cache == str(tmp_path / "cache")
+    with run_dir_lib.opened(tmp_path / "off", experiment, "in-process", Options(compilation_cache="off"), resume=False):
+        pass
+    assert run_dir_lib.read_launch(tmp_path / "off") == ("in-process", Options(compilation_cache="off"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

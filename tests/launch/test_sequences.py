@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 import signal
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -17,7 +18,7 @@ from acme_agents.core.types import Sequence, Trajectory
 from acme_agents.experiments import Experiment, making
 from acme_agents.launch import collect, run
 from acme_agents.runtime import loggers
-from tests.launch.running import ROUNDS, max_restarts, nodes, rows, started, wait
+from tests.launch.running import ROUNDS, disturbed, max_restarts, nodes, rows, started, wait
 
 pytestmark = pytest.mark.slow
 
@@ -117,7 +118,9 @@ def test_without_demonstrations_it_says_so(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(300 * (1 + ROUNDS))
-def test_survives_kill_9_of_every_worker(tmp_path: pathlib.Path, demonstrations: str) -> None:
+def test_survives_kill_9_of_every_worker(
+    tmp_path: pathlib.Path, demonstrations: str, record_property: Callable[[str, object], None]
+) -> None:
     run_dir = tmp_path / "run"
     flags = {**_NETWORK, **_REPLAY, "demonstration_ratio": 0.1, "max_replay_size": 1000}
     options = [
@@ -136,13 +139,14 @@ def test_survives_kill_9_of_every_worker(tmp_path: pathlib.Path, demonstrations:
         for victim in ("learner-0", "replay-0", "actor-1") * ROUNDS:
             pid = nodes(run_dir)[victim]["pid"]
             saved = checkpoint.steps(run_dir / "checkpoints")[-1]
-            os.kill(pid, signal.SIGKILL)
-            wait(lambda name=victim, pid=pid: nodes(run_dir)[name]["pid"] != pid, 90, f"a restart of {victim}")
-            wait(
-                lambda saved=saved: checkpoint.steps(run_dir / "checkpoints")[-1] > saved + 300,
-                120,
-                f"updates after {victim} was killed",
-            )
+            with disturbed(run_dir, victim, record_property):
+                os.kill(pid, signal.SIGKILL)
+                wait(lambda name=victim, pid=pid: nodes(run_dir)[name]["pid"] != pid, 90, f"a restart of {victim}")
+                wait(
+                    lambda saved=saved: checkpoint.steps(run_dir / "checkpoints")[-1] > saved + 300,
+                    120,
+                    f"updates after {victim} was killed",
+                )
             assert f"{victim} died (exit code -9)" in (tmp_path / "run.out").read_text()
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0

@@ -89,6 +89,26 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(courier, "Client", lambda *_, **__: None)  # The learner never answers.
 
 
+def test_a_learner_that_never_answers_keeps_nobody_from_being_watched(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    class Client:
+        def __init__(self, *_: Any, **__: Any):
+            pass
+
+        def status(self) -> None:
+            asked.set()
+            answer.wait()
+
+    monkeypatch.setattr(courier, "Client", Client)
+    monkeypatch.setattr(supervisor_lib, "_STATUS_SECONDS", 0.1)
+    error, starts = _watch(tmp_path, _ACTOR, Ending(FAULT, _REASON, "TypeError at agent.py:3"))
+    assert asked.wait(5) and starts == 4 and "actor-0 died 4 times" in str(error)
+    answer.set()
+
+
 def test_what_another_would_meet_again_ends_the_run_at_once_and_comes_first(tmp_path: pathlib.Path) -> None:
     error, starts = _watch(tmp_path, _LEARNER, Ending(CERTAIN, _REASON, "TypeError at agent.py:3"))
     assert starts == 1 and isinstance(error, errors.RunFailed)
@@ -104,11 +124,15 @@ def test_the_same_early_fault_twice_in_a_row_is_enough(tmp_path: pathlib.Path) -
     assert starts == 4 and str(error).startswith(f"{_REASON}\nactor-0 has met this twice in a row")
 
 
-def test_any_other_fault_is_restarted_as_often_as_the_role_allows(tmp_path: pathlib.Path) -> None:
+def test_any_other_fault_is_restarted_as_often_as_the_role_allows(
+    tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     reason = "ConnectionError: the simulator hung up\n  simulator.py:9, in step\n    raise"
     error, starts = _watch(tmp_path, _ACTOR, Ending(FAULT, reason, "ConnectionError at simulator.py:9"))
     assert starts == 4
     assert str(error).startswith(f"{reason}\nactor-0 died 4 times, the last time with exit code 1; the full trace is")
+    out, err = capfd.readouterr()
+    assert "actor-0 died (exit code 1); restart 1 of 3 in 0 s: ConnectionError: the simulator hung up\n" in out + err
 
 
 def test_one_that_was_killed_left_no_word_but_its_log(tmp_path: pathlib.Path) -> None:

@@ -22,11 +22,10 @@ class Sent(list):
 
 
 def _orders(allowance, run_steps=0, num_lives=0, params=()):
-    snapshots = [variables.Publisher() for _ in params]
-    for publisher, value in zip(snapshots, params):
+    publisher = variables.Publisher()
+    for value in params:
         publisher.publish(7, value)
-    snapshot = snapshots[0].newer_than(None) if snapshots else None
-    return ActorOrders(False, False, allowance, snapshot, run_steps, num_lives)
+    return ActorOrders(False, False, allowance, publisher.newest(), run_steps, num_lives)
 
 
 @pytest.mark.parametrize(("index", "epsilon"), [(0, 0.1), (1, 0.001)])

@@ -10,7 +10,7 @@ from acme_agents.runtime import background
 
 def test_the_result_and_the_exception_are_those_of_the_function() -> None:
     waits: list[float] = []
-    assert background.call(lambda: time.sleep(0.25) or 7, None, waits.append) == 7
+    assert background.call(lambda: time.sleep(0.25) or 7, background.NEVER, waits.append) == 7
     assert len(waits) >= 2 and waits == sorted(waits)
 
     def fails() -> None:

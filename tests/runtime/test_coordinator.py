@@ -32,6 +32,15 @@ class Run:
         return read_csv(self.run_dir / f"{name}.csv")
 
 
+def _versions(orders):
+    return [snapshot.version for snapshot in orders.snapshots]
+
+
+def _due(orders):
+    """The versions to evaluate, by the evaluation's number."""
+    return {number: snapshot.version for number, snapshot in orders.due}
+
+
 @pytest.fixture
 def make_run(tmp_path):
     runs = []
@@ -149,10 +158,10 @@ def test_steps_that_came_through_replay_count_by_the_writer_that_was_reported(ma
 
 def test_parameters_go_to_those_who_lack_them(make_run):
     run = make_run()
-    assert run.sync(0).snapshot.version == 0
-    assert run.sync(0, version=0).snapshot is None
+    assert _versions(run.sync(0)) == [0]
+    assert not run.sync(0, version=0).snapshots
     run.publisher.publish(32, {})
-    assert run.sync(0, version=0).snapshot.version == 32
+    assert _versions(run.sync(0, version=0)) == [32]
 
 
 def test_without_a_step_budget_there_is_no_limit(make_run):
@@ -173,27 +182,27 @@ def test_updates_left(make_run):
 def test_evaluations_are_due_in_environment_steps_and_repeated_until_their_result_comes(make_run):
     run = make_run(eval_every=100)
     coordinator = run.coordinator
-    assert coordinator.evaluator_sync() == (False, None, None)
+    assert coordinator.evaluator_sync() == (False, ())
     run.sync(99)
-    assert coordinator.evaluator_sync().evaluation is None
+    assert not coordinator.evaluator_sync().due
     run.sync(101)
     coordinator.learner_report(32, 50, 2.0)
     run.publisher.publish(32, {})
     first = coordinator.evaluator_sync()
-    assert (first.finished, first.evaluation) == (False, 1)
+    assert (first.finished, _due(first)) == (False, {1: 0})
     run.publisher.publish(64, {})
     run.sync(150)
     assert coordinator.evaluator_sync() == first  # The same parameters, whoever asks again.
     coordinator.evaluation_report(7, [Episode(9.0, 9)])  # of no evaluation that was ordered
     coordinator.evaluation_report(1, [Episode(1.0, 4), Episode(3.0, 6)])
     coordinator.evaluation_report(1, [Episode(5.0, 5)])  # once more, too late
-    assert coordinator.evaluator_sync().evaluation is None
+    assert not coordinator.evaluator_sync().due
     run.sync(430)  # The evaluator lagged: 200 and 300 are skipped.
-    assert coordinator.evaluator_sync().evaluation == 2
+    assert list(_due(coordinator.evaluator_sync())) == [2]
     coordinator.evaluation_report(2, [Episode(0.0, 5)])
-    assert coordinator.evaluator_sync().evaluation is None
+    assert not coordinator.evaluator_sync().due
     run.sync(500)
-    assert coordinator.evaluator_sync().evaluation == 3
+    assert list(_due(coordinator.evaluator_sync())) == [3]
     table = run.table("evaluator")
     columns = (
         "actor_steps",
@@ -220,8 +229,9 @@ def test_the_end_is_a_final_evaluation_of_the_last_parameters(make_run):
     assert coordinator.phase is Phase.EVALUATING
     assert run.sync(100).finished
     orders = coordinator.evaluator_sync()
-    assert (orders.finished, orders.snapshot.version) == (False, 77)
-    coordinator.evaluation_report(orders.evaluation, [Episode(4.0, 5)])
+    ((number, version),) = _due(orders).items()
+    assert (orders.finished, version) == (False, 77)
+    coordinator.evaluation_report(number, [Episode(4.0, 5)])
     assert coordinator.phase is Phase.FINISHED
     assert coordinator.evaluator_sync().finished
     coordinator.stop()
@@ -232,14 +242,13 @@ def test_an_evaluation_under_way_is_awaited_before_the_final_one(make_run):
     run = make_run(eval_every=10)
     coordinator = run.coordinator
     run.sync(10)
-    assert coordinator.evaluator_sync().evaluation == 1
+    assert list(_due(coordinator.evaluator_sync())) == [1]
     run.publisher.publish(50, {})
     coordinator.finish()
-    assert coordinator.evaluator_sync().snapshot.version == 0
+    assert _due(coordinator.evaluator_sync()) == {1: 0}
     coordinator.evaluation_report(1, [Episode(1.0, 1)])
     assert coordinator.phase is Phase.EVALUATING
-    orders = coordinator.evaluator_sync()
-    assert (orders.evaluation, orders.snapshot.version) == (2, 50)
+    assert _due(coordinator.evaluator_sync()) == {2: 50}
     coordinator.evaluation_report(2, [Episode(1.0, 1)])
     assert coordinator.phase is Phase.FINISHED
 
@@ -249,7 +258,7 @@ def test_the_last_parameters_are_evaluated_once(make_run):
     done, under_way = make_run(eval_every=10), make_run(eval_every=10)
     for run in (done, under_way):
         run.sync(10)
-        assert run.coordinator.evaluator_sync().evaluation == 1
+        assert list(_due(run.coordinator.evaluator_sync())) == [1]
     done.coordinator.evaluation_report(1, [Episode(1.0, 1)])
     done.coordinator.finish()
     assert done.coordinator.phase is Phase.FINISHED
@@ -269,7 +278,7 @@ def test_without_evaluations_finish_ends_it(make_run):
 def test_a_stop_ends_everyone_at_once(make_run):
     run = make_run(max_steps=100, eval_every=10)
     run.sync(10)
-    assert run.coordinator.evaluator_sync().evaluation == 1
+    assert list(_due(run.coordinator.evaluator_sync())) == [1]
     run.coordinator.stop()
     orders = run.sync(11)
     assert (orders.finished, orders.abandon) == (True, True)
@@ -294,7 +303,7 @@ def test_what_is_saved_continues_the_run(make_run):
     before.sync(30, num_episodes=2, episodes=[Episode(1.0, 10), Episode(3.0, 20)])
     before.sync(15, name="actor/1", life="x")
     before.coordinator.learner_report(12, 40, 2.0)
-    number = before.coordinator.evaluator_sync().evaluation
+    (number,) = _due(before.coordinator.evaluator_sync())
     before.coordinator.evaluation_report(number, [Episode(6.0, 2)])
     counts = json.loads(json.dumps(before.coordinator.save()))
     before.sync(50, num_episodes=3, episodes=[Episode(9.0, 20)])  # after the checkpoint
@@ -308,9 +317,9 @@ def test_what_is_saved_continues_the_run(make_run):
     assert status.walltime >= counts["walltime"]
     assert after.table("actor")["episode_return"].tolist() == [1, 3]  # The row after the checkpoint is gone.
     assert after.sync(0, life="b").allowance <= 55
-    assert after.coordinator.evaluator_sync().evaluation is None
+    assert not after.coordinator.evaluator_sync().due
     after.sync(15, life="b")
-    assert after.coordinator.evaluator_sync().evaluation == 2
+    assert list(_due(after.coordinator.evaluator_sync())) == [2]
     after.logger.close()
 
 
@@ -318,31 +327,32 @@ def test_actors_wait_until_the_offline_updates_are_done(make_run):
     run = make_run(max_steps=50, offline_updates=30, eval_every=20)
     run.coordinator.learner_report(29, 0, None)
     orders = run.sync(0)
-    assert (orders.allowance, orders.finished, orders.abandon, orders.snapshot) == (0, False, False, None)
+    assert (orders.allowance, orders.finished, orders.abandon, orders.snapshots) == (0, False, False, ())
     assert run.coordinator.status().phase == "learning offline"
     # Each offline update counts as a step towards the next evaluation, and the updates after them do not.
-    assert run.coordinator.evaluator_sync().evaluation == 1
+    assert list(_due(run.coordinator.evaluator_sync())) == [1]
     run.coordinator.evaluation_report(1, [Episode(0.0, 1)])
     run.coordinator.learner_report(1000, 0, None)
     orders = run.sync(0)
     assert (orders.allowance, orders.finished) == (50, False)
-    assert orders.snapshot is not None
-    assert run.coordinator.evaluator_sync().evaluation is None
+    assert orders.snapshots
+    assert not run.coordinator.evaluator_sync().due
     run.sync(10)
-    assert run.coordinator.evaluator_sync().evaluation == 2
+    assert list(_due(run.coordinator.evaluator_sync())) == [2]
 
 
 def test_without_actors_the_budget_is_that_of_updates(make_run):
     run = make_run(max_steps=0, max_updates=100, offline_updates=float("inf"), eval_every=50, num_actors=0)
     assert not run.coordinator.steps_used_up()
     run.coordinator.learner_report(64, 0, None)
-    run.coordinator.evaluation_report(run.coordinator.evaluator_sync().evaluation, [Episode(0.0, 1)])
+    assert list(_due(run.coordinator.evaluator_sync())) == [1]
+    run.coordinator.evaluation_report(1, [Episode(0.0, 1)])
     run.coordinator.learner_report(100, 0, None)
     assert run.coordinator.updates_left() == 0
-    assert run.coordinator.evaluator_sync().evaluation is None  # the one that is due is the final one
+    assert not run.coordinator.evaluator_sync().due  # the one that is due is the final one
     run.publisher.publish(100, {})
     run.coordinator.finish()
-    assert run.coordinator.evaluator_sync().evaluation == 2
+    assert list(_due(run.coordinator.evaluator_sync())) == [2]
     run.coordinator.evaluation_report(2, [Episode(0.0, 1)])
     assert run.coordinator.phase is Phase.FINISHED
     assert run.table("evaluator")["learner_steps"].tolist() == [64, 100]

@@ -11,7 +11,7 @@ from acme_agents.runtime.variables import Snapshot
 def _order(schedule, steps, version=0):
     """The number and the parameters' version of the evaluation that is pending once `steps` are done."""
     schedule.order_if_due(steps, Snapshot(version, b""), {"actor_steps": steps})
-    return schedule.pending and (schedule.pending.number, schedule.pending.snapshot.version)
+    return next(((pending.number, pending.snapshot.version) for pending in schedule.pending), None)
 
 
 def test_an_evaluation_is_due_every_so_many_steps_and_those_missed_are_skipped():

@@ -59,7 +59,7 @@ def test_an_evaluation_that_ends_early_leaves_no_episode_to_the_next(make_evalua
     evaluator, params = make_evaluator("Odd")
     expected = evaluator.evaluate(2, params)
     stop = threading.Event()
-    assert evaluator.evaluate(1, params, stop, on_step=lambda environment: stop.set()) is None
+    assert evaluator.evaluate(1, params, stop, on_step=lambda environment: stop.set()) == []
     assert evaluator.evaluate(2, params) == expected
 
 

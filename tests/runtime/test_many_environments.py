@@ -38,7 +38,7 @@ class Sent(list):
 def _session(experiment, index=0, allowance=None):
     """A session with parameters of seed 0, its account and what it sends."""
     account, sent = ActorAccount(index, experiment.environments_per_actor), Sent()
-    account.take(account.report(), ActorOrders(False, False, allowance, None, 0))
+    account.take(account.report(), ActorOrders(False, False, allowance, (), 0))
     session = ActorSession(experiment, account, sent)
     learner = making.make_agent(experiment).learner(experiment.environment_spec())
     session.actor.params = learner.params(learner.init(jax.random.PRNGKey(0)))
@@ -60,7 +60,7 @@ def test_each_environments_stream_is_that_of_an_actor_of_its_own(agent, config, 
     session, account, sent = _session(together, index=1)
     episodes = []
     for t in range(180):  # Now and then, as where a budget ends, only the first or the first two may step.
-        account.take(account.report(), ActorOrders(False, False, 3 if t % 7 else 1 + t % 2, None, 0))
+        account.take(account.report(), ActorOrders(False, False, 3 if t % 7 else 1 + t % 2, (), 0))
         episodes += session.step()
     assert session.num_chunks == len(sent)
     session.close()
@@ -107,7 +107,7 @@ def test_the_budget_is_met_exactly_and_nothing_is_stepped_beyond_it(environment)
         session.step()
         assert account.steps - before <= 4
     assert account.steps == 103
-    account.take(account.report(), ActorOrders(False, False, 5, None, 0))
+    account.take(account.report(), ActorOrders(False, False, 5, (), 0))
     while account.may_step:
         session.step()
     assert account.steps == 108

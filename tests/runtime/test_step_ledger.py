@@ -83,6 +83,24 @@ def test_steps_that_came_through_replay_count_though_their_actor_died():
     assert after.total.steps == 70
 
 
+@pytest.mark.parametrize("arrives_late, total", [(False, 2000), (True, 2600)])
+def test_a_kill_exceeds_the_budget_at_most_by_what_was_neither_reported_nor_in_replay(arrives_late, total):
+    """What docs/recovery.md says: a life's unreported steps, of which it holds 1,000 at most for each environment."""
+    ledger = StepLedger(2000, 1)
+    assert _report(ledger, 0, writer=77) == 1000
+    assert _report(ledger, 400, writer=77) == 1000
+    # It does 600 more, and is killed before it says so. They are in the stream, and the learner may be behind.
+    if not arrives_late:
+        ledger.written(77, 1000)
+    done = 0
+    while allowance := _report(ledger, done, life="b", writer=78):
+        done += allowance
+    if arrives_late:
+        ledger.written(77, 1000)
+    assert ledger.total.steps == total
+    assert _report(ledger, done, life="b", writer=78) == 0
+
+
 def test_a_life_knows_how_many_there_were_before_it():
     ledger = StepLedger(None, 2)
 

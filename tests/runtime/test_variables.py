@@ -12,27 +12,26 @@ from acme_agents.runtime import variables
 
 def test_nothing_is_published_at_first():
     publisher = variables.Publisher()
-    assert publisher.newer_than(None) is None
-    assert publisher.newer_than(0) is None
+    assert publisher.newest() == () and publisher.newest(but=0) == ()
 
 
 def test_a_snapshot_is_serialised_once_for_all_and_goes_only_to_those_who_lack_it():
     publisher = variables.Publisher()
     publisher.publish(0, {"w": jnp.arange(3.0)})
-    first, second = publisher.newer_than(None), publisher.newer_than(None)
+    (first,), (second,) = publisher.newest(), publisher.newest()
     assert first.version == 0
     assert first.payload is second.payload
-    assert publisher.newer_than(0) is None
+    assert publisher.newest(but=0) == ()
     publisher.publish(32, {"w": jnp.zeros(3)})
-    assert publisher.newer_than(0).version == 32
-    assert publisher.newer_than(32) is None
+    assert [each.version for each in publisher.newest(but=0)] == [32]
+    assert publisher.newest(but=32) == ()
 
 
 def test_who_holds_a_later_version_gets_the_one_there_is():
     """As after a resume from an older checkpoint."""
     publisher = variables.Publisher()
     publisher.publish(20, {})
-    assert publisher.newer_than(64).version == 20
+    assert [each.version for each in publisher.newest(but=64)] == [20]
 
 
 def test_parameters_come_back_as_numpy_arrays_bit_for_bit_and_are_not_those_published():
@@ -40,7 +39,7 @@ def test_parameters_come_back_as_numpy_arrays_bit_for_bit_and_are_not_those_publ
     params = {"mlp": [np.array([1e-45, np.nan, -0.0], np.float32)], "steps": jnp.int32(7)}
     publisher.publish(1, params)
     params["mlp"][0][:] = 5
-    unpacked = variables.unpack(publisher.newer_than(None))
+    unpacked = variables.unpack(*publisher.newest())
     assert isinstance(unpacked["steps"], np.ndarray)
     assert unpacked["steps"].dtype == np.int32
     assert unpacked["mlp"][0].tobytes() == np.array([1e-45, np.nan, -0.0], np.float32).tobytes()
@@ -60,12 +59,12 @@ def test_whoever_asks_while_snapshots_are_published_gets_a_whole_one():
     thread.start()
     last = 0
     while not done.is_set():
-        snapshot = publisher.newer_than(None)
+        (snapshot,) = publisher.newest()
         np.testing.assert_array_equal(variables.unpack(snapshot), snapshot.version)
         assert snapshot.version >= last
         last = snapshot.version
     thread.join()
-    assert publisher.newer_than(None).version == 299
+    assert publisher.newest()[0].version == 299
 
 
 @pytest.fixture
@@ -83,9 +82,8 @@ def _poll(publisher, clock, num_actors, seconds):
     for tick in range(int(10 * seconds)):
         clock.now = tick / 10
         for i in range(tick % 5, num_actors, 5):
-            publisher.publish(publisher.newer_than(None).version + 1, np.zeros(250_000, np.float32))  # 1 MB
-            snapshot = publisher.take_turn(f"actor/{i}", versions[i])
-            if snapshot is not None:
+            publisher.publish(publisher.newest()[0].version + 1, np.zeros(250_000, np.float32))  # 1 MB
+            for snapshot in publisher.take_turn(f"actor/{i}", versions[i]):
                 versions[i] = snapshot.version
                 handed[i].append(clock.now)
     return handed
@@ -113,21 +111,21 @@ def test_parameters_come_at_once_to_who_has_none_whosever_turn_it_is(clock):
     publisher = variables.Publisher(1000, bytes_per_second=1.0)
     publisher.publish(7, {})
     for _ in range(3):
-        assert publisher.take_turn("actor/3", None).version == 7
-        assert publisher.take_turn("actor/3", 6) is None
+        assert publisher.take_turn("actor/3", None)[0].version == 7
+        assert publisher.take_turn("actor/3", 6) == ()
 
 
 def test_a_turn_that_was_missed_does_not_come_twice(clock):
     publisher = variables.Publisher(1, bytes_per_second=1.0)
     publisher.publish(1, {})
-    period = len(publisher.newer_than(None).payload)
+    period = len(publisher.newest()[0].payload)
     publisher.take_turn("actor/0", None)  # Its turns begin at 0.618 periods.
     clock.now = 3.5 * period
-    assert publisher.take_turn("actor/0", 0).version == 1
+    assert publisher.take_turn("actor/0", 0)[0].version == 1
     clock.now = 3.6 * period
-    assert publisher.take_turn("actor/0", 0) is None
+    assert publisher.take_turn("actor/0", 0) == ()
     clock.now = 3.7 * period
-    assert publisher.take_turn("actor/0", 0).version == 1
+    assert publisher.take_turn("actor/0", 0)[0].version == 1
 
 
 def test_a_snapshot_that_nobody_could_fetch_yet_is_not_made(clock):

@@ -10,6 +10,7 @@ from acme_agents.core import errors
 from acme_agents.experiments import Experiment, making
 from acme_agents.replay import chunks
 from acme_agents.runtime import seeding, variables, workers
+from acme_agents.runtime.actor_session import ActorAccount
 from acme_agents.runtime.coordinator import Coordinator
 from acme_agents.runtime.loggers import RunLogger
 from tests.environments import odd
@@ -46,14 +47,22 @@ def make_actor(tmp_path, monkeypatch):
         server.__exit__(None, None, None)
 
 
-def test_an_actor_whose_environment_raises_reports_its_steps_closes_it_and_lives_again(make_actor, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("Raises", r"raised ConnectionResetError: .*, in step 10 of its episode 4"),
+        ("NanObservation", r"returned an observation\[1\] that is nan, in step 10 of its episode 4"),
+        ("NanReward", "returned a reward that is nan, in step 10 of its episode 4"),
+    ],
+)
+def test_an_actor_whose_environment_fails_reports_its_steps_closes_it_and_lives_again(
+    make_actor, monkeypatch, name, sentence
+):
     seeds = []
     monkeypatch.setattr(seeding, "seed_generators", seeds.append)
-    make, coordinator = make_actor("Raises", max_steps=1000)
+    make, coordinator = make_actor(name, max_steps=1000)
     for life in (1, 2):
-        with pytest.raises(
-            errors.EnvironmentFault, match=r"raised ConnectionResetError: .*, in step 10 of its episode 4"
-        ):
+        with pytest.raises(errors.EnvironmentFault, match=sentence):
             make().run()
         assert coordinator.actor_steps == life * (odd.BAD_STEP - 1)
         assert coordinator.status().episodes == 3 * life
@@ -67,3 +76,18 @@ def test_an_actor_that_is_done_closes_its_environment(make_actor):
     make().run()
     assert coordinator.actor_steps == 45 and coordinator.steps_used_up()
     assert odd.LOG["made"] == odd.LOG["closed"] == 2
+
+
+@pytest.mark.parametrize("answers", [0, 1])
+def test_an_answer_that_an_actor_cannot_read_ends_it(make_actor, monkeypatch, answers):
+    make, _ = make_actor("Odd", max_steps=10**6)
+    take, taken = ActorAccount.take, []
+
+    def take_some(account, report, orders):
+        taken.append(orders)
+        take(account, report, orders if len(taken) <= answers else "of another version")
+
+    monkeypatch.setattr(ActorAccount, "take", take_some)
+    with pytest.raises(errors.EarlyFault if answers else AttributeError):
+        make().run()
+    assert odd.LOG["made"] == odd.LOG["closed"] == 1 + answers

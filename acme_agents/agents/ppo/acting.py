@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from acme_agents.agents.ppo.config import Config
 from acme_agents.agents.ppo.networks import ActorParams, Networks
 from acme_agents.core import normalising
-from acme_agents.core.interfaces import ActorCore
+from acme_agents.core.interfaces import ActorCore, ignore_reward
 from acme_agents.core.types import Action, Array, EnvironmentSpec, Extras, Key, Observation
 
 
@@ -50,4 +50,4 @@ def make_actor(config: Config, nets: Networks, spec: EnvironmentSpec, *, evaluat
         reward = jnp.asarray(reward, jnp.float32)
         return state._replace(return_so_far=config.discount * state.return_so_far + reward)
 
-    return ActorCore(init, select_action, observe if config.normalise_rewards else None)
+    return ActorCore(init, select_action, observe if config.normalise_rewards else ignore_reward)

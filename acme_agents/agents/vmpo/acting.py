@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from acme_agents.agents.vmpo.networks import ActorParams, Networks
 from acme_agents.core import normalising
 from acme_agents.core.configs import ActorCritic
-from acme_agents.core.interfaces import ActorCore
+from acme_agents.core.interfaces import ActorCore, ignore_reward
 from acme_agents.core.types import Action, Array, EnvironmentSpec, Extras, Key, Observation
 
 
@@ -59,4 +59,4 @@ def make_actor(config: ActorCritic, nets: Networks, spec: EnvironmentSpec, *, ev
         reward = jnp.asarray(reward, jnp.float32)
         return state._replace(return_so_far=config.discount * state.return_so_far + reward)
 
-    return ActorCore(init, select_action, observe if config.normalise_rewards else None)
+    return ActorCore(init, select_action, observe if config.normalise_rewards else ignore_reward)

@@ -127,6 +127,7 @@ def test_whole_loss_by_hand(method, with_behaviour):
     assert all(np.ndim(value) == 0 for value in metrics.values())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("epsilons", [EPSILONS, NO_PENALTY], ids=["penalty", "no penalty"])
 def test_one_objective_is_mpo(method, epsilons):

@@ -136,6 +136,7 @@ def _train(config, batch, num_updates):
     return networks.make_network(config, CHOICE).apply(state.online, jnp.eye(3)), state, output
 
 
+@pytest.mark.long
 def test_learns_the_value_of_the_best_choice_for_ever():
     """In a loop that discounts by 0.8, the best is worth 1 / (1 - 0.8) = 5, and the others 0.5 or 1 less."""
     batch = _choices()._replace(discount=jnp.full(90, 0.8), next_last=jnp.zeros(90, bool))

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from acme_agents.agents import impala
 from acme_agents.core.interfaces import ActorContext
@@ -11,6 +12,7 @@ from acme_agents.core.types import ArraySpec, EnvironmentSpec, Step, Unroll
 SPEC = EnvironmentSpec(ArraySpec((3,)), ArraySpec((), "int32", 3))
 
 
+@pytest.mark.long
 def test_an_action_that_became_less_likely_counts_less_and_one_that_became_likelier_no_more():
     config = impala.Config(
         torso_layers=(8,), unroll_length=1, batch_size=1, normalise_rewards=False, normalise_observations=False

@@ -124,6 +124,7 @@ def test_replay_is_as_configured():
     assert (replay.batch_size, replay.min_size, replay.max_size, replay.samples_per_insert) == (7, 11, 13, 17.0)
 
 
+@pytest.mark.long
 def test_a_fitted_temperature_meets_the_bound_from_the_first_update():
     """Then it follows its gradient until the target critic is new again. Unfitted it starts at 10, the KL near 0."""
     config = dataclasses.replace(TINY, num_actions=20, target_update_period=3)

@@ -31,6 +31,7 @@ def _last_steps():
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", AGENTS)
 def test_a_terminal_observation_changes_nothing(name):
     """It is not bootstrapped from, and nobody acts there: whatever it is, the update is the same, bit for bit."""

@@ -8,7 +8,7 @@ import pytest
 from acme_agents.agents import ppo
 from acme_agents.agents.ppo import networks
 from acme_agents.core import distributions, errors, normalising
-from acme_agents.core.interfaces import ActorContext
+from acme_agents.core.interfaces import ActorContext, ignore_reward
 from acme_agents.core.types import ArraySpec, EnvironmentSpec, Step, Unroll
 
 CONTINUOUS = EnvironmentSpec(ArraySpec((3,)), ArraySpec((2,)))
@@ -57,7 +57,7 @@ def test_an_actor_carries_the_discounted_return():
         action, state, extras = actor.select_action(params, jnp.ones(3), state)
         assert action.dtype == jnp.int32 and extras.action == () and float(extras.return_so_far) == so_far
         state = actor.observe(state, jnp.float32(reward))
-    assert _actor(_agent(normalise_rewards=False), DISCRETE)[1].observe is None
+    assert _actor(_agent(normalise_rewards=False), DISCRETE)[1].observe is ignore_reward
 
 
 def _batch(params, actor, observation, reward):
@@ -78,6 +78,7 @@ def data():
     return jnp.array(rng.normal(2.0, 3.0, (2, 4, 3)), jnp.float32), jnp.array(rng.normal(size=(2, 4)), jnp.float32)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spec", [CONTINUOUS, DISCRETE])
 def test_the_first_step_starts_from_the_policy_that_acted(spec, data):
     agent = _agent()

@@ -149,6 +149,7 @@ def _learners_values(config, batch):
     return np.concatenate([*calls[burn_in], *calls[rows - burn_in]], axis=1)[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("first", [0, 1, 3, 6], ids="from row {}".format)
 def test_learner_computes_the_values_that_the_actor_did(first):
     steps, acted = _episode()
@@ -185,6 +186,7 @@ def test_first_action_and_reward_are_none():
     assert action.dtype == jnp.int32
 
 
+@pytest.mark.long
 def test_extras_are_what_the_learner_needs():
     observation = jax.tree.map(lambda x: x[0], observations(np.random.default_rng(0), 1))
     for initial_state, size in (("stored", 2), ("zero", 0)):

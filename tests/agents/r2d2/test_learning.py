@@ -78,6 +78,7 @@ def _by_hand(config, state, batch):
     return np.array(squares), np.array(priority)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "change",
     [
@@ -176,6 +177,7 @@ def _cues(size=64, length=4):
     return Sequence(steps, jnp.full(size, length + 1), zeros, zeros, jnp.zeros(size), drawn), cue
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rescaling", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_learns_the_values_of_a_cue_that_it_must_remember(rescaling):
     """Q of the last action is 4 where it is the cue's and 0 elsewhere; one step earlier it is 0.9 * 4 for both."""

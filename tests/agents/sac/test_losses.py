@@ -70,6 +70,7 @@ def _batch():
     return Transition(uniform(3), uniform(2), uniform(), jnp.full(8, 0.9), uniform(3), uniform(2), zeros)
 
 
+@pytest.mark.long
 def test_of_ten_critics_two_make_the_target_and_the_policy_waits():
     config = sac.Config(
         policy_layers=(4,), critic_layers=(4,), num_critics=10, policy_value="mean", policy_update_period=2

@@ -56,6 +56,7 @@ def _batch():
     return Transition(uniform(3), uniform(2), uniform(), jnp.full(8, 0.9), uniform(3), uniform(2), zeros)
 
 
+@pytest.mark.long
 def test_policy_and_targets_follow_every_second_update_and_the_critics_every_one():
     config = td3.Config(policy_layers=(4,), critic_layers=(4,), target_rate=0.1)
     core = td3.make(config).learner(SPEC)

@@ -45,6 +45,7 @@ def played():
     return agent, learner, state, batch
 
 
+@pytest.mark.long
 def test_the_learner_sees_what_the_actor_saw(played):
     agent, learner, state, batch = played
     nets = networks.make_networks(agent.config, SPEC)
