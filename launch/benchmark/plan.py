@@ -194,7 +194,6 @@ def make(options: Any, before: Plan | None) -> Plan:
     for variant in variants:
         if labels.setdefault(variant.label, variant) != variant:
             raise errors.UserError(f"Two agents are called {variant.label}: give them labels that differ.")
-    steps = options.steps or (before.steps if before else suite.steps if suite else 100_000)
     first, count = options.seed or 0, options.seeds
     given = list(range(first, first + (count or 3))) if before is None or count or options.seed is not None else []
     plan = Plan(
@@ -202,12 +201,7 @@ def make(options: Any, before: Plan | None) -> Plan:
         groups={group: list(dict.fromkeys(tasks)) for group, tasks in groups.items()},
         agents=list(labels.values()),
         seeds=sorted({*given, *(before.seeds if before else ())}),
-        steps=steps,
-        eval_every=options.eval_every or (before.eval_every if before else max(1, steps // _EVALUATIONS)),
-        eval_episodes=options.eval_episodes or (before.eval_episodes if before else 10),
-        launcher=options.launcher or (before.launcher if before else "in-process"),
-        actors=options.actors or (before.actors if before else 1),
-        environments_per_actor=options.environments_per_actor or (before.environments_per_actor if before else 1),
+        **_of_runs(options, before, suite),
     )
     for name in _OF_RUNS:
         old, new = getattr(before or plan, name), getattr(plan, name)
@@ -217,6 +211,20 @@ def make(options: Any, before: Plan | None) -> Plan:
                 "choose another --output."
             )
     return plan
+
+
+def _of_runs(options: Any, before: Plan | None, suite: suites.Suite | None) -> dict[str, Any]:
+    """What all runs have in common: as it is given, as it was, or as it is by default."""
+    steps = options.steps or (suite.steps if suite else 100_000)
+    default = {
+        "steps": steps,
+        "eval_every": max(1, steps // _EVALUATIONS),
+        "eval_episodes": 10,
+        "launcher": "in-process",
+        "actors": 1,
+        "environments_per_actor": 1,
+    }
+    return {name: getattr(options, name) or (getattr(before, name) if before else default[name]) for name in _OF_RUNS}
 
 
 def _united(before: dict[str, list[str]], given: dict[str, list[str]]) -> dict[str, list[str]]:

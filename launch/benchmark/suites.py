@@ -75,10 +75,13 @@ def bounds(task: str) -> Bounds | None:
 
 
 def action_repeat(task: str) -> int:
-    """Environment steps that an action lasts: N of `repeat:N:NAME`, else 1."""
-    while not (found := _REPEAT.match(task)) and (wrapper := _SAME_REWARDS.match(task)):
+    """Environment steps that an action lasts: N of `repeat:N:NAME`, and 1 otherwise."""
+    repeats = 1
+    while wrapper := _SAME_REWARDS.match(task):
+        found = _REPEAT.match(task)
+        repeats *= int(found[1]) if found else 1
         task = task[wrapper.end() :]
-    return int(found[1]) if found else 1
+    return repeats
 
 
 def published(task: str, steps: int) -> list[Published]:

@@ -182,6 +182,7 @@ def test_a_published_score_stands_beside_as_many_environment_steps() -> None:
     assert suites.published("control:walker:walk", 100_001) == []
     repeated = suites.published("repeat:2:control:walker:walk", 50_000)
     assert repeated == suites.published("control:walker:walk", 100_000)
+    assert suites.action_repeat("delayed:1:repeat:2:repeat:3:control:walker:walk") == 6
     assert suites.action_repeat("repeat:2:control:walker:walk") == 2 and suites.action_repeat("probe:sign") == 1
     assert suites.published("scaled:2:control:walker:walk", 100_000) == []
     assert suites.bounds("repeat:4:control:walker:walk") == suites.bounds("control:walker:walk")
