@@ -80,6 +80,7 @@ class _Strict(html.parser.HTMLParser):
         assert self.open.pop() == tag
 
 
+@pytest.mark.long
 def test_the_page_is_whole_and_refers_to_nothing_outside(complete: pathlib.Path) -> None:
     _, page = _written(complete)
     parser = _Strict()
@@ -121,6 +122,7 @@ def test_a_browser_shows_the_page(complete: pathlib.Path, tmp_path: pathlib.Path
     assert pixels.shape == (3000, 1200) and 0.01 < np.mean(pixels < 128) < 0.5
 
 
+@pytest.mark.long
 def test_the_scores_and_what_is_published_beside_them(complete: pathlib.Path) -> None:
     text, page = _written(complete)
     rows = {row[0]: row for row in _rows(text)[::-1]}  # the first table's
@@ -146,6 +148,7 @@ def test_the_scores_and_what_is_published_beside_them(complete: pathlib.Path) ->
     assert "<strong>More than a third behind" in page and "- `fast` is the agent `sac` with `batch_size=64`" in text
 
 
+@pytest.mark.long
 def test_the_aggregates_and_the_rest(complete: pathlib.Path) -> None:
     text, _ = _written(complete)
     rows = _rows(text)
@@ -167,6 +170,7 @@ def test_the_aggregates_and_the_rest(complete: pathlib.Path) -> None:
     assert not list(complete.rglob("*.partial*"))
 
 
+@pytest.mark.long
 def test_an_incomplete_benchmark_says_what_is_missing(tmp_path: pathlib.Path) -> None:
     def curve(run: plan.Run) -> tuple[str, list[tuple[int, float]]] | None:
         if run.task == "control:humanoid:run":
