@@ -142,6 +142,50 @@ class Demonstrate:
 
 
 @dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """Run agents on the tasks of a suite with several seeds, and report on them.
+
+    The same command, or one with --output alone, goes on where it was stopped; other tasks, agents and seeds are added.
+    """
+
+    suite: tyro.conf.Positional[str | None] = None
+    """Suite of tasks: control, control-28, control-small, atari-5 or minigrid-small."""
+    output: Annotated[pathlib.Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """Directory of the benchmark: its runs, report.html and report.md."""
+    agents: tuple[str, ...] = ()
+    """Agents, each [LABEL=]AGENT[:FIELD=VALUE,...], such as sac or dmpo=mpo:critic=categorical. A tuple is written as
+    policy_layers=64x64."""
+    tasks: tuple[str, ...] = ()
+    """Environments, in place of a suite."""
+    seeds: int | None = None
+    """How many seeds (default: 3)."""
+    seed: int | None = None
+    """The first of them (default: 0)."""
+    steps: Annotated[int | None, tyro.conf.arg(aliases=["--budget"])] = None
+    """Environment steps of each run (default: the suite's; 100,000 with --tasks)."""
+    eval_every: int | None = None
+    """Environment steps between evaluations (default: a twentieth of --steps)."""
+    eval_episodes: int | None = None
+    """Episodes of each evaluation (default: 10)."""
+    launcher: Launcher | None = None
+    """Launcher of each run, as of `train` (default: in-process)."""
+    actors: int | None = None
+    """Actor processes of each run (default: 1)."""
+    environments_per_actor: int | None = None
+    """Environments of each actor (default: 1)."""
+    address: str | None = None
+    """HOST:PORT of the Ray cluster, with --launcher ray."""
+    parallel: int = 1
+    """Runs side by side."""
+    checkpoint_seconds: float = 120.0
+    """Seconds between checkpoints of a run."""
+    compilation_cache: str | None = None
+    """Directory that keeps what XLA compiles, as of `train`."""
+    report_only: bool = False
+    """Run nothing: write the report of what there is, also while another process runs it."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Plot:
     """Draw learning curves: the runs of one agent, environment and configuration are one curve with an interval."""
 

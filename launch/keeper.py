@@ -1,11 +1,9 @@
 """The keeper of a worker on a Ray cluster: it starts the worker's process on its host, and connects it."""
 
 import contextlib
-import ctypes
 import os
 import pathlib
 import secrets
-import signal
 import subprocess
 import sys
 import threading
@@ -16,7 +14,7 @@ import ray
 import ray.util
 
 from acme_agents.core import errors
-from acme_agents.launch import links, processes
+from acme_agents.launch import links, parent, processes
 from acme_agents.launch.options import Options
 from acme_agents.runtime import compilation
 from acme_agents.runtime.nodes import LEARNER, SERVERS, Node
@@ -25,7 +23,6 @@ WAITING = "waiting"  # the concurrency group of calls that wait for a worker's e
 
 _TOKEN = "token"  # within a run directory: what lets the run's processes reach its servers
 _UNCLAIMED_SECONDS = 60.0  # that a finished run keeps its places for a launcher to see its end
-_PR_SET_PDEATHSIG = 1
 
 
 class Keeper:
@@ -82,7 +79,7 @@ class Keeper:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TF_CPP_MIN_LOG_LEVEL": "3"},
             cwd=self._directory if os.path.isdir(self._directory) else None,
             stdin=subprocess.DEVNULL,
-            preexec_fn=_end_with_the_parent,
+            preexec_fn=parent.end_with_it,
         )
         if self._node == LEARNER:
             threading.Thread(target=self._give_back_places, args=(self._process,), daemon=True).start()
@@ -150,8 +147,3 @@ def make_token(run_dir: pathlib.Path) -> bytes:
         with os.fdopen(descriptor, "wb") as file:
             file.write(secrets.token_hex(32).encode())
     return path.read_bytes()
-
-
-def _end_with_the_parent() -> None:
-    """Makes the kernel send this process SIGTERM when its keeper ends."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

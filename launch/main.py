@@ -1,4 +1,4 @@
-"""The command line: `acme-agents train | resume | attach | evaluate | collect | demonstrate | plot | list`."""
+"""The command line: `acme-agents train | resume | attach | evaluate | collect | demonstrate | benchmark | ...`."""
 
 import dataclasses
 import os
@@ -31,6 +31,7 @@ Distributed reinforcement learning in JAX.
   evaluate RUN    run the policy of a run directory, and film it with --video
   collect RUN     write episodes of a run directory's policy as a dataset
   demonstrate ENV write episodes of an environment's scripted expert as a dataset
+  benchmark SUITE run agents on a suite of tasks with several seeds, and report on them
   plot RUN...     draw the learning curves of run directories
   list            list agents and environments
   --version       print the version, and the commit of a checkout
@@ -50,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "evaluate": _evaluate,
         "collect": _collect,
         "demonstrate": _demonstrate,
+        "benchmark": _benchmark,
         "plot": _plot,
         "list": _list,
     }
@@ -282,6 +284,15 @@ def _demonstrate(arguments: list[str]) -> None:
         seed=options.seed,
     )
     print(f"{options.dataset}: {len(returns)} episodes, mean return {returns.mean():.2f}")
+
+
+def _benchmark(arguments: list[str]) -> None:
+    from acme_agents.launch.benchmark.command import benchmark
+
+    options = tyro.cli(commands.Benchmark, prog="acme-agents benchmark", args=arguments)
+    failed = benchmark(options, say=lambda line: print(line, flush=True), program=_program())
+    if failed:
+        sys.exit(1)
 
 
 def _plot(arguments: list[str]) -> None:

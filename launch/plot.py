@@ -110,7 +110,7 @@ def plot(
         which = "" if len(notes) == 1 else f"There is nothing to draw in any of {len(notes)} runs. The first: "
         raise errors.UserError(which + notes[0])
     panels = group(_without_twins(runs, notes))
-    notes += _draw(figure, panels, axes, y_label=_axis_label(metric))
+    notes += draw(figure, panels, axes, y_label=_axis_label(metric))
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(output)
@@ -254,13 +254,20 @@ def aggregate(curves: Sequence[tuple[np.ndarray, np.ndarray]], *, repetitions: i
     if len(grid) > MAX_POINTS:
         grid = np.linspace(start, stop, MAX_POINTS)
     scores = np.stack([np.interp(grid, x, y) for x, y in curves])[:, None]  # [runs, 1 task, points]
-    state = np.random.get_state()  # rliable draws from the global generator
+    with seeded():
+        points, intervals = library.get_interval_estimates({"": scores}, interquartile_mean, reps=repetitions)
+    return Curve(grid, points[""], *intervals[""])
+
+
+@contextlib.contextmanager
+def seeded() -> Iterator[None]:
+    """Has rliable draw the same samples each time, and leaves the global generator, which it draws from, as it was."""
+    state = np.random.get_state()
     np.random.seed(0)
     try:
-        points, intervals = library.get_interval_estimates({"": scores}, interquartile_mean, reps=repetitions)
+        yield
     finally:
         np.random.set_state(state)
-    return Curve(grid, points[""], *intervals[""])
 
 
 def interquartile_mean(scores: np.ndarray) -> np.ndarray:
@@ -270,7 +277,7 @@ def interquartile_mean(scores: np.ndarray) -> np.ndarray:
     return scipy.stats.trim_mean(scores.reshape(-1, scores.shape[-1]), proportiontocut=0.25, axis=0)
 
 
-def _draw(
+def draw(
     figure: "Figure", panels: dict[str, dict[str, list[Run]]], x_columns: dict[str, str], *, y_label: str
 ) -> list[str]:
     """Draws the panels; returns a sentence for each curve that has no interval and should."""

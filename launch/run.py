@@ -82,7 +82,7 @@ def run(
     directory = pathlib.Path(run_dir) if run_dir is not None else run_dir_lib.make_default(experiment)
     with (
         run_dir_lib.opened(directory, experiment, launcher, options, resume=resume),
-        _stop_on_signals() as stop,
+        stop_on_signals() as stop,
         display_lib.make_display(title=_title(experiment)) as display,
     ):
         display.message(f"run directory {directory}; {memory}")
@@ -126,7 +126,7 @@ def attach(run_dir: pathlib.Path | str) -> Result:
     directory = pathlib.Path(run_dir)
     experiment = Experiment.from_run_dir(directory)
     _set_environment()
-    with run_dir_lib.held(directory), _stop_on_signals() as stop:
+    with run_dir_lib.held(directory), stop_on_signals() as stop:
         record = node_files.read_record(directory)
         if record is None:
             raise errors.UserError(f"Nothing runs in {directory}: {run_dir_lib.continue_with(directory)}.")
@@ -226,7 +226,7 @@ def check(experiment: Experiment, *, in_process: bool) -> str:
 
 
 @contextlib.contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
+def stop_on_signals() -> Iterator[threading.Event]:
     """An event that the signals to stop set; a second SIGINT interrupts as usual."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():

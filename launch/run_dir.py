@@ -183,8 +183,8 @@ def _said_of(run_dir: pathlib.Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def held(run_dir: pathlib.Path) -> Iterator[None]:
-    """Holds a run directory for this process while the context lasts.
+def held(run_dir: pathlib.Path, *, option: str = "--run-dir") -> Iterator[None]:
+    """Holds a run directory, or another that `option` names, for this process while the context lasts.
 
     Raises:
       UserError: another process holds it.
@@ -194,7 +194,7 @@ def held(run_dir: pathlib.Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise errors.UserError(
-                f"{run_dir} is in use by another process: wait for it, or choose another --run-dir."
+                f"{run_dir} is in use by another process: wait for it, or choose another {option}."
             ) from None
         yield
 
@@ -206,7 +206,7 @@ def _check_nobody_works(run_dir: pathlib.Path) -> None:
       UserError: there are some.
     """
     record = node_files.read_record(run_dir)
-    if record is None or not _work_goes_on(record):
+    if record is None or not work_goes_on(record):
         return
     raise errors.UserError(
         f"The launcher of {run_dir} has died and its workers have not: watch over them with `acme-agents attach "
@@ -214,7 +214,7 @@ def _check_nobody_works(run_dir: pathlib.Path) -> None:
     )
 
 
-def _work_goes_on(record: node_files.Record) -> bool:
+def work_goes_on(record: node_files.Record) -> bool:
     """Whether a program has workers still."""
     if record.launcher == "processes":
         return processes.alive(record.nodes)

@@ -53,5 +53,7 @@ def test_a_wheel_has_all_packages_and_no_other_name(repository: pathlib.Path, tm
 
     listed = run("-m", "acme_agents.launch.main", "list")
     assert "  mpo " in listed and "  control:cheetah:run\n" in listed
+    suites = run("-c", "from acme_agents.launch.benchmark import suites; print(suites.get('control-small').steps)")
+    assert suites == "100000\n"
     place = run("-c", "from acme_agents import environments; print(environments.__file__)")
     assert pathlib.Path(place.strip()) == target / "acme_agents" / "environments" / "__init__.py"
