@@ -41,7 +41,7 @@ def one_thread() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
 
 
-def interleave(contestants: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:
+def interleave(contestants: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, list[Any]]:
     """Measures all contestants in turn, `repeats` times over, each round beginning with another one.
 
     A machine that slows down for a while then slows all of them; the ratio of two is taken within a round.
@@ -50,7 +50,7 @@ def interleave(contestants: Mapping[str, Callable[[], float]], repeats: int) -> 
       contestant -> [repeats] measurements.
     """
     names = list(contestants)
-    results: dict[str, list[float]] = {name: [] for name in names}
+    results: dict[str, list[Any]] = {name: [] for name in names}
     for i in range(repeats):
         for name in names[i % len(names) :] + names[: i % len(names)]:
             results[name].append(contestants[name]())
@@ -131,8 +131,11 @@ def _provenance() -> dict[str, str]:
 
 def versions(*packages: str) -> str:
     """The versions of those packages that are installed."""
-    found = {each.name for each in metadata.distributions()}
-    return ", ".join(f"{name} {metadata.version(name)}" for name in packages if name in found)
+    found = []
+    for name in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found.append(f"{name} {metadata.version(name)}")
+    return ", ".join(found)
 
 
 def _format(cell: Any) -> str:
