@@ -41,7 +41,7 @@ def one_thread() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
 
 
-def interleave(contestants: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, list[Any]]:
+def interleave(contestants: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:
     """Measures all contestants in turn, `repeats` times over, each round beginning with another one.
 
     A machine that slows down for a while then slows all of them; the ratio of two is taken within a round.
@@ -50,7 +50,7 @@ def interleave(contestants: Mapping[str, Callable[[], Any]], repeats: int) -> di
       contestant -> [repeats] measurements.
     """
     names = list(contestants)
-    results: dict[str, list[Any]] = {name: [] for name in names}
+    results: dict[str, list[float]] = {name: [] for name in names}
     for i in range(repeats):
         for name in names[i % len(names) :] + names[: i % len(names)]:
             results[name].append(contestants[name]())
