@@ -185,6 +185,12 @@ def acting_in_process(case: Case, tmp: pathlib.Path, num_steps: int = 3_000) -> 
     return num_steps / (time.monotonic() - begun)
 
 
+def _round(contestants: list[Callable[[], Speed]], first: int) -> list[Speed]:
+    """Measures each in turn, beginning with another one in each round."""
+    found = {i: contestants[i]() for i in [*range(first, len(contestants)), *range(first)]}
+    return [found[i] for i in range(len(contestants))]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=pathlib.Path, default=None)
@@ -197,7 +203,7 @@ def main() -> None:
     ]
     for case in (case for case in _cases() if case.agent in options.agents):
         contestants = [ours(case)] + ([theirs(case)] if case.rejax is not None else [])
-        rounds = [[measure() for measure in contestants] for _ in range(options.rounds)]
+        rounds = [_round(contestants, first=i % len(contestants)) for i in range(options.rounds)]
         shown = [", ".join(f"{speed.per_second:,.0f}" for speed in speeds) for speeds in zip(*rounds)]
         ratios = ["-", "-"]
         if case.rejax is not None:
