@@ -64,7 +64,9 @@ def test_a_transition_is_worth_what_it_led_to_normalised_and_clipped():
     seen = rows[:, 1:][valid]
     scaled = np.clip((seen - seen.mean(0)) / seen.std(0), -1.5, 1.5)
     assert np.abs(scaled).max() == 1.5
-    embeddings = [net.apply(params, scaled) for net, params in ((nets.predictor, state.predictor), (nets.target, state.target))]
+    embeddings = [
+        net.apply(params, scaled) for net, params in ((nets.predictor, state.predictor), (nets.target, state.target))
+    ]
     expected = np.mean(np.square(np.subtract(*embeddings)), axis=1)
     np.testing.assert_allclose(metrics["error"], expected.mean(), rtol=1e-4)
     np.testing.assert_allclose(np.asarray(reward)[valid] * metrics["scale"], expected, rtol=1e-3)

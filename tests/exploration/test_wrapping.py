@@ -12,7 +12,6 @@ from acme_agents.core.experience import Sequences, Transitions, Unrolls, Windows
 from acme_agents.core.interfaces import ActorContext, LearnerCore, ReplaySpec, UpdateOutput
 from acme_agents.core.types import ArraySpec, EnvironmentSpec
 from acme_agents.experiments import Base, Experiment, making, registry
-from acme_agents.exploration import wrapping
 from acme_agents.exploration.config import Mixing
 from tests.exploration import toys
 
@@ -200,9 +199,8 @@ def test_what_does_not_fit_is_one_sentence(fields, sentence):
 @pytest.mark.parametrize("name", registry.BASES)
 def test_every_bonus_goes_around_every_agent(bonus, name):
     """Traced, nothing is computed: the state keeps its form, and the actor is the base's."""
-    if name == "dime":
-        pytest.skip("It needs several rewards.")
-    environment = "probe:reach" if name in ("crr", "d4pg", "ddpg", "mpo", "sac", "td3") else "probe:choice"
+    is_discrete = name in ("dqn", "impala", "ppo", "r2d2", "r2d3", "vmpo")
+    environment = "probe:choice" if is_discrete else "probe:reach"
     dataset = {"dataset": "data"} if name == "r2d3" else {}
     experiment = Experiment(bonus, environment, base=Base(name), max_steps=10, **dataset)
     agent, spec = making.make_agent(experiment), experiment.environment_spec()
