@@ -33,14 +33,20 @@ def init_moments(spec: EnvironmentSpec, *, enabled: bool) -> Any:
     return jax.tree.map(init, spec.observation)
 
 
-def add_to_moments(moments: Any, observation: Observation) -> Any:
-    """The moments with the observations of unrolls, [B, T + 1, *O]; the last row is the next unroll's first."""
+def add_to_moments(moments: Any, observation: Observation, counts: Array | None = None) -> Any:
+    """The moments with the observations of unrolls, [B, T + 1, *O]; the last row is the next unroll's first.
+
+    Args:
+      moments: of `init_moments`.
+      observation: the unrolls'.
+      counts: [B, T] bool, which rows count; None for all.
+    """
 
     def add(x: Array, moments: Any) -> Any:
         if not moments:
             return ()
         rows = x[:, :-1].reshape(-1, *x.shape[2:]).astype(jnp.float32)
-        return running.add(moments, rows, jnp.ones(rows.shape[0], bool))
+        return running.add(moments, rows, jnp.ones(rows.shape[0], bool) if counts is None else counts.reshape(-1))
 
     return jax.tree.map(add, observation, moments)
 

@@ -3,7 +3,7 @@
 import dataclasses
 
 from acme_agents.core import configs
-from acme_agents.core.configs import NotNegative
+from acme_agents.core.configs import NotNegative, PositiveInt
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +21,8 @@ class Learnt(Mixing):
     """A bonus that is learnt."""
 
     learning_rate: NotNegative = 1e-4
-    """Adam's, per update of the base agent."""
+    """Adam's, per gradient step."""
     max_gradient_norm: NotNegative = 40.0
     """Global norm to which the gradient is clipped (ours)."""
+    num_steps: PositiveInt = 1
+    """Gradient steps on each batch of the base agent's; an on-policy one sees it once, and wants several (ours)."""

@@ -53,21 +53,25 @@ def make_bonus(config: Config, nets: Networks, spec: EnvironmentSpec) -> Bonus:
         moments = jax.tree.map(add, observation, state.observations)
         seen = normalise(observation, moments)
         target = nets.target.apply(state.target, seen)
-        chosen = jax.random.bernoulli(key, config.update_share, shape)
 
-        def loss(predictor: Params) -> tuple[Array, Array]:
+        def loss(predictor: Params, key: Key) -> tuple[Array, Array]:
+            chosen = jax.random.bernoulli(key, config.update_share, shape)
             errors = losses.errors(nets.predictor.apply(predictor, seen), target).reshape(shape)
             return losses.loss(errors, valid, chosen), errors
 
-        (total, errors), gradient = jax.value_and_grad(loss, has_aux=True)(state.predictor)
+        def step(carry: tuple[Params, optax.OptState], key: Key) -> Any:
+            predictor, optimizer_state = carry
+            (total, errors), gradient = jax.value_and_grad(loss, has_aux=True)(predictor, key)
+            metrics = {"loss": total, "gradient_norm": optax.global_norm(gradient)}
+            return training.descend(predictor, gradient, optimizer_state, optimizer), (errors, metrics)
+
+        (predictor, optimizer_state), (all_errors, steps_metrics) = jax.lax.scan(
+            step, (state.predictor, state.optimizer), jax.random.split(key, config.num_steps)
+        )
+        errors = all_errors[0]  # from before the first step
         reward, scale, return_moments = losses.scaled(errors, valid, state.returns, gamma=config.discount)
-        predictor, optimizer_state = training.descend(state.predictor, gradient, state.optimizer, optimizer)
-        metrics = {
-            "loss": total,
-            "error": masks.mean_where(errors, valid),
-            "scale": scale,
-            "gradient_norm": optax.global_norm(gradient),
-        }
+        metrics = {name: jnp.mean(x) for name, x in steps_metrics.items()}
+        metrics |= {"error": masks.mean_where(errors, valid), "scale": scale}
         return State(state.target, predictor, optimizer_state, moments, return_moments), reward, metrics
 
     return Bonus(init, update)
