@@ -68,6 +68,7 @@ def _rows(run_dir: pathlib.Path, table: str) -> list[dict[str, str]]:
         ("dqn", "jax:grid-3"),
         ("ppo", "jax:cartpole"),
         ("rnd around dqn", "jax:grid-3"),
+        ("byol-explore around ppo", "jax:grid-3"),
     ],
 )
 def test_numbers_are_those_of_one_process(tmp_path: pathlib.Path, agent: str, environment: str) -> None:
