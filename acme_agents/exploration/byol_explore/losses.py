@@ -103,6 +103,16 @@ class Paid(NamedTuple):
     threshold: Array  # [] float32, mu
 
 
+def metrics_of(paid: Paid, uncertainty: Array, valid: Array) -> dict[str, Array]:
+    """What a table of the learner's says of the payment."""
+    return {
+        "uncertainty": masks.mean_where(uncertainty, valid),
+        "scale": paid.scale,
+        "threshold": paid.threshold,
+        "paid": masks.mean_where((paid.reward > 0.0).astype(jnp.float32), valid),
+    }
+
+
 def pay(uncertainty: Array, valid: Array, scale: Scale, *, decay: float, prioritise: bool) -> tuple[Paid, Scale]:
     """`r = max(l / sigma - mu, 0)`: sigma is the running deviation of l, and mu the running mean of `l / sigma`.
 
