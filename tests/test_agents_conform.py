@@ -10,7 +10,7 @@ from acme_agents.agents import bc, crr, d4pg, ddpg, dime, dqn, impala, mpo, ppo,
 from acme_agents.core import returns
 from acme_agents.core.types import ArraySpec, EnvironmentSpec
 from acme_agents.experiments import registry
-from acme_agents.exploration import byol_explore, rnd
+from acme_agents.exploration import byol_explore, byol_hindsight, rnd
 from acme_agents.testing import conformance
 
 CONTINUOUS = EnvironmentSpec(ArraySpec((6,)), ArraySpec((2,)))
@@ -206,7 +206,10 @@ SUBJECTS = {
 # Bonuses, so small that what is best stays so.
 RND = {"target_layers": (16,), "predictor_layers": (16,), "embedding_size": 8, "weight": 0.01}
 BYOL = {"encoder_layers": (16,), "embedding_size": 8, "memory_size": 8, "predictor_layers": (16,), "weight": 0.01}
+HINDSIGHT = {name: value for name, value in BYOL.items() if name != "predictor_layers"}
+HINDSIGHT |= {"generator_layers": (16,), "reconstructor_layers": (16,), "critic_layers": (16, 16), "num_candidates": 4}
 BONUSES = {
+    "byol-hindsight around dqn": _around(byol_hindsight, HINDSIGHT, dqn, DQN, DISCRETE),
     "byol-explore around ppo": _around(byol_explore, BYOL, ppo, PPO, DISCRETE),
     "rnd around dqn": _around(rnd, RND, dqn, DQN, DISCRETE),
     "rnd around ppo": _around(rnd, RND, ppo, PPO, _seeing(DICT, CONTINUOUS)),
@@ -221,6 +224,7 @@ PICTURES = {
     "rnd around dqn-pixels": _around(rnd, RND, dqn, DQN | {"batch_size": 4, "n_step": 1}, _seeing(PIXELS, DISCRETE)),
     "rnd around r2d2": _around(rnd, RND, r2d2, R2D2, DISCRETE),
     "byol-explore around ddpg": _around(byol_explore, BYOL, ddpg, DDPG, _seeing(DICT, CONTINUOUS)),
+    "byol-hindsight around vmpo": _around(byol_hindsight, HINDSIGHT, vmpo, VMPO, _seeing(DICT, CONTINUOUS)),
     "byol-explore around r2d2": _around(byol_explore, BYOL, r2d2, R2D2, DISCRETE),
     "r2d2-pixels": _subject(r2d2, R2D2, _seeing(PIXELS, DISCRETE)),
     "vmpo-memory": _subject(vmpo, VMPO | {"lstm_size": 8}, _seeing(DICT, DISCRETE)),

@@ -90,15 +90,16 @@ def test_what_the_critic_sees_is_not_made_blank():
     config, stretch = _config(), _stretch(VALID)
     state = learning.make_bonus(config, SPEC).init(jax.random.PRNGKey(0))
     each, there = _losses_of(config, stretch, KEY)
-    slope = jax.grad(lambda online: explore.mean_loss(each(state, online, state.critic).invariance, there))(
-        state.online
-    )
-    sizes = {name: float(optax.global_norm(value)) for name, value in slope._asdict().items()}
+
+    def slopes(name):
+        def mean(online):
+            return explore.mean_loss(getattr(each(state, online, state.critic), name), there)
+
+        return {part: float(optax.global_norm(x)) for part, x in jax.grad(mean)(state.online)._asdict().items()}
+
+    sizes = slopes("invariance")
     assert sizes.pop("generator") > 0.0 and set(sizes.values()) == {0.0}
-    slope = jax.grad(lambda online: explore.mean_loss(each(state, online, state.critic).reconstruction, there))(
-        state.online
-    )
-    assert all(float(optax.global_norm(value)) > 0.0 for value in slope)
+    assert min(slopes("reconstruction").values()) > 0.0
 
 
 def test_the_outcome_is_the_target_encoders():
@@ -113,7 +114,7 @@ def test_the_outcome_is_the_target_encoders():
 
 @pytest.mark.parametrize(("copies", "low", "high"), [(False, -0.1, 0.2), (True, 1.7, np.log(8.0) + 0.1)])
 def test_a_trained_critic_measures_what_z_says_of_the_state(copies, low, high):
-    """Of eight states: 0 where z is a coin's, log 8 where z is the state, which a bound of 1 on the critic would hide."""
+    """Of eight states: 0 where z is a coin's, log 8 where it is the state; a bound of 1 on the critic would hide it."""
     config = _config(critic_layers=(16, 16), num_candidates=32, memory_size=8, hindsight_size=8)
     critic = networks.make_networks(config, SPEC).critic
     optimizer = optax.adam(1e-2)

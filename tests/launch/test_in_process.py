@@ -202,6 +202,7 @@ _SMALLEST = {
 # Bonuses, each around agents of two kinds of experience.
 _BONUSES = {
     "byol-explore": ("vmpo", "r2d2"),
+    "byol-hindsight": ("impala",),
     "rnd": ("dqn", "ppo"),
 }
 

@@ -87,6 +87,19 @@ def test_numbers_are_those_of_one_process(tmp_path: pathlib.Path, agent: str, en
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("agent", "environment"), [("dqn", "jax:grid-3"), ("ppo", "jax:cartpole")])
+def test_a_bonus_of_no_weight_changes_nothing(tmp_path: pathlib.Path, agent: str, environment: str) -> None:
+    alone = _experiment(agent, environment)
+    around = _experiment(f"rnd around {agent}", environment)
+    around = dataclasses.replace(around, config=dataclasses.replace(around.config, weight=0.0))
+    run_dirs = [_run_fused(tmp_path / each.agent, each)[0] for each in (alone, around)]
+    assert _rows(run_dirs[0], "actor") == _rows(run_dirs[1], "actor")
+    mine, theirs = (_rows(run_dir, "learner") for run_dir in run_dirs)
+    assert len(mine) > 3 and "bonus_loss" in theirs[0]
+    assert mine == [{name: row[name] for name in mine[0]} for row in theirs]
+
+
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_as_one_process_would(tmp_path: pathlib.Path) -> None:
     """A fused run and one process continue the same fused checkpoint: equal counts, and equal numbers at the end."""
     first = _experiment("dqn", "jax:grid-3", max_steps=300)
