@@ -206,10 +206,12 @@ SUBJECTS = {
 # Bonuses, so small that what is best stays so.
 RND = {"target_layers": (16,), "predictor_layers": (16,), "embedding_size": 8, "weight": 0.01}
 BYOL = {"encoder_layers": (16,), "embedding_size": 8, "memory_size": 8, "predictor_layers": (16,), "weight": 0.01}
+BYOL |= {"horizon": 2}
 HINDSIGHT = {name: value for name, value in BYOL.items() if name != "predictor_layers"}
 HINDSIGHT |= {"generator_layers": (16,), "reconstructor_layers": (16,), "critic_layers": (16, 16), "num_candidates": 4}
 BONUSES = {
-    "byol-hindsight around dqn": _around(byol_hindsight, HINDSIGHT, dqn, DQN, DISCRETE),
+    # Its chance is of a row's place in the batch, and so would be priorities.
+    "byol-hindsight around dqn": _around(byol_hindsight, HINDSIGHT, dqn, DQN | {"priority_exponent": 0.0}, DISCRETE),
     "byol-explore around ppo": _around(byol_explore, BYOL, ppo, PPO, DISCRETE),
     "rnd around dqn": _around(rnd, RND, dqn, DQN, DISCRETE),
     "rnd around ppo": _around(rnd, RND, ppo, PPO, _seeing(DICT, CONTINUOUS)),
@@ -223,8 +225,7 @@ PICTURES = {
     "ppo-pixels": _subject(ppo, PPO | ONE_PASS, _seeing(PIXELS, DISCRETE)),
     "rnd around dqn-pixels": _around(rnd, RND, dqn, DQN | {"batch_size": 4, "n_step": 1}, _seeing(PIXELS, DISCRETE)),
     "rnd around r2d2": _around(rnd, RND, r2d2, R2D2, DISCRETE),
-    "byol-explore around ddpg": _around(byol_explore, BYOL, ddpg, DDPG, _seeing(DICT, CONTINUOUS)),
-    "byol-hindsight around vmpo": _around(byol_hindsight, HINDSIGHT, vmpo, VMPO, _seeing(DICT, CONTINUOUS)),
+    "byol-hindsight around impala": _around(byol_hindsight, HINDSIGHT, impala, IMPALA, _seeing(DICT, CONTINUOUS)),
     "byol-explore around r2d2": _around(byol_explore, BYOL, r2d2, R2D2, DISCRETE),
     "r2d2-pixels": _subject(r2d2, R2D2, _seeing(PIXELS, DISCRETE)),
     "vmpo-memory": _subject(vmpo, VMPO | {"lstm_size": 8}, _seeing(DICT, DISCRETE)),

@@ -92,7 +92,7 @@ class Scale(NamedTuple):
 
 def init_scale() -> Scale:
     """Before the first update."""
-    return Scale(*[jnp.zeros(())] * 4)
+    return Scale(*(jnp.zeros(()) for _ in Scale._fields))
 
 
 class Paid(NamedTuple):
