@@ -15,7 +15,8 @@ import pytest
 
 from acme_agents.agents import dqn, mpo, r2d2
 from acme_agents.core import checkpoint
-from acme_agents.experiments import Experiment, registry
+from acme_agents.experiments import Base, Experiment, registry
+from acme_agents.exploration import rnd
 from acme_agents.launch import run
 from acme_agents.runtime import loggers
 
@@ -199,24 +200,48 @@ _SMALLEST = {
 }
 
 
+# Bonuses, each around agents of two kinds of experience.
+_BONUSES = {
+    "byol-explore": ("vmpo", "r2d2"),
+    "byol-hindsight": ("impala",),
+    "rnd": ("dqn", "ppo"),
+}
+
+
+def _around(bonus: str, base: str) -> tuple[str, ...]:
+    """The arguments that train a bonus around an agent with that agent's smallest configuration."""
+    arguments = [argument.replace("--config.", "--base.config.") for argument in _SMALLEST[base]]
+    return bonus, "--base.agent", base, *arguments
+
+
 @pytest.mark.slow
 def test_no_agent_needs_tensorflow_reverb_or_launchpad(tmp_path: pathlib.Path) -> None:
-    assert set(_SMALLEST) == set(registry.AGENTS)
+    assert set(_SMALLEST) == set(registry.AGENTS) and set(_BONUSES) == set(registry.BONUSES)
     commands = []
     for agent, arguments in _SMALLEST.items():
         budget = ("--updates", "20") if agent in ("bc", "crr") else ("--steps", "200")
         commands.append(["train", agent, *arguments, *budget, "--eval-every", "0", "--run-dir", agent])
+    around = {f"{bonus}-{base}": _around(bonus, base) for bonus, bases in _BONUSES.items() for base in bases}
+    for name, arguments in around.items():
+        commands.append(["train", *arguments, "--steps", "200", "--eval-every", "0", "--run-dir", name])
+    commands += [["resume", next(iter(around)), "--steps", "300"], ["evaluate", next(iter(around)), "--episodes", "1"]]
     commands += [["resume", "mpo", "--steps", "300"], ["evaluate", "mpo", "--episodes", "1"]]
     blocked = [sys.executable, "-c", _BLOCKED, json.dumps(commands)]
     ended = subprocess.run(blocked, cwd=tmp_path, capture_output=True, text=True, timeout=580)
     assert ended.returncode == 0, ended.stderr
-    for agent in _SMALLEST:
+    for agent in (*_SMALLEST, *around):
         assert checkpoint.steps(tmp_path / agent / "checkpoints")[-1] > 0
     for agent, steps in (("mpo", 300), ("r2d2", 200)):
         assert loggers.read_csv(tmp_path / agent / "actor.csv")["actor_steps"][-1] == steps
 
 
-@pytest.mark.parametrize(("experiment", "held"), [(_EXPERIMENT, 2000), (_SEQUENCES, 200)])
+# The second with a bonus around it, whose state goes along.
+_AROUND = dataclasses.replace(
+    _SEQUENCES, agent="rnd", config=rnd.Config(), base=Base(_SEQUENCES.agent, _SEQUENCES.config)
+)
+
+
+@pytest.mark.parametrize(("experiment", "held"), [(_EXPERIMENT, 2000), (_AROUND, 200)])
 def test_a_run_continues_as_several_processes_and_as_one_again(
     tmp_path: pathlib.Path, experiment: Experiment, held: int
 ) -> None:
@@ -228,7 +253,7 @@ def test_a_run_continues_as_several_processes_and_as_one_again(
         updates.append(checkpoint.steps(run_dir / "checkpoints")[-1])
     actor = loggers.read_csv(run_dir / "actor.csv")
     assert actor["actor_steps"][-1] == 2000
-    config = experiment.config
+    config = (experiment.base or experiment).config
     items = 2000 if held == 2000 else 400  # Episodes of five steps are one sequence each.
     expected = (items - config.min_replay_size) * config.samples_per_insert / config.batch_size
     assert updates == sorted(set(updates)) and updates[-1] == pytest.approx(expected, rel=0.1)
