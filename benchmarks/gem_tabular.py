@@ -1,16 +1,16 @@
-"""Geometric entropy of what a policy visits, where states can be counted, beside the optimum of an independent solver.
+"""Geometric entropy of what a policy visits, where states can be counted, beside an independent solver's optimum.
 
-Four rooms of 4 x 4 cells with doors, four moves, from a corner, discount 0.99. What can be visited is a convex set: laws of
-states and actions x >= 0 with `sum_a x(s', a) = (1 - gamma) start(s') + gamma sum_{s, a} P(s' | s, a) x(s, a)`. The solver is
-SLSQP of SciPy, which knows this set, and the entropy and its slope as this script has them, in NumPy, and nothing of ours;
-it starts from the random policy's law and from others', and the best is taken.
+Four rooms of 4 x 4 cells with doors, four moves, from a corner, discount 0.99. What can be visited is a convex set:
+laws of states and actions x >= 0 with `sum_a x(s', a) = (1 - gamma) start(s') + gamma sum_{s, a} P(s' | s, a) x(s, a)`.
+The solver is SLSQP of SciPy, which is given this set, and the entropy and its slope as this script has them, in NumPy;
+it shares no code with ours. It starts from the random policy's law and from two others', and the best is taken.
 
     python benchmarks/gem_tabular.py --output benchmarks/results/gem_tabular.md
 
-Columns, entropies in nats: the similarity; the entropy of the uniformly random policy; of `tabular.maximise`, which pays the
-gradient of the entropy; of the same that pays log f alone; of the agent's own objective in place of both, where log f is a
-table that is fitted by gradient steps of `losses.entropy` to states drawn from the law; the solver's; and the least share
-of it that ours have.
+Columns, entropies in nats: the similarity; the entropy of the uniformly random policy; of `tabular.maximise`, which
+pays the gradient of the entropy; of the same that pays log f alone; of the agent's own objective in their place, where
+log f is a table, fitted by gradient steps of `losses.entropy` to states that are drawn from the law; the solver's; and
+the least share of it that the three have.
 """
 
 import functools
@@ -169,8 +169,8 @@ def main() -> None:
         figures = [f"{x:.4f}" for x in (entropy(uniform), *ours, optimum, min(ours) / optimum, float(found[0].gap))]
         report.row(name, *figures)
     report.note(
-        "gap: where the entropy is concave, no policy has more than the column `gradient` plus this. Shannon's is; for the "
-        "others this is not proven, and SciPy starts from three laws."
+        "gap: where the entropy is concave, no policy has more than the column `gradient` plus this. Shannon's is; for "
+        "the others this is not proven, and SciPy starts from three laws."
     )
     if options.output is not None:
         pathlib.Path(options.output).parent.mkdir(parents=True, exist_ok=True)

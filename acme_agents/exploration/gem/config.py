@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Annotated, Literal
 
-from acme_agents.core.configs import Layers, NotNegative, Positive, PositiveInt, at_least, above
+from acme_agents.core.configs import Layers, NotNegative, Positive, PositiveInt, above, at_least
 from acme_agents.exploration.config import Learnt
 
 
@@ -14,7 +14,8 @@ class Config(Learnt):
     learning_rate: NotNegative = 3e-4
     """Adam's, per gradient step (ours)."""
     similarity: Literal["gaussian", "learned"] = "gaussian"
-    """g, how alike two states are: by how far apart two observations are, or by how soon one follows the other (ours)."""
+    """g, how alike two states are: by the distance of their observations, or by how soon one follows the other
+    (ours)."""
     bandwidth: Positive = 0.25
     """h of the Gaussian, in median distances of two states visited (ours)."""
     rarity_layers: Layers = (256, 256)
@@ -24,8 +25,8 @@ class Config(Learnt):
     embedding_size: PositiveInt = 16
     """Numbers of that embedding (ours)."""
     adjacency: PositiveInt = 4
-    """Steps within which one state follows another, for the learned similarity (ours). A base agent of n-step transitions
-    has n at most."""
+    """Steps within which one state follows another, for the learned similarity (ours). A base agent of n-step
+    transitions has n at most."""
     contrast_size: Annotated[int, at_least(2)] = 1024
     """States of a batch that are compared with each other in a gradient step (ours)."""
     max_rarity: Annotated[float, above(1)] = 1024.0

@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from acme_agents.core import masks, normalising, running, training
-from acme_agents.core import types
+from acme_agents.core import masks, normalising, running, training, types
 from acme_agents.core.running import Moments
 from acme_agents.core.types import Array, EnvironmentSpec, Key, Observation, Stretch
 from acme_agents.exploration.gem import losses
@@ -32,16 +31,23 @@ class State(NamedTuple):
     params: Params
     optimizer: optax.OptState
     observations: Any  # `Moments` of each leaf of an observation
-    distances: Moments  # of the median distance in a batch
+    distances: Moments  # of the median distances of batches; of none where the similarity is learned
 
 
-class Drawn(NamedTuple):
-    """M states of a batch: what a transition led to."""
+class Batch(NamedTuple):
+    """What is learned from."""
 
-    place: Array  # [M] int32, of the transition among all B T
-    row: Array  # [M] int32; two states of one row are not independent
+    observation: Observation  # [B, T + 1, *O], normalised
+    valid: Array  # [B, T] bool, whether row t has a transition, to row t + 1
+    bandwidth: Array  # [] float32, of the Gaussian
+
+
+class States(NamedTuple):
+    """M states of a batch that transitions led to."""
+
+    source: Array  # [M] int32, equal for two that are not independent
     counts: Array  # [M] bool, whether there is a transition
-    observation: Observation  # [M, *O], normalised
+    observation: Observation  # [M, *O]
 
 
 def make_bonus(config: Config, nets: Networks, spec: EnvironmentSpec) -> Bonus:
@@ -58,100 +64,107 @@ def make_bonus(config: Config, nets: Networks, spec: EnvironmentSpec) -> Bonus:
         return State(params, optimizer.init(params), moments, running.init(()))
 
     def log_rarity(params: Params, observation: Observation) -> Array:
-        """Log f, [N], within its bounds."""
+        """Log f of observations [N, *O], [N], within its bounds."""
         return limit * jax.nn.sigmoid(nets.rarity.apply(params.rarity, observation))
 
-    def similarity(params: Params, x: Observation, y: Observation, bandwidth: Array) -> tuple[Array, Array]:
-        """The squared distances and g of N states with M, [N, M] each."""
-        if is_learned:
-            squared = losses.squared_distances(*(nets.embedding.apply(params.embedding, s) for s in (x, y)))
-            return squared, jnp.exp(-squared)
-        squared = losses.squared_distances(_flat(x), _flat(y))
-        return squared, losses.gaussian(squared, bandwidth)
+    def features(params: Params, observation: Observation) -> Array:
+        """What distances are between: [N, F]."""
+        return nets.embedding.apply(params.embedding, observation) if is_learned else _flat(observation)
+
+    def loss(params: Params, batch: Batch, key: Key) -> tuple[Array, dict[str, Array]]:
+        draw_key, offset_key = jax.random.split(key)
+        place = _draw(draw_key, batch, config.contrast_size)
+        states = _states(batch, place)
+        embedded = features(params, states.observation)
+        squared = losses.squared_distances(embedded, embedded)
+        alike = jax.lax.stop_gradient(losses.gaussian(squared, batch.bandwidth))
+        pairs = _independent(states, states)
+        entropy = losses.entropy(log_rarity(params, states.observation), alike, states.counts, pairs)
+        metrics = {"entropy": entropy, "similarity": masks.mean_where(alike, pairs)}
+        if not is_learned:
+            return -entropy, metrics
+        row, at = jnp.divmod(place, batch.valid.shape[1])
+        offset = jax.random.randint(offset_key, place.shape, 1, min(config.adjacency, batch.valid.shape[1]) + 1)
+        later, counts = losses.followers(batch.valid, row, at, offset)
+        first, second = (features(params, _rows(batch, row, t)) for t in (at, later))
+        metrics["adjacency_loss"] = losses.adjacency(jnp.sum((first - second) ** 2, axis=1), counts, squared, pairs)
+        return metrics["adjacency_loss"] - entropy, metrics
+
+    def pay(params: Params, batch: Batch, key: Key) -> tuple[Array, Array]:
+        """The rewards of all transitions of a batch, and log f of what they led to: [B T] each."""
+        states = _states(batch, jnp.arange(batch.valid.size))
+        u = log_rarity(params, states.observation)
+        if config.reward == "rarity":
+            return u / limit, u
+        noise = _states(batch, _draw(key, batch, config.contrast_size))
+        squared = losses.squared_distances(*(features(params, x.observation) for x in (noise, states)))
+        alike = losses.gaussian(squared, batch.bandwidth)
+        crowding = losses.crowding(log_rarity(params, noise.observation), alike, _independent(noise, states))
+        return (u - crowding) / limit, u
 
     def update(state: State, stretch: Stretch, key: Key) -> tuple[State, Array, dict[str, Array]]:
-        valid = stretch.valid
-        moments = normalising.add_to_moments(state.observations, stretch.steps.observation, valid)
-        rows = normalising.normalise(stretch.steps.observation, normalising.scale_of(moments, spec))
-        states = jax.tree.map(lambda x: x[:, 1:].reshape(-1, *x.shape[2:]), rows)
-        median_key, noise_key, *step_keys = jax.random.split(key, config.num_steps + 2)
-
-        def draw(key: Key, size: int) -> Drawn:
-            place = jax.random.permutation(key, valid.size)[:size]
-            row = place // valid.shape[1] if len(valid) > 1 else place
-            return Drawn(place, row, valid.reshape(-1)[place], jax.tree.map(lambda x: x[place], states))
-
-        distances = state.distances
+        observation, valid = stretch.steps.observation, stretch.valid
+        moments = normalising.add_to_moments(state.observations, observation, valid)
+        observation = normalising.normalise(observation, normalising.scale_of(moments, spec))
+        batch, distances = Batch(observation, valid, jnp.sqrt(0.5)), state.distances  # g = exp(-d^2) if learned
+        median_key, pay_key, step_key = jax.random.split(key, 3)
         if not is_learned:
-            distances = _add_median(distances, draw(median_key, _MEDIAN_SIZE))
-        bandwidth = jnp.maximum(config.bandwidth * distances.mean, _MIN_BANDWIDTH)
-
-        def loss(params: Params, key: Key) -> tuple[Array, dict[str, Array]]:
-            draw_key, offset_key = jax.random.split(key)
-            drawn = draw(draw_key, config.contrast_size)
-            pairs = losses.independent(drawn.row, drawn.counts, drawn.row, drawn.counts)
-            squared, alike = similarity(params, drawn.observation, drawn.observation, bandwidth)
-            u = log_rarity(params, drawn.observation)
-            entropy = losses.entropy(u, jax.lax.stop_gradient(alike), drawn.counts, pairs)
-            metrics = {"entropy": entropy, "similarity": masks.mean_where(alike, pairs)}
-            if not is_learned:
-                return -entropy, metrics
-            positive, counts = adjacent(params, drawn.place, offset_key)
-            metrics["adjacency_loss"] = losses.adjacency(positive, counts, squared, pairs)
-            return metrics["adjacency_loss"] - entropy, metrics
-
-        def adjacent(params: Params, place: Array, key: Key) -> tuple[Array, Array]:
-            """Squared distances of M rows and rows soon behind them, and whether one episode leads there."""
-            batch, row = jnp.divmod(place, valid.shape[1])
-            offset = jax.random.randint(key, place.shape, 1, min(config.adjacency, valid.shape[1]) + 1)
-            so_far = jnp.pad(jnp.cumsum(valid, axis=1), ((0, 0), (1, 0)))  # transitions before each row
-            later = jnp.minimum(row + offset, valid.shape[1])
-            counts = so_far[batch, later] - so_far[batch, row] == offset
-            x, y = (
-                nets.embedding.apply(params.embedding, jax.tree.map(lambda leaf: leaf[batch, at], rows))
-                for at in (row, later)
-            )
-            return jnp.sum((x - y) ** 2, axis=-1), counts
+            distances = _add_median(distances, _states(batch, _draw(median_key, batch, _MEDIAN_SIZE)))
+            batch = batch._replace(bandwidth=jnp.maximum(config.bandwidth * distances.mean, _MIN_BANDWIDTH))
 
         def step(carry: tuple[Params, optax.OptState], key: Key) -> Any:
             params, optimizer_state = carry
-            (total, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(params, key)
+            (total, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(params, batch, key)
             metrics |= {"loss": total, "gradient_norm": optax.global_norm(gradient)}
             return training.descend(params, gradient, optimizer_state, optimizer), metrics
 
-        (params, optimizer_state), all_metrics = jax.lax.scan(
-            step, (state.params, state.optimizer), jnp.stack(step_keys)
+        (params, optimizer_state), metrics = jax.lax.scan(
+            step, (state.params, state.optimizer), jax.random.split(step_key, config.num_steps)
         )
-        u = log_rarity(params, states)  # from after the last step: of the law that the batch is from
-        reward = u
-        if config.reward == "gradient":
-            noise = draw(noise_key, config.contrast_size)
-            every = jnp.arange(valid.size)
-            row = every // valid.shape[1] if len(valid) > 1 else every
-            pairs = losses.independent(noise.row, noise.counts, row, valid.reshape(-1))
-            _, alike = similarity(params, noise.observation, states, bandwidth)
-            reward = u - losses.crowding(log_rarity(params, noise.observation), alike, pairs)
-        metrics = {name: jnp.mean(x) for name, x in all_metrics.items()}
-        metrics["log_rarity"] = masks.mean_where(u, valid.reshape(-1))
-        if not is_learned:
-            metrics["bandwidth"] = bandwidth
-        return State(params, optimizer_state, moments, distances), (reward / limit).reshape(valid.shape), metrics
+        reward, u = pay(params, batch, pay_key)  # after the steps: rare is what this batch's law seldom visits
+        metrics = {name: jnp.mean(x) for name, x in metrics.items()}
+        metrics |= {"log_rarity": masks.mean_where(u, valid.reshape(-1)), "bandwidth": batch.bandwidth}
+        return State(params, optimizer_state, moments, distances), reward.reshape(valid.shape), metrics
 
     return Bonus(init, update)
 
 
+def _draw(key: Key, batch: Batch, size: int) -> Array:
+    """Places of transitions among all B T of a batch, without repetition: [min(size, B T)] int32."""
+    return jax.random.permutation(key, batch.valid.size)[:size]
+
+
+def _rows(batch: Batch, row: Array, at: Array) -> Observation:
+    """The observations [M, *O] of rows of a batch and time steps of each, [M] int32."""
+    return jax.tree.map(lambda x: x[row, at], batch.observation)
+
+
+def _states(batch: Batch, place: Array) -> States:
+    """What the transitions at these places led to.
+
+    Two states of one row of the batch may be a step apart: taken for independent ones they would say that the agent is
+    seldom elsewhere. A batch of one row has no others.
+    """
+    row, at = jnp.divmod(place, batch.valid.shape[1])
+    return States(row if len(batch.valid) > 1 else place, batch.valid[row, at], _rows(batch, row, at + 1))
+
+
+def _independent(x: States, y: States) -> Array:
+    """Which pairs of N and M states are of independent ones that count: [N, M] bool."""
+    return x.counts[:, None] & y.counts[None] & (x.source[:, None] != y.source[None])
+
+
 def _flat(observation: Observation) -> Array:
-    """Observations [N, *O] as vectors [N, F], images scaled to [0, 1]."""
-    leaves = [
-        x.reshape(len(x), -1).astype(jnp.float32) / (255.0 if x.dtype == jnp.uint8 else 1.0)
-        for x in jax.tree.leaves(observation)
-    ]
-    return jnp.concatenate(leaves, axis=1)
+    """Observations [N, *O] as vectors [N, F] float32, images scaled to [0, 1]."""
+
+    def flat(x: Array) -> Array:
+        return x.reshape(len(x), -1).astype(jnp.float32) / (255.0 if x.dtype == jnp.uint8 else 1.0)
+
+    return jnp.concatenate([flat(x) for x in jax.tree.leaves(observation)], axis=1)
 
 
-def _add_median(distances: Moments, drawn: Drawn) -> Moments:
+def _add_median(distances: Moments, states: States) -> Moments:
     """The moments with the median distance of independent states."""
-    flat = _flat(drawn.observation)
-    pairs = losses.independent(drawn.row, drawn.counts, drawn.row, drawn.counts)
+    flat, pairs = _flat(states.observation), _independent(states, states)
     squared = jnp.where(pairs, losses.squared_distances(flat, flat), jnp.nan)
     return running.add(distances, jnp.sqrt(jnp.nanmedian(squared))[None], jnp.any(pairs)[None])

@@ -82,9 +82,17 @@ def adjacency(positive: Array, counts: Array, negative: Array, pairs: Array) -> 
     return masks.mean_where(near, counts) + masks.mean_where(far, pairs)
 
 
-def independent(rows: Array, counts: Array, other_rows: Array, other_counts: Array) -> Array:
-    """Whether two states that count are of different rows of the batch: [M, N] bool, of [M] and [N] each.
+def followers(valid: Array, batch: Array, row: Array, offset: Array) -> tuple[Array, Array]:
+    """The rows some steps behind others, and whether an episode leads there.
 
-    Two states of one row may be a step apart: they would say that the agent is seldom elsewhere.
+    Args:
+      valid: [B, T] bool, whether row t has a transition, to row t + 1.
+      batch: [M] int32. row: [M] int32, 0 .. T - 1, of each state. offset: [M] int32, steps from there.
+
+    Returns:
+      The row [M] int32, at most T, and [M] bool.
     """
-    return counts[:, None] & other_counts[None] & (rows[:, None] != other_rows[None])
+    chex.assert_equal_shape([batch, row, offset])
+    so_far = jnp.pad(jnp.cumsum(valid, axis=1), ((0, 0), (1, 0)))  # [B, T + 1], transitions before each row
+    later = jnp.minimum(row + offset, valid.shape[1])
+    return later, so_far[batch, later] - so_far[batch, row] == offset
