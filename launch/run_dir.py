@@ -242,7 +242,7 @@ def _continued(run_dir: pathlib.Path, experiment: Experiment) -> None:
     """
     before = Experiment.from_run_dir(run_dir)
     differences = [
-        (name, getattr(old, name), getattr(new, name))
+        (name, getattr(old, name), getattr(new, name, None))
         for old, new, names in (
             (before, experiment, ("agent", "environment", "seed")),
             (before.config, experiment.config, [field.name for field in dataclasses.fields(before.config)]),

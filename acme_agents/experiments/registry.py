@@ -30,7 +30,10 @@ AGENTS = {
 }
 
 # A bonus's module offers `Config` and `make(config, base)`. It is no agent by itself, so it is not among them.
-BONUSES = {name: f"acme_agents.exploration.{name.replace('-', '_')}" for name in ("byol-explore", "gem", "rnd")}
+BONUSES = {
+    name: f"acme_agents.exploration.{name.replace('-', '_')}"
+    for name in ("byol-explore", "byol-hindsight", "gem", "rnd")
+}
 
 _IMITATES = ("bc",)  # what learns nothing from rewards
 BASES = tuple(name for name in AGENTS if name not in _IMITATES)  # what a bonus can go around

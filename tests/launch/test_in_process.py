@@ -201,6 +201,9 @@ _SMALLEST = {
 
 # Bonuses, each around agents of two kinds of experience.
 _BONUSES = {
+    "byol-explore": ("vmpo", "r2d2"),
+    "byol-hindsight": ("impala",),
+    "gem": ("sac", "ppo"),
     "rnd": ("dqn", "ppo"),
 }
 
@@ -221,7 +224,7 @@ def test_no_agent_needs_tensorflow_reverb_or_launchpad(tmp_path: pathlib.Path) -
     around = {f"{bonus}-{base}": _around(bonus, base) for bonus, bases in _BONUSES.items() for base in bases}
     for name, arguments in around.items():
         commands.append(["train", *arguments, "--steps", "200", "--eval-every", "0", "--run-dir", name])
-    commands.append(["resume", next(iter(around)), "--steps", "300"])
+    commands += [["resume", next(iter(around)), "--steps", "300"], ["evaluate", next(iter(around)), "--episodes", "1"]]
     commands += [["resume", "mpo", "--steps", "300"], ["evaluate", "mpo", "--episodes", "1"]]
     blocked = [sys.executable, "-c", _BLOCKED, json.dumps(commands)]
     ended = subprocess.run(blocked, cwd=tmp_path, capture_output=True, text=True, timeout=580)

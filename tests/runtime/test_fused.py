@@ -68,6 +68,7 @@ def _rows(run_dir: pathlib.Path, table: str) -> list[dict[str, str]]:
         ("dqn", "jax:grid-3"),
         ("ppo", "jax:cartpole"),
         ("rnd around dqn", "jax:grid-3"),
+        ("byol-explore around ppo", "jax:grid-3"),
     ],
 )
 def test_numbers_are_those_of_one_process(tmp_path: pathlib.Path, agent: str, environment: str) -> None:
@@ -83,6 +84,19 @@ def test_numbers_are_those_of_one_process(tmp_path: pathlib.Path, agent: str, en
     assert _rows(run_dir, "actor")[-20:] == _rows(other, "actor")[-20:]
     if (other / "learner.csv").exists():
         assert _rows(run_dir, "learner") == _rows(other, "learner")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("agent", "environment"), [("dqn", "jax:grid-3"), ("ppo", "jax:cartpole")])
+def test_a_bonus_of_no_weight_changes_nothing(tmp_path: pathlib.Path, agent: str, environment: str) -> None:
+    alone = _experiment(agent, environment)
+    around = _experiment(f"rnd around {agent}", environment)
+    around = dataclasses.replace(around, config=dataclasses.replace(around.config, weight=0.0))
+    run_dirs = [_run_fused(tmp_path / each.agent, each)[0] for each in (alone, around)]
+    assert _rows(run_dirs[0], "actor") == _rows(run_dirs[1], "actor")
+    mine, theirs = (_rows(run_dir, "learner") for run_dir in run_dirs)
+    assert len(mine) > 3 and "bonus_loss" in theirs[0]
+    assert mine == [{name: row[name] for name in mine[0]} for row in theirs]
 
 
 @pytest.mark.slow

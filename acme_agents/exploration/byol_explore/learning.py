@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from acme_agents.core import masks, networks, normalising, training
+from acme_agents.core import networks, normalising, training
 from acme_agents.core.types import Array, EnvironmentSpec, Key, Observation, Params, Stretch
 from acme_agents.exploration.byol_explore import losses
 from acme_agents.exploration.byol_explore import networks as world
@@ -50,19 +50,14 @@ def make_bonus(config: Config, spec: EnvironmentSpec) -> Bonus:
 
     def prediction_losses(online: Online, target: Params, seen: Observation, inputs: world.Inputs) -> Array:
         """L(t, k), [B, T, K], of observations [B, T + 1, *O]."""
-        horizon = inputs.future.shape[2]
-        first = jax.tree.map(lambda x: x[:, :-1], seen)
-        states = nets.memory.apply(online.memory, _each(nets.encoder, online.encoder, first), inputs)
-        later = jax.tree.map(lambda x: x[:, 1:], seen)
-        targets = losses.following(_each(nets.encoder, target, later), horizon)
+        states = world.states(nets, online.encoder, online.memory, seen, inputs)
+        targets = world.targets(nets, target, seen, inputs)
         return losses.prediction_losses(predictor.apply(online.predictor, states[:, :, 1:]), targets)
 
     def update(state: State, stretch: Stretch, key: Key) -> tuple[State, Array, dict[str, Array]]:
         del key  # Nothing is drawn.
         valid = stretch.valid
-        horizon = min(config.horizon, valid.shape[1])
-        there = losses.foreseen(valid, horizon)
-        inputs = world.inputs_of(world.actions_of(stretch, spec), valid, horizon)
+        inputs, there = world.prepare(config, spec, stretch)
         moments = normalising.add_to_moments(state.observations, stretch.steps.observation, valid)
         seen = normalising.normalise(stretch.steps.observation, normalising.scale_of(moments, spec))
 
@@ -85,19 +80,7 @@ def make_bonus(config: Config, spec: EnvironmentSpec) -> Bonus:
             uncertainty, valid, state.scale, decay=config.normaliser_decay, prioritise=config.prioritise
         )
         metrics = {name: jnp.mean(x) for name, x in metrics.items()}
-        metrics |= {
-            "uncertainty": masks.mean_where(uncertainty, valid),
-            "scale": paid.scale,
-            "threshold": paid.threshold,
-            "paid": masks.mean_where((paid.reward > 0.0).astype(jnp.float32), valid),
-        }
+        metrics |= losses.metrics_of(paid, uncertainty, valid)
         return State(online, target, optimizer_state, moments, scale), paid.reward, metrics
 
     return Bonus(init, update)
-
-
-def _each(encoder: networks.Network, params: Params, observation: Observation) -> Array:
-    """The embeddings of observations [B, T, *O]: [B, T, E]."""
-    leading = jax.tree.leaves(observation)[0].shape[:2]
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), observation)
-    return encoder.apply(params, flat).reshape(*leading, -1)

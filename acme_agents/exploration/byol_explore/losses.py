@@ -92,7 +92,7 @@ class Scale(NamedTuple):
 
 def init_scale() -> Scale:
     """Before the first update."""
-    return Scale(*[jnp.zeros(())] * 4)
+    return Scale(*(jnp.zeros(()) for _ in Scale._fields))
 
 
 class Paid(NamedTuple):
@@ -101,6 +101,16 @@ class Paid(NamedTuple):
     reward: Array  # [B, T] float32
     scale: Array  # [] float32, sigma
     threshold: Array  # [] float32, mu
+
+
+def metrics_of(paid: Paid, uncertainty: Array, valid: Array) -> dict[str, Array]:
+    """What a table of the learner's says of the payment."""
+    return {
+        "uncertainty": masks.mean_where(uncertainty, valid),
+        "scale": paid.scale,
+        "threshold": paid.threshold,
+        "paid": masks.mean_where((paid.reward > 0.0).astype(jnp.float32), valid),
+    }
 
 
 def pay(uncertainty: Array, valid: Array, scale: Scale, *, decay: float, prioritise: bool) -> tuple[Paid, Scale]:

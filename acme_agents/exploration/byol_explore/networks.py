@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from acme_agents.core import networks, recurrent, torsos
-from acme_agents.core.types import Array, EnvironmentSpec, Observation, Stretch
+from acme_agents.core.types import Array, EnvironmentSpec, Observation, Params, Stretch
 from acme_agents.exploration.byol_explore import losses
 from acme_agents.exploration.byol_explore.config import WorldModel
 
@@ -81,3 +81,32 @@ def inputs_of(actions: Array, valid: Array, horizon: int) -> Inputs:
     previous = jnp.pad(actions, ((0, 0), (1, 0), (0, 0)))[:, :-1]
     begins = jnp.pad(~valid, ((0, 0), (1, 0)), constant_values=True)[:, :-1]
     return Inputs(previous, begins, losses.following(actions, horizon))
+
+
+def prepare(config: WorldModel, spec: EnvironmentSpec, stretch: Stretch) -> tuple[Inputs, Array]:
+    """What the recurrences are given of a stretch, and which predictions there are, [B, T, K] bool.
+
+    K is the configured horizon, or the stretch's number of rows if that is less.
+    """
+    horizon = min(config.horizon, stretch.valid.shape[1])
+    inputs = inputs_of(actions_of(stretch, spec), stretch.valid, horizon)
+    return inputs, losses.foreseen(stretch.valid, horizon)
+
+
+def states(nets: Networks, encoder: Params, memory: Params, seen: Observation, inputs: Inputs) -> Array:
+    """b_{t,k} of observations [B, T + 1, *O]: [B, T, K + 1, M]."""
+    first = jax.tree.map(lambda x: x[:, :-1], seen)
+    return nets.memory.apply(memory, _each(nets.encoder, encoder, first), inputs)
+
+
+def targets(nets: Networks, encoder: Params, seen: Observation, inputs: Inputs) -> Array:
+    """The target encoder's embeddings of what is seen k = 1 .. K steps later: [B, T, K, E], without gradient."""
+    later = jax.tree.map(lambda x: x[:, 1:], seen)
+    return jax.lax.stop_gradient(losses.following(_each(nets.encoder, encoder, later), inputs.future.shape[2]))
+
+
+def _each(encoder: networks.Network, params: Params, observation: Observation) -> Array:
+    """The embeddings of observations [B, T, *O]: [B, T, E]."""
+    leading = jax.tree.leaves(observation)[0].shape[:2]
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), observation)
+    return encoder.apply(params, flat).reshape(*leading, -1)
