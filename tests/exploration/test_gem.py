@@ -163,6 +163,21 @@ def test_what_is_paid_is_the_rarity_of_what_is_visited_and_stays(reward):
     np.testing.assert_allclose(metrics["log_rarity"], 1.75 * np.log(2), atol=0.15)
 
 
+def test_images_are_compared_as_numbers_to_one():
+    """An image, a grid and a number, none of them normalised: 255 / 255, 2 and 3 apart."""
+    leaves = {"camera": ArraySpec((2, 2, 3), "uint8"), "grid": ArraySpec((2, 2, 1)), "speed": ArraySpec(())}
+    spec = EnvironmentSpec(leaves, ArraySpec((), "int32", 3))
+    config = gem.Config(**SMALL | {"normalise_observations": False, "bandwidth": 1.0})
+    bonus = learning.make_bonus(config, networks.make_networks(config, spec), spec)
+    seen = {name: np.zeros((2, 2, *leaf.shape), leaf.dtype) for name, leaf in leaves.items()}
+    seen["camera"][1, :, 0, 0, 0], seen["grid"][1, :, 1, 1], seen["speed"][1] = 255, 2.0, 3.0
+    stretch = _stretch(np.zeros((2, 2, 4)))
+    stretch = stretch._replace(steps=stretch.steps._replace(observation=jax.tree.map(jnp.asarray, seen)))
+    state, _, metrics = jax.jit(bonus.update)(bonus.init(jax.random.PRNGKey(0)), stretch, jax.random.PRNGKey(1))
+    np.testing.assert_allclose(metrics["bandwidth"], np.sqrt(1 + 4 + 9), rtol=1e-5)
+    assert state.observations == {"camera": (), "grid": (), "speed": ()}
+
+
 @pytest.mark.parametrize("similarity", ["gaussian", "learned"])
 def test_units_and_the_order_of_rows_change_nothing(similarity):
     bonus = _bonus(similarity=similarity, adjacency=1, reward="gradient")
