@@ -31,8 +31,9 @@ class Config(Learnt):
     """States of a batch that are compared with each other in a gradient step (ours)."""
     max_rarity: Annotated[float, above(1)] = 1024.0
     """f at most: in how many places that are not alike the agent can be (ours)."""
-    reward: Literal["rarity", "gradient"] = "rarity"
-    """What is paid: log f, or the gradient of the entropy, which is log f less how rare what is alike is (ours)."""
+    reward: Literal["gradient", "rarity"] = "gradient"
+    """What is paid: the gradient of the entropy, which is log f less how rare what is alike is said to be; or log f
+    alone, which follows a changing policy more slowly (ours)."""
     normalise_observations: bool = True
     """By the mean and the deviation of all observations so far, clipped to 10; images and grids are left alone, as
     in ppo."""
