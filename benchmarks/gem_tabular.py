@@ -19,16 +19,17 @@ from typing import Any, NamedTuple
 
 import common
 
-common.one_thread()  # The matrices are small.
+if __name__ == "__main__":
+    common.one_thread()  # The matrices are small.
 
-import jax  # noqa: E402
-import jax.numpy as jnp  # noqa: E402
-import numpy as np  # noqa: E402
-import optax  # noqa: E402
-from scipy import optimize  # noqa: E402
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from scipy import optimize
 
-from acme_agents.core.types import Array  # noqa: E402
-from acme_agents.exploration.gem import losses, tabular  # noqa: E402
+from acme_agents.core.types import Array
+from acme_agents.exploration.gem import losses, tabular
 
 SIZE = 9  # cells of a side, walls included
 DISCOUNT = 0.99

@@ -230,7 +230,7 @@ PICTURES = {
     "rnd around r2d2": _around(rnd, RND, r2d2, R2D2, DISCRETE),
     "byol-hindsight around impala": _around(byol_hindsight, HINDSIGHT, impala, IMPALA, _seeing(DICT, CONTINUOUS)),
     "byol-explore around r2d2": _around(byol_explore, BYOL, r2d2, R2D2, DISCRETE),
-    "gem around impala": _around(gem, GEM | {"reward": "gradient"}, impala, IMPALA, _seeing(DICT, CONTINUOUS)),
+    "gem around impala": _around(gem, GEM | {"reward": "rarity"}, impala, IMPALA, _seeing(DICT, CONTINUOUS)),
     "r2d2-pixels": _subject(r2d2, R2D2, _seeing(PIXELS, DISCRETE)),
     "vmpo-memory": _subject(vmpo, VMPO | {"lstm_size": 8}, _seeing(DICT, DISCRETE)),
     "vmpo-pixels": _subject(vmpo, VMPO | {"batch_size": 2, "num_epochs": 1}, _seeing(PIXELS, CONTINUOUS)),

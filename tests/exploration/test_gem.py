@@ -194,7 +194,7 @@ def test_units_and_the_order_of_rows_change_nothing(similarity):
 
 @pytest.mark.parametrize("similarity", ["gaussian", "learned"])
 def test_rows_without_a_transition_change_nothing(similarity):
-    bonus = _bonus(similarity=similarity, num_steps=2)
+    bonus = _bonus(similarity=similarity, num_steps=2, reward="rarity")
     state, update = bonus.init(jax.random.PRNGKey(0)), jax.jit(bonus.update)
     rows, valid = np.random.default_rng(0).normal(size=(8, 5, 4)), np.ones((8, 4), bool)
     valid[2, 2:] = valid[5] = False
