@@ -204,6 +204,7 @@ _SMALLEST = {
 _BONUSES = {
     "byol-explore": ("vmpo", "r2d2"),
     "byol-hindsight": ("impala",),
+    "gem": ("sac", "ppo"),
     "rnd": ("dqn", "ppo"),
 }
 
