@@ -32,5 +32,7 @@ class Config(configs.QLearning):
     """Adam's, per update (ours); [A] has 1e-3, [B] 5e-5."""
     max_gradient_norm: NotNegative = 10.0
     """Global norm to which gradients are clipped (Wang et al. 2016) [Z]; [A] does not clip."""
+    batch_size: PositiveInt = 64
+    """Transitions per update (ours, for small tasks: four times the updates for the same samples); [A] has 256."""
     samples_per_insert: Positive = 32.0
     """Transitions sampled per transition inserted (ours); [A] has 0.5, [B] and [Z] 8."""

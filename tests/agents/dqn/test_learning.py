@@ -172,7 +172,7 @@ def test_replay_is_as_configured():
     assert spec.experience == Transitions(3, 0.9)
     assert spec.priority_exponent == 0.0
     assert dqn.make(dqn.Config()).replay(SPEC).priority_exponent == 0.6
-    assert (spec.batch_size, spec.min_size, spec.max_size, spec.samples_per_insert) == (256, 1_000, 1_000_000, 32.0)
+    assert (spec.batch_size, spec.min_size, spec.max_size, spec.samples_per_insert) == (64, 1_000, 1_000_000, 32.0)
 
 
 @pytest.mark.parametrize(
