@@ -11,7 +11,7 @@ import numpy as np
 from acme_agents import datasets
 from acme_agents.core import errors
 from acme_agents.core.interfaces import ActorContext
-from acme_agents.experiments import making
+from acme_agents.experiments import Base, making
 from acme_agents.launch.kept_episodes import KeptEpisodes
 from acme_agents.runtime import seeding
 from acme_agents.runtime.loop import EnvironmentLoop, Episode
@@ -25,6 +25,7 @@ def collect(
     explore: bool = False,
     seed: int = 0,
     config: Any = None,
+    base: Base | None = None,
 ) -> np.ndarray:
     """Writes whole episodes of the policy of a run's newest checkpoint, until there are `steps` steps.
 
@@ -35,6 +36,7 @@ def collect(
       explore: act as the run's actors do, rather than as its evaluator.
       seed: of the environment and the actor; the same one gives the same episodes.
       config: the agent's, if not as it was in the run.
+      base: what a bonus goes around, if not as it was in the run.
 
     Returns:
       [episodes] float64, the returns of the first objective.
@@ -46,7 +48,7 @@ def collect(
         raise errors.UserError(f"--steps must be at least 1, not {steps}.")
     if dataset.exists():
         raise errors.UserError(f"{dataset} is there already: write the dataset to another path.")
-    experiment, params = making.load_run(run_dir, seed=seed, config=config)
+    experiment, params = making.load_run(run_dir, seed=seed, config=config, base=base)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("MUJOCO_GL", "disable")
     from acme_agents.runtime.actor import Actor  # Imports TensorFlow.
@@ -67,7 +69,7 @@ def collect(
         kept.trajectories,
         spec,
         environment=experiment.environment,
-        policy=f"{experiment.agent}, {'exploring' if explore else 'evaluation'} policy",
+        policy=f"{experiment.full_name}, {'exploring' if explore else 'evaluation'} policy",
         metadata={"experiment": experiment.to_json()},
     )
     return np.array([episode.episode_return for episode in episodes])

@@ -10,7 +10,7 @@ import numpy as np
 
 from acme_agents import environments
 from acme_agents.core import errors
-from acme_agents.experiments import making
+from acme_agents.experiments import Base, making
 
 _VIDEO_SUFFIXES = (".mp4", ".gif")
 _FRAMES_PER_SECOND = 10.0  # of an environment that has no time of its own
@@ -24,6 +24,7 @@ def evaluate(
     seed: int = 0,
     video: pathlib.Path | None = None,
     config: Any = None,
+    base: Base | None = None,
 ) -> np.ndarray:
     """Runs the deterministic policy of a run's newest checkpoint.
 
@@ -33,6 +34,7 @@ def evaluate(
       seed: of the environment and the actor; the same one gives the same episodes.
       video: .mp4 or .gif file to film all episodes to, at the speed of the environment's own time.
       config: the agent's, if not as it was in the run.
+      base: what a bonus goes around, if not as it was in the run.
 
     Returns:
       [objectives, episodes] float64, the episode returns.
@@ -46,7 +48,7 @@ def evaluate(
         raise errors.UserError(
             f"A video is written as {' or '.join(_VIDEO_SUFFIXES)}, not {video.suffix or 'a bare name'}."
         )
-    experiment, params = making.load_run(run_dir, seed=seed, config=config)
+    experiment, params = making.load_run(run_dir, seed=seed, config=config, base=base)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from acme_agents.runtime.evaluator import Evaluator  # Imports TensorFlow.
 

@@ -1,5 +1,6 @@
 """The command line: `acme-agents train | resume | attach | evaluate | collect | demonstrate | benchmark | ...`."""
 
+import argparse
 import dataclasses
 import os
 import pathlib
@@ -26,6 +27,8 @@ _DESCRIPTION = """usage: acme-agents COMMAND [OPTIONS]
 Distributed reinforcement learning in JAX.
 
   train AGENT     train an agent in an environment; `acme-agents train mpo --help` lists every option
+  train BONUS --base.agent AGENT
+                  train an agent that is paid for exploring too
   resume RUN      continue a run as it was, or with other options
   attach RUN      watch over a run again whose launcher has died
   evaluate RUN    run the policy of a run directory, and film it with --video
@@ -33,7 +36,7 @@ Distributed reinforcement learning in JAX.
   demonstrate ENV write episodes of an environment's scripted expert as a dataset
   benchmark SUITE run agents on a suite of tasks with several seeds, and report on them
   plot RUN...     draw the learning curves of run directories
-  list            list agents and environments
+  list            list agents, bonuses and environments
   --version       print the version, and the commit of a checkout
 """
 
@@ -88,8 +91,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _train(arguments: list[str]) -> None:
     if arguments and arguments[0] in ("-h", "--help"):
         print(
-            "usage: acme-agents train AGENT --env ENVIRONMENT [OPTIONS]\n\n"
-            f"agents: {', '.join(registry.AGENTS)}, or any module that offers one"
+            "usage: acme-agents train AGENT --env ENVIRONMENT [OPTIONS]\n"
+            "       acme-agents train BONUS --base.agent AGENT --env ENVIRONMENT [OPTIONS]\n\n"
+            f"agents: {', '.join(registry.AGENTS)}, or any module that offers one\n"
+            f"bonuses, which go around an agent: {', '.join(registry.BONUSES)}"
         )
         print("`acme-agents train mpo --help` lists every option")
         return
@@ -98,18 +103,45 @@ def _train(arguments: list[str]) -> None:
             f"Name an agent: acme-agents train AGENT --env ENVIRONMENT; there is {', '.join(registry.AGENTS)}."
         )
     agent, *flags = arguments
-    config_type = registry.load(agent).Config
-    typed = _with_config(commands.Train, config_type())
+    base = _base_of(agent, flags)
+    if base is None and registry.is_bonus(agent) and {"-h", "--help"} & set(flags):
+        print(
+            f"usage: acme-agents train {agent} --base.agent AGENT --env ENVIRONMENT [OPTIONS]\n\n"
+            f"agents that it can go around: {', '.join(registry.BASES)}, or any module that offers one\n"
+            f"`acme-agents train {agent} --base.agent dqn --help` lists every option"
+        )
+        return
+    registry.check_base(agent, None if base is None else base.agent)
+    typed = _with_config(commands.Train, registry.load(agent).Config(), base)
     program = f"acme-agents train {agent}"
     train = tyro.cli(typed, prog=program, args=flags)
     if train.resume and train.run_dir is not None:  # What is not given is then as it was.
         before, said = _as_it_was(train.run_dir)
-        if before != agent:
-            raise errors.UserError(
-                f"{train.run_dir} is a run with agent {before!r}, not {agent!r}: leave that, or begin another run."
-            )
-        train = tyro.cli(typed, prog=program, args=flags, default=typed(**said))
+        named = {"agent": (before, agent)}
+        if base is not None and "base" in said:
+            named["base.agent"] = (said["base"].agent, base.agent)
+        for what, (old, new) in named.items():
+            if old != new:
+                raise errors.UserError(
+                    f"{train.run_dir} is a run with {what} {old!r}, not {new!r}: leave that, or begin another run."
+                )
+        train = tyro.cli(typed, prog=program, args=flags, default=_with_defaults(typed, said))
     _run(agent, train)
+
+
+def _base_of(agent: str, flags: list[str]) -> Any:
+    """The agent that a bonus is to go around, as the flags or the run that they resume name it; None for none."""
+    from acme_agents.experiments import Base
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for flag in ("--base.agent", "--run-dir"):
+        parser.add_argument(flag, nargs="?")
+    given = vars(parser.parse_known_args(flags)[0])
+    if given["base.agent"] is not None:
+        return Base(given["base.agent"])
+    if registry.is_bonus(agent) and given["run_dir"] is not None and "--resume" in flags:
+        return _as_it_was(pathlib.Path(given["run_dir"]))[1].get("base")
+    return None
 
 
 def _resume(arguments: list[str]) -> None:
@@ -121,8 +153,8 @@ def _resume(arguments: list[str]) -> None:
         raise errors.UserError(f"Name the directory of a run: {usage}.")
     run_dir = pathlib.Path(arguments[0])
     agent, said = _as_it_was(run_dir)
-    typed = _with_config(commands.Resume, said["config"])
-    default = typed(**said, run_dir=run_dir)
+    typed = _with_config(commands.Resume, said["config"], said.get("base"))
+    default = _with_defaults(typed, said | {"run_dir": run_dir})
     _run(agent, tyro.cli(typed, prog=f"acme-agents resume {run_dir}", args=arguments[1:], default=default))
 
 
@@ -134,7 +166,10 @@ def _as_it_was(run_dir: pathlib.Path) -> tuple[str, dict[str, Any]]:
     experiment = Experiment.from_run_dir(run_dir)
     launcher, options = run_dir_lib.read_launch(run_dir)
     launched = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
-    return experiment.agent, {**_flags(experiment), **launched, "launcher": launcher}
+    flags = _flags(experiment)
+    if experiment.base is None:
+        del flags["base"]
+    return experiment.agent, {**flags, **launched, "launcher": launcher}
 
 
 def _run(agent: str, train: Any) -> None:
@@ -205,8 +240,8 @@ def _experiment(agent: str, train: Any) -> Any:
     from acme_agents import datasets
     from acme_agents.experiments import Experiment
 
-    names = [field.name for field in dataclasses.fields(Experiment) if field.name != "agent"]
-    fields = {name: getattr(train, _FLAGS.get(name, name)) for name in names}
+    names = [field.name for field in dataclasses.fields(Experiment) if field.name not in ("agent", "base")]
+    fields = {name: getattr(train, _FLAGS.get(name, name)) for name in names} | {"base": _base(train)}
     if train.dataset is not None and train.env is None:
         fields["environment"] = datasets.environment(train.dataset)
     if fields["environment"] is None:
@@ -225,12 +260,32 @@ def _flags(experiment: Any) -> dict[str, Any]:
     return {_FLAGS.get(name, name): value for name, value in fields.items() if name != "agent"}
 
 
-def _with_config(options: Any, config: Any) -> Any:
-    """The options of a command, with `config` and its fields as the default of theirs."""
-    field = ("config", type(config), dataclasses.field(default_factory=lambda: config))
-    typed = dataclasses.make_dataclass(options.__name__, [field], bases=(options,), frozen=True)
+def _with_config(options: Any, config: Any, base: Any = None) -> Any:
+    """The options of a command, with `config` and its fields as the default of theirs, and those of a bonus's base."""
+    fields = [("config", type(config), dataclasses.field(default_factory=lambda: config))]
+    if base is not None:
+        hint = ("config", type(base.config), dataclasses.field(default_factory=lambda: base.config))
+        of_base = dataclasses.make_dataclass("Base", [hint], bases=(type(base),), frozen=True)
+        of_base.__doc__ = type(base).__doc__
+        fields.append(("base", of_base, dataclasses.field(default_factory=lambda: of_base(base.agent, base.config))))
+    typed = dataclasses.make_dataclass(options.__name__, fields, bases=(options,), frozen=True)
     typed.__doc__ = options.__doc__
     return typed
+
+
+def _with_defaults(typed: Any, values: dict[str, Any]) -> Any:
+    """Options of a type that `_with_config` made, with these values."""
+    if "base" in values:
+        base = values["base"]
+        values = values | {"base": type(typed().base)(base.agent, base.config)}
+    return typed(**values)
+
+
+def _base(options: Any) -> Any:
+    """The agent that a bonus goes around, as options that `_with_config` typed say; None for none."""
+    from acme_agents.experiments import Base
+
+    return Base(options.base.agent, options.base.config) if hasattr(options, "base") else None
 
 
 def _of_run(options: Any, arguments: list[str]) -> Any:
@@ -240,7 +295,8 @@ def _of_run(options: Any, arguments: list[str]) -> Any:
 
     compilation.use_cache(None)
     if arguments and (pathlib.Path(arguments[0]) / "config.json").is_file():
-        options = _with_config(options, Experiment.from_run_dir(pathlib.Path(arguments[0])).config)
+        experiment = Experiment.from_run_dir(pathlib.Path(arguments[0]))
+        options = _with_config(options, experiment.config, experiment.base)
     return tyro.cli(options, prog=f"acme-agents {options.__name__.lower()}", args=arguments)
 
 
@@ -249,7 +305,12 @@ def _evaluate(arguments: list[str]) -> None:
 
     options = _of_run(commands.Evaluate, arguments)
     returns = evaluate(
-        options.run_dir, episodes=options.episodes, seed=options.seed, video=options.video, config=options.config
+        options.run_dir,
+        episodes=options.episodes,
+        seed=options.seed,
+        video=options.video,
+        config=options.config,
+        base=_base(options),
     )
     for i, (mean, std) in enumerate(zip(returns.mean(axis=1), returns.std(axis=1))):
         objective = f" of objective {i + 1}" if len(returns) > 1 else ""
@@ -268,6 +329,7 @@ def _collect(arguments: list[str]) -> None:
         explore=options.explore,
         seed=options.seed,
         config=options.config,
+        base=_base(options),
     )
     print(f"{options.dataset}: {len(returns)} episodes, mean return {returns.mean():.1f}")
 
@@ -312,6 +374,9 @@ def _list(arguments: list[str]) -> None:
         raise errors.UserError(f"list takes no arguments, not {' '.join(arguments)}.")
     print("agents:")
     for name in registry.AGENTS:
+        print(f"  {name:<12} {(registry.load(name).__doc__ or '').splitlines()[0]}")
+    print("bonuses, which go around an agent:")
+    for name in registry.BONUSES:
         print(f"  {name:<12} {(registry.load(name).__doc__ or '').splitlines()[0]}")
     print("environments:")
     names = environments.names()

@@ -175,7 +175,10 @@ def _describe(run_dir: pathlib.Path) -> dict[str, Any]:
     """What a run's `config.json` says, with its agent and environment for certain."""
     try:
         description = json.loads((run_dir / "config.json").read_text())
-        return description | {name: str(description[name]) for name in ("agent", "environment")}
+        found = description | {name: str(description[name]) for name in ("agent", "environment")}
+        if (base := description.get("base")) is not None:
+            found["agent"] = f"{found['agent']} around {base['agent']}"
+        return found
     except (FileNotFoundError, NotADirectoryError):
         raise errors.UserError(f"{run_dir} is not a run directory: it has no config.json.") from None
     except (OSError, ValueError, KeyError, TypeError):
@@ -191,6 +194,7 @@ def load(run_dir: pathlib.Path, *, metric: str, table: str, x: str) -> Run:
     description = _describe(run_dir)
     sources = {name: description[name] for name in _SOURCES if name in description}
     config = sources | _flatten(description.get("config") or {})
+    config |= _flatten((description.get("base") or {}).get("config") or {}, "base.")
     path = run_dir / f"{table}.csv"
     columns = loggers.read_csv(path) if path.exists() else {}
     nothing = f"{run_dir} has no evaluations yet." if table == "evaluator" else f"{path} has no rows yet."

@@ -181,7 +181,7 @@ def _set_environment() -> None:
 
 
 def _title(experiment: Experiment) -> str:
-    return f"{experiment.agent} on {experiment.environment}"
+    return f"{experiment.full_name} on {experiment.environment}"
 
 
 def _result(run_dir: pathlib.Path, stop: threading.Event) -> Result:

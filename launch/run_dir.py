@@ -11,6 +11,7 @@ import pathlib
 import shlex
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from acme_agents.core import checkpoint, errors
 from acme_agents.experiments import Experiment
@@ -22,11 +23,14 @@ from acme_agents.launch.options import Launcher, Options
 def make_default(experiment: Experiment) -> pathlib.Path:
     """Makes the directory runs/<agent>-<environment>-<time>; adds a number to the name if it is taken.
 
+    Of a bonus, <bonus>-<agent> is in the place of <agent>.
+
     Raises:
       UserError: it cannot be made.
     """
     environment = "".join(c if c.isalnum() or c in "-_." else "-" for c in experiment.environment)
-    name = f"{experiment.agent}-{environment[:100]}-{time.strftime('%Y%m%d-%H%M%S')}"
+    agents = [experiment.agent] + ([] if experiment.base is None else [experiment.base.agent])
+    name = f"{'-'.join(agents)}-{environment[:100]}-{time.strftime('%Y%m%d-%H%M%S')}"
     for number in itertools.count(1):
         run_dir = pathlib.Path("runs") / (name if number == 1 else f"{name}-{number}")
         with _said_of(run_dir):
@@ -223,6 +227,14 @@ def work_goes_on(record: node_files.Record) -> bool:
     return cluster.runs(record)
 
 
+def _of_bases(before: Experiment, experiment: Experiment) -> list[tuple[Any, Any, list[str]]]:
+    """What may not differ in the agents that a bonus goes around, as `_continued` compares it."""
+    old, new = before.base, experiment.base
+    if old is None or new is None:  # Then the agents differ.
+        return []
+    return [(old, new, ["agent"]), (old.config, new.config, [field.name for field in dataclasses.fields(old.config)])]
+
+
 def _continued(run_dir: pathlib.Path, experiment: Experiment) -> None:
     """Checks that an experiment continues the run in a directory.
 
@@ -231,10 +243,11 @@ def _continued(run_dir: pathlib.Path, experiment: Experiment) -> None:
     """
     before = Experiment.from_run_dir(run_dir)
     differences = [
-        (name, getattr(old, name), getattr(new, name))
+        (name, getattr(old, name), getattr(new, name, None))
         for old, new, names in (
             (before, experiment, ("agent", "environment", "seed")),
             (before.config, experiment.config, [field.name for field in dataclasses.fields(before.config)]),
+            *_of_bases(before, experiment),
         )
         for name in names
         if getattr(old, name) != getattr(new, name, None)

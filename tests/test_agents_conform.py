@@ -10,6 +10,7 @@ from acme_agents.agents import bc, crr, d4pg, ddpg, dime, dqn, impala, mpo, ppo,
 from acme_agents.core import returns
 from acme_agents.core.types import ArraySpec, EnvironmentSpec
 from acme_agents.experiments import registry
+from acme_agents.exploration import byol_explore, byol_hindsight, rnd
 from acme_agents.testing import conformance
 
 CONTINUOUS = EnvironmentSpec(ArraySpec((6,)), ArraySpec((2,)))
@@ -160,6 +161,11 @@ def _subject(module, options, spec, **expectations):
     return conformance.Subject(module.make(module.Config(**options)), spec, **expectations)
 
 
+def _around(bonus, bonus_options, base, options, spec):
+    agent = bonus.make(bonus.Config(**bonus_options), base.make(base.Config(**options)))
+    return conformance.Subject(agent, spec)
+
+
 # Each of these learns.
 SUBJECTS = {
     "bc-mixture": _subject(bc, BC, CONTINUOUS, imitates=True),
@@ -197,6 +203,19 @@ SUBJECTS = {
     "vmpo": _subject(vmpo, VMPO | UNSCALED, DISCRETE, value=_value, discount=0.9),
     "vmpo-continuous": _subject(vmpo, VMPO, _seeing(DICT, CONTINUOUS)),
 }
+# Bonuses, so small that what is best stays so.
+RND = {"target_layers": (16,), "predictor_layers": (16,), "embedding_size": 8, "weight": 0.01}
+BYOL = {"encoder_layers": (16,), "embedding_size": 8, "memory_size": 8, "predictor_layers": (16,), "weight": 0.01}
+BYOL |= {"horizon": 2}
+HINDSIGHT = {name: value for name, value in BYOL.items() if name != "predictor_layers"}
+HINDSIGHT |= {"generator_layers": (16,), "reconstructor_layers": (16,), "critic_layers": (16, 16), "num_candidates": 4}
+BONUSES = {
+    # Its chance is of a row's place in the batch, and so would be priorities.
+    "byol-hindsight around dqn": _around(byol_hindsight, HINDSIGHT, dqn, DQN | {"priority_exponent": 0.0}, DISCRETE),
+    "byol-explore around ppo": _around(byol_explore, BYOL, ppo, PPO, DISCRETE),
+    "rnd around dqn": _around(rnd, RND, dqn, DQN, DISCRETE),
+    "rnd around ppo": _around(rnd, RND, ppo, PPO, _seeing(DICT, CONTINUOUS)),
+}
 # These are looked at only.
 PICTURES = {
     "bc-pixels": _subject(bc, BC, _seeing(PIXELS, CONTINUOUS)),
@@ -204,6 +223,10 @@ PICTURES = {
     "impala-memory": _subject(impala, IMPALA | {"lstm_size": 8}, _seeing(DICT, DISCRETE)),
     "mpo-pixels": _subject(mpo, MPO | {"critic": "scalar"}, _seeing(PIXELS, CONTINUOUS)),
     "ppo-pixels": _subject(ppo, PPO | ONE_PASS, _seeing(PIXELS, DISCRETE)),
+    "rnd around dqn-pixels": _around(rnd, RND, dqn, DQN | {"batch_size": 4, "n_step": 1}, _seeing(PIXELS, DISCRETE)),
+    "rnd around r2d2": _around(rnd, RND, r2d2, R2D2, DISCRETE),
+    "byol-hindsight around impala": _around(byol_hindsight, HINDSIGHT, impala, IMPALA, _seeing(DICT, CONTINUOUS)),
+    "byol-explore around r2d2": _around(byol_explore, BYOL, r2d2, R2D2, DISCRETE),
     "r2d2-pixels": _subject(r2d2, R2D2, _seeing(PIXELS, DISCRETE)),
     "vmpo-memory": _subject(vmpo, VMPO | {"lstm_size": 8}, _seeing(DICT, DISCRETE)),
     "vmpo-pixels": _subject(vmpo, VMPO | {"batch_size": 2, "num_epochs": 1}, _seeing(PIXELS, CONTINUOUS)),
@@ -212,8 +235,9 @@ PICTURES = {
 
 def _cases():
     """Quick are the form of each agent's first subject; what learns, and its further subjects, are long."""
+    learning = (*conformance.FORM, conformance.learnt.learns_every_state_of_an_episode)
     seen = set()
-    for subjects, checks in ((SUBJECTS, conformance.CHECKS), (PICTURES, conformance.FORM)):
+    for subjects, checks in ((SUBJECTS, conformance.CHECKS), (BONUSES, learning), (PICTURES, conformance.FORM)):
         for name, subject in subjects.items():
             agent = name.split("-")[0]
             for check in conformance.checks(subject, checks):
@@ -237,6 +261,18 @@ def test_finds_the_agents():
 @pytest.mark.parametrize("name", FOLDERS)
 def test_every_agent_is_among_the_subjects(name):
     assert any(subject.split("-")[0] == name for subject in SUBJECTS)
+
+
+@pytest.mark.parametrize("name", registry.BONUSES)
+def test_every_bonus_is_among_the_subjects(name):
+    assert any(subject.startswith(f"{name} around ") for subject in BONUSES)
+
+
+@pytest.mark.parametrize("name", registry.BONUSES)
+def test_every_field_of_a_bonus_is_read(name):
+    module, base = registry.load(name), dqn.make(dqn.Config(batch_size=4))
+    unread = conformance.unread_fields(lambda config: module.make(config, base), [module.Config()], DISCRETE)
+    assert unread == set()
 
 
 # What the configurations above leave out; a part of an agent that is switched off reads no numbers.

@@ -1,4 +1,4 @@
-"""Imports point one way: launch -> runtime -> experiments -> agents, replay, datasets, environments -> core."""
+"""Imports point one way: launch, runtime, experiments, then agents, exploration, replay, datasets and others; core."""
 
 import graphlib
 from collections import defaultdict
@@ -7,10 +7,11 @@ import pytest
 
 TOP = ("acme_agents", "environments", "launch")
 LOWEST = {"core"}
-MIDDLE = {"agents", "replay", "datasets", "environments"}
+MIDDLE = {"agents", "exploration", "replay", "datasets", "environments"}
 MAY_IMPORT = {
     "core": set(),
     "agents": LOWEST,
+    "exploration": LOWEST,
     "replay": LOWEST,
     "datasets": LOWEST,
     "environments": LOWEST,

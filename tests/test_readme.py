@@ -16,7 +16,8 @@ from acme_agents.experiments import Experiment, registry
 from acme_agents.launch import main, run_dir
 from acme_agents.launch.options import Options
 
-AGENT_READMES = [f"acme_agents/agents/{name}/README.md" for name in registry.AGENTS]
+FOLDERS = {name: module.replace(".", "/") for name, module in (registry.AGENTS | registry.BONUSES).items()}
+AGENT_READMES = [f"{folder}/README.md" for folder in FOLDERS.values()]
 DOCS = sorted(f"docs/{path.name}" for path in (pathlib.Path(__file__).parents[1] / "docs").glob("*.md"))
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md", *DOCS, *AGENT_READMES)
 RANDOM_RETURN, OPTIMAL_RETURN = 12.6, 47.1  # of probe:reach, from its docstring
@@ -99,9 +100,9 @@ def test_a_wrong_command_does_not_parse(monkeypatch):
         main.main(shlex.split("train mpo --env probe:reach --no-such-flag 1"))
 
 
-@pytest.mark.parametrize("name", registry.AGENTS)
+@pytest.mark.parametrize("name", FOLDERS)
 def test_table_of_defaults_is_the_configuration(repository, name):
-    table = text(repository, f"acme_agents/agents/{name}/README.md").partition("<!-- defaults:")[2]
+    table = text(repository, f"{FOLDERS[name]}/README.md").partition("<!-- defaults:")[2]
     shown = {}
     for fields, defaults in re.findall(r"^\| (`.*?) \| (`.*?) \|", table.partition("\n\n")[0], re.MULTILINE):
         names, values = re.findall(r"`(.*?)`", fields), re.findall(r"`(.*?)`", defaults)

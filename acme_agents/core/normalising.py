@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from acme_agents.core import running
+from acme_agents.core import returns, running
 from acme_agents.core.running import Moments
 from acme_agents.core.types import Array, ArraySpec, EnvironmentSpec, Observation, Step
 
@@ -33,14 +33,20 @@ def init_moments(spec: EnvironmentSpec, *, enabled: bool) -> Any:
     return jax.tree.map(init, spec.observation)
 
 
-def add_to_moments(moments: Any, observation: Observation) -> Any:
-    """The moments with the observations of unrolls, [B, T + 1, *O]; the last row is the next unroll's first."""
+def add_to_moments(moments: Any, observation: Observation, counts: Array | None = None) -> Any:
+    """The moments with the observations of unrolls, [B, T + 1, *O]; the last row is the next unroll's first.
+
+    Args:
+      moments: of `init_moments`.
+      observation: the unrolls'.
+      counts: [B, T] bool, which rows count; None for all.
+    """
 
     def add(x: Array, moments: Any) -> Any:
         if not moments:
             return ()
         rows = x[:, :-1].reshape(-1, *x.shape[2:]).astype(jnp.float32)
-        return running.add(moments, rows, jnp.ones(rows.shape[0], bool))
+        return running.add(moments, rows, jnp.ones(rows.shape[0], bool) if counts is None else counts.reshape(-1))
 
     return jax.tree.map(add, observation, moments)
 
@@ -68,7 +74,7 @@ def rewards(moments: Moments, steps: Step, *, gamma: float, enabled: bool) -> tu
     Args:
       moments: of the discounted returns so far.
       steps: of unrolls, [B, T + 1, ...]. If enabled, its extras have `return_so_far`, `sum_i gamma^i r_{t-i}` of the
-        episode before each reward.
+        episode before each reward; the first row's is used, because a bonus may have changed the unroll's rewards.
       gamma: the agent's discount, per step.
       enabled: whether to normalise; otherwise the deviation is 1.
 
@@ -79,7 +85,7 @@ def rewards(moments: Moments, steps: Step, *, gamma: float, enabled: bool) -> tu
     reward = jnp.where(valid, steps.reward[:, :-1], 0.0)
     if not enabled:
         return reward, running.stddev(moments), moments
-    so_far = gamma * steps.extras.return_so_far[:, :-1] + reward
+    so_far = returns.so_far(reward, valid, gamma=gamma, first=steps.extras.return_so_far[:, 0])
     moments = running.add(moments, so_far.reshape(-1), valid.reshape(-1))
     scale = running.stddev(moments)
     return jnp.clip(reward / scale, -_REWARD_LIMIT, _REWARD_LIMIT), scale, moments

@@ -68,3 +68,47 @@ class LSTM(hk.Module):
         now = (jnp.swapaxes(gates, 0, 1), None if begins is None else begins.T)
         state, outputs = jax.lax.scan(step, state, now)
         return jnp.swapaxes(outputs, 0, 1), state
+
+
+class GRU(hk.Module):
+    """A gated recurrent unit, batch-major (Cho et al. 2014, in the form of Haiku's).
+
+    `z, r = sigmoid(split(W_x x_t + W_h h_{t-1} + b))`, `a = tanh(W_a x_t + U_a (r h_{t-1}) + b_a)` and
+    `h_t = (1 - z) h_{t-1} + z a`. Equal to Haiku's; the inputs of all steps are multiplied at once, as in `LSTM`.
+    """
+
+    def __init__(self, size: int, name: str | None = None):
+        """Initialises a GRU of `size` units."""
+        super().__init__(name=name)
+        self._size = size
+
+    def __call__(self, inputs: Array, state: Array, begins: Array | None = None) -> Array:
+        """Processes T steps in order.
+
+        Args:
+          inputs: [B, T, F] float32.
+          state: h before the first step, [B, H].
+          begins: [B, T] bool, whether an episode begins at the step: the state before it is then zero. None: nowhere.
+
+        Returns:
+          h_t, [B, T, H].
+        """
+        chex.assert_rank(inputs, 3)
+        chex.assert_shape(state, (inputs.shape[0], self._size))
+        size, num_features = self._size, inputs.shape[-1]
+        w_x = hk.get_parameter("w_x", (num_features, 3 * size), init=hk.initializers.VarianceScaling())
+        w_h = hk.get_parameter("w_h", (size, 3 * size), init=hk.initializers.VarianceScaling())
+        b = hk.get_parameter("b", (3 * size,), init=jnp.zeros)
+
+        def step(state: Array, now: tuple[Array, Array | None]) -> tuple[Array, Array]:
+            gates, begins = now
+            if begins is not None:
+                state = jnp.where(begins[:, None], 0.0, state)
+            z, r = jnp.split(jax.nn.sigmoid(gates[:, : 2 * size] + state @ w_h[:, : 2 * size]), 2, axis=-1)
+            candidate = jnp.tanh(gates[:, 2 * size :] + (r * state) @ w_h[:, 2 * size :])
+            state = (1.0 - z) * state + z * candidate
+            return state, state
+
+        gates = inputs @ w_x + b[None, None]  # [B, T, 3 H]
+        now = (jnp.swapaxes(gates, 0, 1), None if begins is None else begins.T)
+        return jnp.swapaxes(jax.lax.scan(step, state, now)[1], 0, 1)

@@ -166,6 +166,29 @@ def _discounted_sums(errors: Array, decays: Array) -> Array:
     return sums.T
 
 
+def so_far(rewards: Array, valid: Array, *, gamma: float, first: Array) -> Array:
+    """The discounted return of the episode up to each reward: `x_t = r_{t+1} + gamma x_{t-1}`, batch-major.
+
+    Args:
+      rewards: [B, T] float32; row t has r_{t+1}.
+      valid: [B, T] bool, whether the row has a transition; behind a row without one an episode begins.
+      gamma: per step.
+      first: [B] float32, what there is before the first row, `sum_i gamma^i r_{-i}`.
+
+    Returns:
+      [B, T] float32, 0 at rows without a transition.
+    """
+    chex.assert_equal_shape([rewards, valid])
+    chex.assert_equal_shape([rewards[:, 0], first])
+
+    def step(before: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+        reward, is_valid = now
+        total = jnp.where(is_valid, gamma * before + reward, 0.0)
+        return total, total
+
+    return jax.lax.scan(step, first, (rewards.T, valid.T))[1].T
+
+
 def rescale(x: Array) -> Array:
     """Makes large returns smaller: `h(x) = sign(x) (sqrt(|x| + 1) - 1) + eps x`, eps = 1e-3, elementwise.
 

@@ -58,7 +58,7 @@ def relu_mlp(
     return x
 
 
-def encode(observation: Observation, spec: EnvironmentSpec) -> Array:
+def encode(observation: Observation, spec: EnvironmentSpec, *, normalised: bool = False) -> Array:
     """Turns any observation into one vector: images and grids through a small convolutional net, the rest flattened.
 
     Args:
@@ -66,6 +66,7 @@ def encode(observation: Observation, spec: EnvironmentSpec) -> Array:
         for all leaves. uint8 leaves of rank three are images of 0 .. 255 and pass three convolutions, scaled to [0, 1];
         float32 leaves of rank three are grids of features, such as one-hot planes, and pass two, which keep their size.
       spec: the environment's spec.
+      normalised: whether images are of normalised numbers rather than of 0 .. 255.
 
     Returns:
       [..., F] float32, leaves in the pytree's order.
@@ -75,7 +76,7 @@ def encode(observation: Observation, spec: EnvironmentSpec) -> Array:
         leading = leaf.shape[: leaf.ndim - len(leaf_spec.shape)]
         leaf = leaf.reshape(-1, *leaf_spec.shape)
         if len(leaf_spec.shape) == 3 and leaf_spec.dtype == "uint8":
-            leaf = _image_convolutions(leaf.astype(jnp.float32) / 255.0)
+            leaf = _image_convolutions(leaf.astype(jnp.float32) / (1.0 if normalised else 255.0))
         elif len(leaf_spec.shape) == 3 and leaf_spec.dtype == "float32":
             leaf = _grid_convolutions(leaf)
         features.append(leaf.reshape(*leading, -1).astype(jnp.float32))

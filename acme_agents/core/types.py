@@ -80,6 +80,27 @@ class SampleInfo(NamedTuple):
     source: Array  # [B] int32, the index of that source in `ReplaySpec.sources`
 
 
+class Stretch(NamedTuple):
+    """Rows of B environments, of whatever kind of experience, batch-major: what a bonus sees.
+
+    Where `valid` ends, so does the episode, or what is known of it; the row behind may begin another one.
+    """
+
+    steps: Step  # [B, T + 1, ...]
+    valid: Array  # [B, T] bool, whether row t has a transition, to row t + 1
+
+
+class Window(NamedTuple):
+    """A batch of the rows of n-step transitions, batch-major.
+
+    A window that meets its episode's end stays there: the rows behind the final observation repeat it.
+    """
+
+    steps: Step  # [B, n + 1, ...]
+    valid: Array  # [B, n] bool, whether row i has a transition, to row i + 1: true for the first m <= n
+    sample_info: SampleInfo = ()  # type: ignore[assignment]  # () only before the batch is drawn
+
+
 class Transition(NamedTuple):
     """A batch of n-step transitions, batch-major.
 
@@ -125,3 +146,9 @@ class Sequence(NamedTuple):
     previous_action: Array  # [B, *A], what led to the first row; zero where that begins the episode
     previous_reward: Array  # [B] or [B, K] float32, the reward of that action
     sample_info: SampleInfo = ()  # type: ignore[assignment]
+    reward_seen: Any = ()  # [B, T] float32, what actors were told, where a bonus was added to that; () elsewhere
+
+    @property
+    def told(self) -> Array:
+        """The rewards as actors were told them, [B, T] or [B, T, K]: for networks that see rewards."""
+        return self.steps.reward if isinstance(self.reward_seen, tuple) else self.reward_seen

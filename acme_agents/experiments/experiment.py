@@ -25,11 +25,25 @@ NOT_OF_THE_EXPERIMENT = ("launch", "starts")  # further keys of a run's `config.
 
 
 @dataclasses.dataclass(frozen=True)
+class Base:
+    """The agent that a bonus goes around: it acts, and learns from the environment's rewards and the bonus."""
+
+    agent: str
+    """Name of the agent, or of a module that offers one."""
+    config: Any = None
+    """The agent's configuration; its defaults if left out."""
+
+    def __post_init__(self) -> None:
+        if self.config is None:
+            object.__setattr__(self, "config", registry.load(self.agent).Config())
+
+
+@dataclasses.dataclass(frozen=True)
 class Experiment:
     """An agent, an environment and a budget; the same for every launcher."""
 
     agent: str
-    """Name of the agent, or of a module that offers one."""
+    """Name of the agent, or of a module that offers one; or of a bonus that goes around one."""
     environment: str
     """Name of the environment; see the package `environments`."""
     dataset: str | None = None
@@ -37,7 +51,9 @@ class Experiment:
     max_episode_steps: int | None = None
     """Steps after which an episode is cut short, of actors and in evaluations; None for the environment's own limit."""
     config: Any = None
-    """The agent's configuration; its defaults if left out."""
+    """The agent's configuration, or the bonus's; its defaults if left out."""
+    base: Base | None = None
+    """The agent that the bonus goes around; None for an agent alone."""
     seed: int = 0
     """Seed of everything random."""
     num_actors: int = 1
@@ -81,6 +97,7 @@ class Experiment:
     def __post_init__(self) -> None:
         if self.config is None:
             object.__setattr__(self, "config", registry.load(self.agent).Config())
+        registry.check_base(self.agent, None if self.base is None else self.base.agent)
         if self.max_steps is None and self.max_updates is None:
             raise errors.UserError("The run would never end: give --steps or --updates.")
         for name, least, value in (
@@ -105,8 +122,18 @@ class Experiment:
             raise errors.UserError("There is nothing to do offline updates on: give --dataset.")
         if self.dataset_share is not None and not 0 <= self.dataset_share < 1:
             raise errors.UserError(f"The dataset's share must lie in [0, 1), not {self.dataset_share}.")
+        if self.is_offline and self.base is not None:
+            raise errors.UserError(
+                f"The bonus {self.agent} pays for exploring, and nobody acts in this run: give --steps, or train "
+                f"{self.base.agent} alone."
+            )
         if self.is_offline and self.record is not None:
             raise errors.UserError("There is nothing to record: nobody acts in this run.")
+
+    @property
+    def full_name(self) -> str:
+        """What learns, for messages: the agent, or the bonus around one."""
+        return self.agent if self.base is None else f"{self.agent} around {self.base.agent}"
 
     @property
     def is_offline(self) -> bool:
@@ -195,7 +222,10 @@ class Experiment:
             for name in NOT_OF_THE_EXPERIMENT:
                 fields.pop(name, None)
             config = from_dict(registry.load(fields["agent"]).Config, fields.pop("config"))
-            return cls(**fields, config=config)
+            base = fields.pop("base", None)
+            if base is not None:
+                base = Base(base["agent"], from_dict(registry.load(base["agent"]).Config, base["config"]))
+            return cls(**fields, config=config, base=base)
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
             raise errors.UserError(f"{path} cannot be read ({error}): it was written by another version.") from error
         except OSError as error:

@@ -13,11 +13,11 @@ from acme_agents.core import checkpoint, errors
 from acme_agents.core.interfaces import DATASET, REPLAY, ActorContext, Agent, ReplaySpec
 from acme_agents.core.types import Action, EnvironmentSpec, Key, Observation, Params
 from acme_agents.experiments import registry
-from acme_agents.experiments.experiment import Experiment
+from acme_agents.experiments.experiment import Base, Experiment
 
 
 def make_agent(experiment: Experiment) -> Agent:
-    """Makes the agent.
+    """Makes the agent, and the bonus around it if there is one.
 
     Raises:
       UserError: there is a teacher, and the agent does not learn from one; or Python runs without assertions (-O).
@@ -27,12 +27,20 @@ def make_agent(experiment: Experiment) -> Agent:
             "Haiku, which makes the networks, relies on assertions, which `python -O` leaves out: run without -O "
             "and PYTHONOPTIMIZE."
         )
-    make = registry.load(experiment.agent).make
-    if experiment.teacher is None:
-        return make(experiment.config)
+    if experiment.base is None:
+        return _make_alone(experiment.agent, experiment.config, experiment.teacher)
+    base = _make_alone(experiment.base.agent, experiment.base.config, experiment.teacher)
+    return registry.load(experiment.agent).make(experiment.config, base)
+
+
+def _make_alone(name: str, config: Any, teacher_dir: str | None) -> Agent:
+    """An agent without a bonus."""
+    make = registry.load(name).make
+    if teacher_dir is None:
+        return make(config)
     if "teacher" not in inspect.signature(make).parameters:
-        raise errors.UserError(f"The agent {experiment.agent} learns from no teacher: leave --teacher out.")
-    return make(experiment.config, teacher=teacher(pathlib.Path(experiment.teacher)))
+        raise errors.UserError(f"The agent {name} learns from no teacher: leave --teacher out.")
+    return make(config, teacher=teacher(pathlib.Path(teacher_dir)))
 
 
 def replay_spec(experiment: Experiment, spec: EnvironmentSpec) -> ReplaySpec:
@@ -46,19 +54,19 @@ def replay_spec(experiment: Experiment, spec: EnvironmentSpec) -> ReplaySpec:
     drawn_by = "learner" if experiment.is_offline else experiment.replay or replay.drawn_by
     if drawn_by == "server" and (replay.experience.items_per_chunk > 1 or replay.experience.once):
         raise errors.UserError(
-            f"The replay server draws sequences, and {experiment.agent} learns from {replay.experience.noun}: leave "
-            "--replay server out."
+            f"The replay server draws sequences, and {experiment.full_name} learns from {replay.experience.noun}: "
+            "leave --replay server out."
         )
     if replay.experience.once and experiment.dataset is not None:
         raise errors.UserError(
-            f"{experiment.agent} learns only from what its own policy just did: leave --dataset out, or train an agent "
-            "that replays (such as mpo or dqn)."
+            f"{experiment.full_name} learns only from what its own policy just did: leave --dataset out, or train an "
+            "agent that replays (such as mpo or dqn)."
         )
     said = replay.sources.get(DATASET)
     if experiment.dataset is None:
         if said:
             raise errors.UserError(
-                f"The agent {experiment.agent} learns from demonstrations too: give them with --dataset, or train "
+                f"The agent {experiment.full_name} learns from demonstrations too: give them with --dataset, or train "
                 "without (such as r2d2)."
             )
         return dataclasses.replace(replay, sources={REPLAY: 1.0}, drawn_by=drawn_by)
@@ -69,19 +77,24 @@ def replay_spec(experiment: Experiment, spec: EnvironmentSpec) -> ReplaySpec:
     return dataclasses.replace(replay, sources=sources, drawn_by=drawn_by)
 
 
-def load_run(run_dir: pathlib.Path, *, seed: int = 0, config: Any = None) -> tuple[Experiment, Params]:
+def load_run(
+    run_dir: pathlib.Path, *, seed: int = 0, config: Any = None, base: Base | None = None
+) -> tuple[Experiment, Params]:
     """A run's experiment, and the parameters that the actors of its newest checkpoint use.
 
     Args:
       run_dir: the run's directory.
       seed: replaces the experiment's.
       config: replaces the agent's configuration; None to keep it.
+      base: replaces the agent that a bonus goes around; None to keep it.
 
     Raises:
       UserError: no run, or the run has no checkpoint, or none that can be read.
     """
     experiment = Experiment.from_run_dir(run_dir)
-    experiment = dataclasses.replace(experiment, seed=seed, config=config or experiment.config)
+    experiment = dataclasses.replace(
+        experiment, seed=seed, config=config or experiment.config, base=base or experiment.base
+    )
     core = make_agent(experiment).learner(experiment.environment_spec())
     template = jax.eval_shape(core.init, jax.ShapeDtypeStruct((2,), "uint32"))
     found = checkpoint.load(run_dir / checkpoint.DIRECTORY, template)

@@ -111,7 +111,7 @@ class Recorder:
                 itertools.chain(*map(self._read, self._pieces()), self._new, trajectories),
                 self._spec,
                 environment=self._experiment.environment,
-                policy=f"{self._experiment.agent}, whole history of a training run",
+                policy=f"{self._experiment.full_name}, whole history of a training run",
                 metadata={"experiment": self._experiment.to_json()},
                 overwrite=True,  # of this run's own, before it was continued
                 skip_bad=True,  # An environment that sends NaN ends a run, and must not take its history with it.

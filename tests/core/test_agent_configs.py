@@ -12,13 +12,15 @@ import pytest
 
 from acme_agents.core import configs
 from acme_agents.experiments import registry
+from acme_agents.exploration import config as exploration_config
 
 AGENTS = sorted(file.parent.name for file in Path(__file__).parents[2].glob("acme_agents/agents/*/config.py"))
 CONFIGS = {name: importlib.import_module(f"acme_agents.agents.{name}").Config for name in AGENTS}
+CONFIGS |= {name: registry.load(name).Config for name in registry.BONUSES}
 BASES = {
     name: base for name, base in vars(configs).items() if isinstance(base, type) and issubclass(base, configs.Checked)
 }
-DECLARING = [*CONFIGS.values(), *BASES.values()]
+DECLARING = [*CONFIGS.values(), *BASES.values(), exploration_config.Mixing, exploration_config.Learnt]
 
 
 def _documented(source):

@@ -10,7 +10,7 @@ from acme_agents.experiments import registry
 
 RUNTIME = ["tensorflow", "reverb", "launchpad", "acme", "courier", "dm_env", "gymnasium", "dm_control", "ray", "pytest"]
 CORE_MAY_IMPORT = {"jax", "haiku", "optax", "chex", "numpy", *sys.stdlib_module_names}
-PURE_FILES = ["__init__", "config", "networks", "losses", "learning", "acting", "agent"]
+PURE_FILES = ["__init__", "config", "networks", "losses", "learning", "acting", "agent", "wrapping"]
 CPU_SECONDS = 2.0
 
 IMPORT_ALL = """
@@ -36,6 +36,7 @@ def agent_files(repository):
     folders = sorted(file.parent for file in (repository / "acme_agents" / "agents").glob("*/config.py"))
     assert set(registry.AGENTS) <= {folder.name for folder in folders}
     checks = sorted((repository / "acme_agents" / "testing").glob("*.py"))
+    folders += sorted(file.parent for file in (repository / "acme_agents" / "exploration").rglob("config.py"))
     files = [folder / f"{name}.py" for folder in folders for name in PURE_FILES if (folder / f"{name}.py").exists()]
     return [*checks, *files]
 

@@ -1,4 +1,4 @@
-"""The LSTM is Haiku's, and can be unrolled in pieces."""
+"""The recurrent networks are Haiku's, and the LSTM can be unrolled in pieces."""
 
 import haiku as hk
 import jax
@@ -66,3 +66,19 @@ def test_an_episode_begins_without_memory():
     anew, _ = NET.apply(PARAMS, INPUTS[:, 3:], recurrent.zero_state(B, H))
     np.testing.assert_allclose(outputs, whole.at[1, 3:].set(anew[1]), atol=1e-6)
     assert np.abs(outputs[1, 3:] - whole[1, 3:]).max() > 0.01
+
+
+def test_the_gru_is_haikus():
+    def haikus(inputs, state):
+        return hk.dynamic_unroll(hk.GRU(H), inputs, state, time_major=False)[0]
+
+    ours = hk.without_apply_rng(hk.transform(lambda *args: recurrent.GRU(H)(*args)))
+    theirs = hk.without_apply_rng(hk.transform(haikus))
+    params = jax.tree.map(lambda x: x + 0.1, ours.init(jax.random.PRNGKey(0), INPUTS, STATE.hidden))
+    (values,), (name,) = params.values(), jax.eval_shape(theirs.init, jax.random.PRNGKey(0), INPUTS, STATE.hidden)
+    outputs = ours.apply(params, INPUTS, STATE.hidden)
+    other = theirs.apply({name: {"w_i": values["w_x"], "w_h": values["w_h"], "b": values["b"]}}, INPUTS, STATE.hidden)
+    np.testing.assert_allclose(outputs, other, atol=1e-6)
+    begins = jnp.arange(T)[None] == jnp.array([[3], [3], [3]])
+    again = ours.apply(params, INPUTS[:, 3:], jnp.zeros((B, H)))
+    np.testing.assert_allclose(ours.apply(params, INPUTS, STATE.hidden, begins)[:, 3:], again, atol=1e-6)

@@ -199,18 +199,36 @@ _SMALLEST = {
 }
 
 
+# Bonuses, each around agents of two kinds of experience.
+_BONUSES = {
+    "byol-explore": ("vmpo", "r2d2"),
+    "byol-hindsight": ("impala",),
+    "rnd": ("dqn", "ppo"),
+}
+
+
+def _around(bonus: str, base: str) -> tuple[str, ...]:
+    """The arguments that train a bonus around an agent with that agent's smallest configuration."""
+    arguments = [argument.replace("--config.", "--base.config.") for argument in _SMALLEST[base]]
+    return bonus, "--base.agent", base, *arguments
+
+
 @pytest.mark.slow
 def test_no_agent_needs_tensorflow_reverb_or_launchpad(tmp_path: pathlib.Path) -> None:
-    assert set(_SMALLEST) == set(registry.AGENTS)
+    assert set(_SMALLEST) == set(registry.AGENTS) and set(_BONUSES) == set(registry.BONUSES)
     commands = []
     for agent, arguments in _SMALLEST.items():
         budget = ("--updates", "20") if agent in ("bc", "crr") else ("--steps", "200")
         commands.append(["train", agent, *arguments, *budget, "--eval-every", "0", "--run-dir", agent])
+    around = {f"{bonus}-{base}": _around(bonus, base) for bonus, bases in _BONUSES.items() for base in bases}
+    for name, arguments in around.items():
+        commands.append(["train", *arguments, "--steps", "200", "--eval-every", "0", "--run-dir", name])
+    commands += [["resume", next(iter(around)), "--steps", "300"], ["evaluate", next(iter(around)), "--episodes", "1"]]
     commands += [["resume", "mpo", "--steps", "300"], ["evaluate", "mpo", "--episodes", "1"]]
     blocked = [sys.executable, "-c", _BLOCKED, json.dumps(commands)]
     ended = subprocess.run(blocked, cwd=tmp_path, capture_output=True, text=True, timeout=580)
     assert ended.returncode == 0, ended.stderr
-    for agent in _SMALLEST:
+    for agent in (*_SMALLEST, *around):
         assert checkpoint.steps(tmp_path / agent / "checkpoints")[-1] > 0
     for agent, steps in (("mpo", 300), ("r2d2", 200)):
         assert loggers.read_csv(tmp_path / agent / "actor.csv")["actor_steps"][-1] == steps

@@ -54,7 +54,8 @@ def finished_run(tmp_path: pathlib.Path, template_run: pathlib.Path) -> pathlib.
         (
             ("train", "mp0", "--env", "probe:sign"),
             "error: Unknown agent 'mp0': did you mean 'mpo'? There are "
-            f"{', '.join(registry.AGENTS)}, and any module that offers one.\n",
+            f"{', '.join(registry.AGENTS)}, and any module that offers one; and the bonuses "
+            f"{', '.join(registry.BONUSES)}, which go around an agent.\n",
         ),
         (("train", "a3c", "--env", "probe:sign"), "error: Unknown agent 'a3c': there are bc, crr, d4pg, ddpg, dime,"),
         (("train", "json", "--env", "probe:sign"), "offers no agent: it has no Config and no make.\n"),
@@ -95,6 +96,13 @@ def finished_run(tmp_path: pathlib.Path, template_run: pathlib.Path) -> pathlib.
             ("demonstrate", "deep-sea:5", "--dataset", "x", "--random-actions", "1.5"),
             "--random-actions must lie in [0, 1], not 1.5.\n",
         ),
+        (
+            ("train", "rnd", "--env", "probe:choice"),
+            "error: rnd is a bonus, which goes around an agent: name",
+        ),
+        (("train", "rnd", "--base.agent", "dqm", "--env", "probe:choice"), "Unknown agent 'dqm': did you mean 'dqn'?"),
+        ((*_TRAIN, "--base.agent", "ppo"), "error: The agent mpo goes around no other: leave --base out, or train a"),
+        (("train", "rnd", "--base.agent", "dqn", "--base.config.n-step", "0"), "n_step must be at least 1, not 0."),
         (("evaluate", "nowhere"), "error: nowhere is not a run directory: it has no config.json.\n"),
         (("list", "agents"), "error: list takes no arguments, not agents.\n"),
     ],

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from acme_agents.core import checkpoint, errors
-from acme_agents.experiments import Experiment, registry
+from acme_agents.experiments import Base, Experiment, registry
 from acme_agents.runtime import fused, in_process
 
 _SMALL = {
@@ -27,10 +27,14 @@ _SMALL = {
 
 
 def _experiment(agent: str, environment: str, **fields: object) -> Experiment:
+    bonus, _, agent = agent.rpartition(" around ")
     replay = {} if agent == "ppo" else {"min_replay_size": 20, "max_replay_size": 150}
     values = {**_SMALL[agent], **replay, **fields.pop("config", {})}
     config = registry.load(agent).Config(**values)
-    return Experiment(agent, environment, config=config, **{"eval_every": 0, "max_steps": 700, "seed": 3, **fields})
+    fields = {"eval_every": 0, "max_steps": 700, "seed": 3, **fields}
+    if bonus:
+        return Experiment(bonus, environment, base=Base(agent, config), **fields)
+    return Experiment(agent, environment, config=config, **fields)
 
 
 def _run_fused(
@@ -58,7 +62,14 @@ def _rows(run_dir: pathlib.Path, table: str) -> list[dict[str, str]]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("agent", "environment"),
-    [("dqn", "jax:cartpole"), ("r2d2", "jax:cartpole"), ("dqn", "jax:grid-3"), ("ppo", "jax:cartpole")],
+    [
+        ("dqn", "jax:cartpole"),
+        ("r2d2", "jax:cartpole"),
+        ("dqn", "jax:grid-3"),
+        ("ppo", "jax:cartpole"),
+        ("rnd around dqn", "jax:grid-3"),
+        ("byol-explore around ppo", "jax:grid-3"),
+    ],
 )
 def test_numbers_are_those_of_one_process(tmp_path: pathlib.Path, agent: str, environment: str) -> None:
     """More steps than replay holds, prioritised: bit for bit the same training state and log."""
@@ -73,6 +84,19 @@ def test_numbers_are_those_of_one_process(tmp_path: pathlib.Path, agent: str, en
     assert _rows(run_dir, "actor")[-20:] == _rows(other, "actor")[-20:]
     if (other / "learner.csv").exists():
         assert _rows(run_dir, "learner") == _rows(other, "learner")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("agent", "environment"), [("dqn", "jax:grid-3"), ("ppo", "jax:cartpole")])
+def test_a_bonus_of_no_weight_changes_nothing(tmp_path: pathlib.Path, agent: str, environment: str) -> None:
+    alone = _experiment(agent, environment)
+    around = _experiment(f"rnd around {agent}", environment)
+    around = dataclasses.replace(around, config=dataclasses.replace(around.config, weight=0.0))
+    run_dirs = [_run_fused(tmp_path / each.agent, each)[0] for each in (alone, around)]
+    assert _rows(run_dirs[0], "actor") == _rows(run_dirs[1], "actor")
+    mine, theirs = (_rows(run_dir, "learner") for run_dir in run_dirs)
+    assert len(mine) > 3 and "bonus_loss" in theirs[0]
+    assert mine == [{name: row[name] for name in mine[0]} for row in theirs]
 
 
 @pytest.mark.slow

@@ -64,7 +64,7 @@ def make_networks(config: Config, spec: EnvironmentSpec, *, agent: str = "R2D2")
 def inputs_of(batch: Sequence, num_actions: int) -> Inputs:
     """What the actor's network saw at each row: the row's observation, and the row before's action and reward."""
     actions = jnp.concatenate([batch.previous_action[:, None], batch.steps.action[:, :-1]], axis=1)  # [B, T]
-    rewards = jnp.concatenate([batch.previous_reward[:, None], batch.steps.reward[:, :-1]], axis=1)
+    rewards = jnp.concatenate([batch.previous_reward[:, None], batch.told[:, :-1]], axis=1)
     begins = batch.episode_step[:, None] + jnp.arange(actions.shape[1])[None] == 0  # [B, T]
     # The action "0" that stands before an episode's first step is none: -1 has a one-hot vector of zeros.
     return Inputs(

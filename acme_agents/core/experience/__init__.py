@@ -9,5 +9,6 @@ from acme_agents.core.experience.kind import Experience, Layout, Rows
 from acme_agents.core.experience.sequences import Sequences
 from acme_agents.core.experience.transitions import Transitions
 from acme_agents.core.experience.unrolls import Unrolls
+from acme_agents.core.experience.windows import Windows
 
-__all__ = ["Experience", "Layout", "Rows", "Sequences", "Transitions", "Unrolls", "of_trajectories"]
+__all__ = ["Experience", "Layout", "Rows", "Sequences", "Transitions", "Unrolls", "Windows", "of_trajectories"]

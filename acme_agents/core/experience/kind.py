@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
-from acme_agents.core.types import Array, Step
+from acme_agents.core.types import Array, Step, Stretch
 
 
 class Piece(NamedTuple):
@@ -100,3 +100,18 @@ class Experience(Protocol):
 
     def steps_for(self, num_items: int) -> int:
         """How many environment steps of one long episode yield `num_items`."""
+
+    # What changes rewards asks for `unsummed`, sees its batches as stretches, and hands on what `rewarded` makes.
+
+    @property
+    def unsummed(self) -> "Experience":
+        """The kind of the same items, cut and drawn alike, whose batches have all rows; itself if its own have."""
+
+    def stretch(self, batch: Any) -> Stretch:
+        """The rows of a batch of `unsummed`. Pure."""
+
+    def rewarded(self, batch: Any, reward: Array) -> Any:
+        """The batch of this kind with the items of a batch of `unsummed`, and other rewards [B, T] float32. Pure.
+
+        With the rewards of `stretch`, it is the batch that this kind would have gathered.
+        """

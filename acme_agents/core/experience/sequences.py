@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from acme_agents.core.experience.kind import Layout, Rows
-from acme_agents.core.types import Array, ArraySpec, Sequence, Step
+from acme_agents.core.types import Array, ArraySpec, Sequence, Step, Stretch
 
 
 class _Stretch(NamedTuple):
@@ -80,3 +80,19 @@ class Sequences:
     def steps_for(self, num_items: int) -> int:
         """The first sequence needs its whole length, each further one a period."""
         return self.length + (num_items - 1) * self.period
+
+    @property
+    def unsummed(self) -> "Sequences":
+        """Itself."""
+        return self
+
+    def stretch(self, batch: Sequence) -> Stretch:
+        """The sequence; padding has no transitions."""
+        row = jnp.arange(batch.steps.last.shape[1] - 1)
+        return Stretch(batch.steps, row[None] < batch.num_steps[:, None] - 1)
+
+    def rewarded(self, batch: Sequence, reward: Array) -> Sequence:
+        """The sequences with other rewards to learn from; what actors saw stays what it was."""
+        old = batch.steps.reward
+        reward = jnp.concatenate([reward, old[:, -1:]], axis=1)
+        return batch._replace(steps=batch.steps._replace(reward=reward), reward_seen=old)

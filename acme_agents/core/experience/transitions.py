@@ -1,64 +1,32 @@
 """Experience as n-step transitions."""
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from acme_agents.core import returns
-from acme_agents.core.experience.kind import Layout, Rows
-from acme_agents.core.types import Array, Step, Transition
-
-_PERIOD = 32  # steps from one chunk to the next: large enough for a step to cost microseconds to write and send
+from acme_agents.core.experience.kind import Rows
+from acme_agents.core.experience.windows import Windows
+from acme_agents.core.types import Array, Transition, Window
 
 
 @dataclasses.dataclass(frozen=True)
-class Transitions:
-    """n-step transitions, their rewards summed: batches are `types.Transition`.
-
-    A chunk also holds the n steps behind its last item, so that it can be understood without its neighbours.
+class Transitions(Windows):
+    """n-step transitions, their rewards summed: batches are `types.Transition`. Episodes are cut as for `Windows`.
 
     Attributes:
       n: steps of reward before the bootstrap.
       discount: gamma, per environment step.
     """
 
-    n: int
     discount: float
-
-    noun = "transitions"
-    once = False
-    items_per_chunk = _PERIOD
-
-    @property
-    def layout(self) -> Layout:
-        """Chunks of 32 items and n further rows."""
-        return Layout(_PERIOD + self.n, _PERIOD, _PERIOD)
-
-    @property
-    def reach(self) -> int:
-        """n steps."""
-        return self.n
 
     @property
     def problem(self) -> str:
         """Empty if n >= 1 and the discount lies in [0, 1]."""
-        if self.n < 1:
-            return f"asks for transitions of {self.n} steps, and one is the least"
-        return "" if 0.0 <= self.discount <= 1.0 else f"has a discount of {self.discount}, not in [0, 1]"
-
-    def num_items(self, piece: Any) -> Any:
-        """One item for each row at which an action was taken."""
-        return piece.num_starts
-
-    def item_spec(self, steps: Step) -> Any:
-        """Empty: a transition is made from its rows alone."""
-        return ()
-
-    def describe(self, chunk: Any) -> Any:
-        """Empty, as `item_spec` is."""
-        return ()
+        possible = 0.0 <= self.discount <= 1.0
+        return super().problem or ("" if possible else f"has a discount of {self.discount}, not in [0, 1]")
 
     def gather(self, rows: Rows, places: Array, stride: int = 1) -> Transition:
         """The transitions at `places` [B].
@@ -83,6 +51,19 @@ class Transitions:
             extras=jax.tree.map(lambda x: x[row], steps.extras),
         )
 
-    def steps_for(self, num_items: int) -> int:
-        """One step for each item."""
-        return num_items
+    def rewarded(self, batch: Window, reward: Array) -> Transition:
+        """The transitions of windows, summed from other rewards: with the windows' own, what `gather` returns."""
+        steps = batch.steps
+        reward, discount, num_steps = returns.n_step(reward, steps.discount[:, :-1], batch.valid, self.discount)
+        elements = jnp.arange(num_steps.shape[0])
+        return Transition(
+            observation=jax.tree.map(lambda x: x[:, 0], steps.observation),
+            action=steps.action[:, 0],
+            reward=reward,
+            discount=discount,
+            next_observation=jax.tree.map(lambda x: x[elements, num_steps], steps.observation),
+            next_action=steps.action[elements, num_steps],
+            next_last=steps.last[elements, num_steps],
+            extras=jax.tree.map(lambda x: x[:, 0], steps.extras),
+            sample_info=batch.sample_info,
+        )

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from acme_agents.core.experience.kind import Layout, Rows
-from acme_agents.core.types import Array, ArraySpec, Step, Unroll
+from acme_agents.core.types import Array, ArraySpec, Step, Stretch, Unroll
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,3 +64,17 @@ class Unrolls:
     def steps_for(self, num_items: int) -> int:
         """Each has T steps, or fewer where an episode ends."""
         return num_items * self.length
+
+    @property
+    def unsummed(self) -> "Unrolls":
+        """Itself."""
+        return self
+
+    def stretch(self, batch: Unroll) -> Stretch:
+        """The unroll; it goes on into the next episode."""
+        return Stretch(batch.steps, ~batch.steps.last[:, :-1])
+
+    def rewarded(self, batch: Unroll, reward: Array) -> Unroll:
+        """The unrolls with other rewards."""
+        last = batch.steps.reward[:, -1:]
+        return batch._replace(steps=batch.steps._replace(reward=jnp.concatenate([reward, last], axis=1)))
