@@ -40,7 +40,7 @@ soak: setup ## many rounds of kills, cuts and stops (hours; alone on the machine
 
 # The newest releases on purpose: this is where a new JAX is first seen to break the maths.
 # The tests of core, of every agent, and of what checks them all.
-CORE_TESTS := tests/core tests/testing tests/test_agents_conform.py tests/agents
+CORE_TESTS := tests/core tests/testing tests/test_agents_conform.py tests/agents tests/exploration
 
 test-core: .venv-core/.installed ## the pure tests alone, on Python 3.12 and the newest JAX, without TensorFlow
 	.venv-core/bin/python -m pytest $(CORE_TESTS) $(PYTEST_FLAGS)

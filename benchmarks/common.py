@@ -131,8 +131,11 @@ def _provenance() -> dict[str, str]:
 
 def versions(*packages: str) -> str:
     """The versions of those packages that are installed."""
-    found = {each.name for each in metadata.distributions()}
-    return ", ".join(f"{name} {metadata.version(name)}" for name in packages if name in found)
+    found = []
+    for name in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found.append(f"{name} {metadata.version(name)}")
+    return ", ".join(found)
 
 
 def _format(cell: Any) -> str:

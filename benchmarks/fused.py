@@ -8,16 +8,17 @@ All in one run on one machine. It takes Python 3.12 and an environment of its ow
 
 The same networks, batches, updates per environment step and number of environments for both; compilation is
 left out of both, and so are evaluations. rejax's programs are called once for all steps; ours as the launcher does,
-but the host's work between the calls (logs, checkpoints) is left out. The rounds alternate between the two, and the
-best of each counts, because other work on the machine only ever slows a round down.
+but the host's work between the calls (logs, checkpoints) is left out. The rounds alternate between the two and have the
+same number of steps, and the best of each counts, because other work on the machine only ever slows a round down.
+The ratio of steps per second of CPU is the median over rounds, and says more where the machine is not idle.
 """
 
 import argparse
 import importlib.metadata as metadata
-import math
 import os
 import pathlib
 import platform
+import statistics
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -33,6 +34,14 @@ from acme_agents.experiments import Experiment, making, registry
 from acme_agents.replay.memory_transport import MemoryTransport
 from acme_agents.runtime import fused, fused_loop, replays
 from acme_agents.runtime.actor_session import ActorAccount, ActorSession
+from acme_agents.runtime.fused_state import Limits, Size
+
+
+class Speed(NamedTuple):
+    """What a round measured."""
+
+    per_second: float  # environment steps
+    per_cpu_second: float  # of all threads of this process
 
 
 class Case(NamedTuple):
@@ -78,7 +87,7 @@ def _cases() -> list[Case]:
         cases.append(Case(name, "dqn", "CartPole-v1", 10, config, 20_000, {"algorithm": "dqn", **theirs}))
     theirs = {"num_steps": 64, "num_epochs": 4, "num_minibatches": 16, "agent_kwargs": {"activation": "tanh"}}
     name = "PPO, 64 environments, 64 steps, 4 epochs of 16 minibatches"
-    cases.append(Case(name, "ppo", "CartPole-v1", 64, _PPO, 100_000, {"algorithm": "ppo", **theirs}))
+    cases.append(Case(name, "ppo", "CartPole-v1", 64, _PPO, 25 * 64 * 64, {"algorithm": "ppo", **theirs}))
     config = {"policy_layers": (64, 64), "critic_layers": (64, 64), "critic": "scalar", "samples_per_insert": 32.0}
     config |= {"batch_size": 256, "min_replay_size": 1_000, "max_replay_size": 100_000}
     cases.append(Case("MPO, 10 environments (rejax has none)", "mpo", "Pendulum-v1", 10, config, 4_000))
@@ -90,8 +99,15 @@ def _experiment(case: Case, num_envs: int) -> Experiment:
     return Experiment(case.agent, f"gymnax:{case.environment}", config=config, environments_per_actor=num_envs)
 
 
-def ours(case: Case) -> Callable[[], float]:
-    """Compiles our program and fills replay; returns a function that measures steps a second of one round."""
+def _timed(function: Callable[[], int]) -> Speed:
+    """Times a function that returns how many steps it did."""
+    begun, cpu_begun = time.monotonic(), time.process_time()
+    num_steps = function()
+    return Speed(num_steps / (time.monotonic() - begun), num_steps / (time.process_time() - cpu_begun))
+
+
+def ours(case: Case) -> Callable[[], Speed]:
+    """Compiles our program and fills replay; returns a function that measures one round."""
     experiment = _experiment(case, case.num_envs)
     spec, agent = experiment.environment_spec(), making.make_agent(experiment)
     steps, replay = replays.specs(experiment)
@@ -110,24 +126,26 @@ def ours(case: Case) -> Callable[[], float]:
     keys = jax.random.split(jax.random.PRNGKey(0), case.num_envs)
     loop = jax.jit(program.init)(jax.jit(core.init)(keys[0]), (keys, keys, keys[0]))
     far = np.int32(2**31 - 1)
-    limits, size = fused_loop.Limits(far, far, far), fused_loop.Size(far, np.int32(256))
+    # A call that does more than a round's updates would make our rounds longer than rejax's.
+    per_update = replay.batch_size * replay.experience.layout.period if replay.experience.once else 1
+    limits, size = Limits(far, far, far), Size(far, np.int32(min(256, case.num_steps // per_update)))
     call = jax.jit(program.call, donate_argnums=0).lower(loop, limits, size).compile()
     owed = np.float32(-replay.samples_per_insert * replay.min_size)
     state = {"loop": loop._replace(owed=jnp.asarray(owed)) if not replay.experience.once else loop}
     while int(state["loop"].updates) == 0:
         state["loop"] = call(state["loop"], limits, size)
 
-    def measure() -> float:
-        begun, start = time.monotonic(), int(state["loop"].steps)
-        while int(state["loop"].steps) < start + case.num_steps:
+    def run() -> int:
+        start = int(state["loop"].steps)
+        while int(state["loop"].steps) < start + 0.95 * case.num_steps:  # A final observation's row is no step.
             state["loop"] = call(state["loop"], limits, size)
-        return (int(state["loop"].steps) - start) / (time.monotonic() - begun)
+        return int(state["loop"].steps) - start
 
-    return measure
+    return lambda: _timed(run)
 
 
-def theirs(case: Case) -> Callable[[], float]:
-    """Compiles rejax's program; returns a function that measures steps a second of one round."""
+def theirs(case: Case) -> Callable[[], Speed]:
+    """Compiles rejax's program; returns a function that measures one round."""
     assert case.rejax is not None
     options = dict(case.rejax)
     environment, params = gymnax.make(case.environment)
@@ -143,12 +161,11 @@ def theirs(case: Case) -> Callable[[], float]:
     algorithm = algorithm.replace(eval_callback=lambda *_: 0.0)
     train = jax.jit(algorithm.train).lower(jax.random.PRNGKey(0)).compile()
 
-    def measure() -> float:
-        begun = time.monotonic()
+    def run() -> int:
         jax.block_until_ready(train(jax.random.PRNGKey(0)))
-        return case.num_steps / (time.monotonic() - begun)
+        return case.num_steps
 
-    return measure
+    return lambda: _timed(run)
 
 
 def acting_in_process(case: Case, tmp: pathlib.Path, num_steps: int = 3_000) -> float:
@@ -158,7 +175,7 @@ def acting_in_process(case: Case, tmp: pathlib.Path, num_steps: int = 3_000) -> 
     core = making.make_agent(experiment).learner(experiment.environment_spec())
     account = ActorAccount(0)
     sender = MemoryTransport(steps, replay, tmp)
-    session = ActorSession(experiment, experiment.make_environment("actor"), account, sender)
+    session = ActorSession(experiment, account, sender)
     session.act_with(0, core.params(jax.jit(core.init)(jax.random.PRNGKey(0))))
     for _ in range(300):
         session.step()
@@ -168,26 +185,41 @@ def acting_in_process(case: Case, tmp: pathlib.Path, num_steps: int = 3_000) -> 
     return num_steps / (time.monotonic() - begun)
 
 
+def _round(contestants: list[Callable[[], Speed]], first: int) -> list[Speed]:
+    """Measures each in turn, beginning with another one in each round."""
+    found = {i: contestants[i]() for i in [*range(first, len(contestants)), *range(first)]}
+    return [found[i] for i in range(len(contestants))]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=pathlib.Path, default=None)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--agents", nargs="+", default=["dqn", "ppo", "mpo"])
     options = parser.parse_args()
-    lines = ["| case | fused | rejax | ratio | one process, acting alone |", "|---|---|---|---|---|"]
-    for case in _cases():
-        mine, other = ours(case), theirs(case) if case.rejax is not None else lambda: math.nan
-        rounds = [(mine(), other()) for _ in range(options.rounds)]
-        best, rival = (max(values) for values in zip(*rounds))
+    lines = [
+        "| case | fused | rejax | best over best | per second of CPU | one process, acting alone |",
+        "|---|" + "---|" * 5,
+    ]
+    for case in (case for case in _cases() if case.agent in options.agents):
+        contestants = [ours(case)] + ([theirs(case)] if case.rejax is not None else [])
+        rounds = [_round(contestants, first=i % len(contestants)) for i in range(options.rounds)]
+        shown = [", ".join(f"{speed.per_second:,.0f}" for speed in speeds) for speeds in zip(*rounds)]
+        ratios = ["-", "-"]
+        if case.rejax is not None:
+            best, rival = (max(speed.per_second for speed in speeds) for speeds in zip(*rounds))
+            per_cpu = statistics.median(mine.per_cpu_second / other.per_cpu_second for mine, other in rounds)
+            ratios = [f"{best / rival:.2f}", f"{per_cpu:.2f}"]
         alone = acting_in_process(case, pathlib.Path("unused"))
-        shown = ("-", "-") if math.isnan(rival) else (f"{rival:,.0f}", f"{best / rival:.2f}")
-        lines.append(f"| {case.name}, `{case.environment}` | {best:,.0f} | {shown[0]} | {shown[1]} | {alone:,.0f} |")
+        cells = [f"{case.name}, `{case.environment}`", *(shown if case.rejax is not None else [*shown, "-"]), *ratios]
+        lines.append(f"| {' | '.join(cells)} | {alone:,.0f} |")
         print(lines[-1], rounds, flush=True)
     where = f"{platform.machine()}, {os.cpu_count()} cores, JAX {jax.__version__} on {jax.default_backend()}"
     text = "\n".join(
         [
             "# Environment steps a second of the fused launcher",
             "",
-            f"`python benchmarks/fused.py`, best of {options.rounds} rounds; {where};",
+            f"`python benchmarks/fused.py`, {options.rounds} rounds; {where}, load {os.getloadavg()[0]:.1f};",
             f"gymnax {metadata.version('gymnax')}, rejax {metadata.version('rejax')}.",
             "",
             *lines,

@@ -10,7 +10,7 @@ from acme_agents.agents import bc, crr, d4pg, ddpg, dime, dqn, impala, mpo, ppo,
 from acme_agents.core import returns
 from acme_agents.core.types import ArraySpec, EnvironmentSpec
 from acme_agents.experiments import registry
-from acme_agents.exploration import byol_explore, byol_hindsight, rnd
+from acme_agents.exploration import byol_explore, byol_hindsight, gem, rnd
 from acme_agents.testing import conformance
 
 CONTINUOUS = EnvironmentSpec(ArraySpec((6,)), ArraySpec((2,)))
@@ -209,10 +209,13 @@ BYOL = {"encoder_layers": (16,), "embedding_size": 8, "memory_size": 8, "predict
 BYOL |= {"horizon": 2}
 HINDSIGHT = {name: value for name, value in BYOL.items() if name != "predictor_layers"}
 HINDSIGHT |= {"generator_layers": (16,), "reconstructor_layers": (16,), "critic_layers": (16, 16), "num_candidates": 4}
+GEM = {"rarity_layers": (16,), "embedding_layers": (16,), "embedding_size": 4, "weight": 0.01}
 BONUSES = {
     # Its chance is of a row's place in the batch, and so would be priorities.
     "byol-hindsight around dqn": _around(byol_hindsight, HINDSIGHT, dqn, DQN | {"priority_exponent": 0.0}, DISCRETE),
     "byol-explore around ppo": _around(byol_explore, BYOL, ppo, PPO, DISCRETE),
+    "gem around sac": _around(gem, GEM, sac, SAC, CONTINUOUS),
+    "gem around ppo": _around(gem, GEM | {"similarity": "learned"}, ppo, PPO, DISCRETE),
     "rnd around dqn": _around(rnd, RND, dqn, DQN, DISCRETE),
     "rnd around ppo": _around(rnd, RND, ppo, PPO, _seeing(DICT, CONTINUOUS)),
 }
@@ -227,6 +230,7 @@ PICTURES = {
     "rnd around r2d2": _around(rnd, RND, r2d2, R2D2, DISCRETE),
     "byol-hindsight around impala": _around(byol_hindsight, HINDSIGHT, impala, IMPALA, _seeing(DICT, CONTINUOUS)),
     "byol-explore around r2d2": _around(byol_explore, BYOL, r2d2, R2D2, DISCRETE),
+    "gem around impala": _around(gem, GEM | {"reward": "rarity"}, impala, IMPALA, _seeing(DICT, CONTINUOUS)),
     "r2d2-pixels": _subject(r2d2, R2D2, _seeing(PIXELS, DISCRETE)),
     "vmpo-memory": _subject(vmpo, VMPO | {"lstm_size": 8}, _seeing(DICT, DISCRETE)),
     "vmpo-pixels": _subject(vmpo, VMPO | {"batch_size": 2, "num_epochs": 1}, _seeing(PIXELS, CONTINUOUS)),
@@ -271,7 +275,8 @@ def test_every_bonus_is_among_the_subjects(name):
 @pytest.mark.parametrize("name", registry.BONUSES)
 def test_every_field_of_a_bonus_is_read(name):
     module, base = registry.load(name), dqn.make(dqn.Config(batch_size=4))
-    unread = conformance.unread_fields(lambda config: module.make(config, base), [module.Config()], DISCRETE)
+    configs = [module.Config(**changes) for changes in ({}, *OTHERS.get(name, ()))]
+    unread = conformance.unread_fields(lambda config: module.make(config, base), configs, DISCRETE)
     assert unread == set()
 
 
@@ -280,6 +285,7 @@ OTHERS = {
     "crr": [{"critic": "mixture", "evaluation": "cwp"}],
     "d4pg": [{"critic": "mixture"}],
     "dime": [{"behaviour": "awbc"}, {"critic": "categorical"}],
+    "gem": [{"similarity": "learned"}],
     "impala": [{"lstm_size": 4}],
     "mpo": [{"critic": "categorical"}],
     "vmpo": [{"lstm_size": 4}],

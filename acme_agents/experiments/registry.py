@@ -31,7 +31,8 @@ AGENTS = {
 
 # A bonus's module offers `Config` and `make(config, base)`. It is no agent by itself, so it is not among them.
 BONUSES = {
-    name: f"acme_agents.exploration.{name.replace('-', '_')}" for name in ("byol-explore", "byol-hindsight", "rnd")
+    name: f"acme_agents.exploration.{name.replace('-', '_')}"
+    for name in ("byol-explore", "byol-hindsight", "gem", "rnd")
 }
 
 _IMITATES = ("bc",)  # what learns nothing from rewards

@@ -53,7 +53,7 @@ class Actor:
         self._device = jax.devices("cpu")[0]
         self._init = jax.jit(lambda key, episode: core.init(jax.random.fold_in(key, episode)))
 
-        def act(params: Params, observation: Observation, state: Any, rewards: tuple[Array, ...]) -> Any:
+        def act(params: Params, observation: Observation, state: Any, *rewards: Array) -> Any:
             for reward in rewards:
                 state = core.observe(state, reward)
             return core.select_action(params, observation, state)
@@ -79,7 +79,7 @@ class Actor:
 
     def select_action(self, observation: Observation) -> np.ndarray:
         """Returns the action for one observation, without batch dimension."""
-        action, self._state, self._extras = self._act(self._params, observation, self._state, self._rewards)
+        action, self._state, self._extras = self._act(self._params, observation, self._state, *self._rewards)
         return np.asarray(action)
 
     def observe_first(self, timestep: dm_env.TimeStep) -> None:

@@ -10,7 +10,7 @@ from acme_agents.experiments import registry
 
 RUNTIME = ["tensorflow", "reverb", "launchpad", "acme", "courier", "dm_env", "gymnasium", "dm_control", "ray", "pytest"]
 CORE_MAY_IMPORT = {"jax", "haiku", "optax", "chex", "numpy", *sys.stdlib_module_names}
-PURE_FILES = ["__init__", "config", "networks", "losses", "learning", "acting", "agent", "wrapping"]
+PURE_FILES = ["__init__", "config", "networks", "losses", "learning", "acting", "agent", "wrapping", "tabular"]
 CPU_SECONDS = 2.0
 
 IMPORT_ALL = """

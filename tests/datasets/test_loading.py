@@ -44,6 +44,7 @@ def test_a_fraction_of_the_good_ones_is_kept_and_all_others_in_their_order(path)
     assert _returns(path, keep_good=0, good_return=11) == RETURNS
 
 
+@pytest.mark.long
 def test_the_kept_ones_are_chosen_uniformly(tmp_path):
     path = _save(tmp_path / "b", [0, 1, 1, 1])
     draws = [tuple(np.flatnonzero(_which(path, keep_good=2 / 3, seed=seed))) for seed in range(60)]

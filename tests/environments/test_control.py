@@ -12,6 +12,7 @@ from acme_agents.core import errors
 from acme_agents.environments import control
 
 
+@pytest.mark.long
 def test_every_task_of_the_suite_steps():
     names = [name for name in environments.names() if name.startswith("control:")]
     assert len(names) == 51
@@ -123,6 +124,7 @@ def test_without_a_gl_library_rendering_says_what_to_install():
     assert _python(RENDER, MUJOCO_GL="egl", MUJOCO_EGL_DEVICE_ID="99") == [sentence] * 2
 
 
+@pytest.mark.long
 def test_rendering_works_after_an_environment_that_does_not_render():
     printed = _python(
         "from acme_agents import environments; environments.make('control:cartpole:swingup', 0)\n" + RENDER

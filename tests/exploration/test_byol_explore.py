@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from acme_agents.core.types import ArraySpec, EnvironmentSpec, Step, Stretch
+from acme_agents.core.types import Stretch
 from acme_agents.exploration import byol_explore
 from acme_agents.exploration.byol_explore import learning, losses, networks
+from tests.exploration import toys
 
-SPEC = EnvironmentSpec(ArraySpec((2,)), ArraySpec((), "int32", 3))
 SMALL = {
     "encoder_layers": (5,),
     "embedding_size": 4,
@@ -20,18 +20,8 @@ SMALL = {
 NO_KEY = jax.random.PRNGKey(9)  # Nothing is drawn.
 
 
-def _stretch(valid, seed=0):
-    """Random rows [B, T + 1] with these transitions."""
-    valid, rng = np.asarray(valid), np.random.default_rng(seed)
-    shape = valid.shape[0], valid.shape[1] + 1
-    observation = jnp.array(rng.normal(size=(*shape, 2)), jnp.float32)
-    action = jnp.array(rng.integers(0, 3, shape), jnp.int32)
-    steps = Step(observation, action, jnp.zeros(shape), jnp.ones(shape), jnp.zeros(shape, bool))
-    return Stretch(steps, jnp.asarray(valid))
-
-
 def _bonus(**changes):
-    return learning.make_bonus(byol_explore.Config(**SMALL | changes), SPEC)
+    return learning.make_bonus(byol_explore.Config(**SMALL | changes), toys.SEEN)
 
 
 # --- The losses, and what is paid.
@@ -96,8 +86,8 @@ def test_the_open_loop_is_fed_the_actions_from_the_rows_own_on():
     assert inputs.previous[0, :, 0].tolist() == [0, 1, 2, 3]
     assert inputs.begins.tolist() == [[True, False, False, False]]
     # Behind an episode's final row another one begins, and no action led there.
-    stretch = _stretch([[True, False, True, True]])
-    encoded = networks.actions_of(stretch, SPEC)
+    stretch = toys.stretch([[True, False, True, True]])
+    encoded = networks.actions_of(stretch, toys.SEEN)
     assert encoded.sum(-1).tolist() == [[1.0, 0.0, 1.0, 1.0]]
     inputs = networks.inputs_of(encoded, stretch.valid, 3)
     assert inputs.begins.tolist() == [[True, False, True, False]]
@@ -144,11 +134,8 @@ def _by_hand(state, stretch, horizon):
     return found
 
 
-VALID = [[True, True, False, True, True], [True, True, True, True, True], [True, False, True, False, True]]
-
-
 def test_the_scans_are_a_loop_by_hand():
-    bonus, stretch = _bonus(prioritise=False), _stretch(VALID)
+    bonus, stretch = _bonus(prioritise=False), toys.stretch(toys.VALID)
     state = bonus.init(jax.random.PRNGKey(0))
     # The target is another network than the encoder, as it is from the second update on.
     state = state._replace(target=jax.tree.map(lambda x: x + 0.3, state.target))
@@ -158,7 +145,7 @@ def test_the_scans_are_a_loop_by_hand():
     paid = np.zeros((3, 5))
     for (b, t, k), loss in found.items():
         paid[b, t + k - 1] += loss
-    valid = np.asarray(VALID)
+    valid = np.asarray(toys.VALID)
     np.testing.assert_allclose((reward * metrics["scale"])[valid], paid[valid], rtol=2e-4)
     each = {}
     for (b, t, _), loss in found.items():
@@ -177,20 +164,20 @@ def test_the_scans_are_a_loop_by_hand():
 def test_a_target_that_keeps_all_of_itself_stays_random():
     bonus = _bonus(target_decay=1.0, num_steps=3)
     state = bonus.init(jax.random.PRNGKey(0))
-    after, *_ = bonus.update(state, _stretch(VALID), NO_KEY)
+    after, *_ = bonus.update(state, toys.stretch(toys.VALID), NO_KEY)
     jax.tree.map(np.testing.assert_array_equal, after.target, state.target)
 
 
 def test_every_network_learns_and_gradients_reach_the_past():
-    bonus, stretch = _bonus(horizon=1), _stretch(VALID)
+    bonus, stretch = _bonus(horizon=1), toys.stretch(toys.VALID)
     state = bonus.init(jax.random.PRNGKey(0))
     after, *_ = bonus.update(state, stretch, NO_KEY)
     jax.tree.map(
         lambda old, new: np.testing.assert_array_less(0.0, np.abs(new - old).max()), state.online, after.online
     )
     # What is foreseen one step ahead of row 3 depends on the observation of row 0, through both recurrences.
-    nets = networks.make_networks(byol_explore.Config(**SMALL), SPEC)
-    inputs = networks.inputs_of(networks.actions_of(stretch, SPEC), stretch.valid, 2)
+    nets = networks.make_networks(byol_explore.Config(**SMALL), toys.SEEN)
+    inputs = networks.inputs_of(networks.actions_of(stretch, toys.SEEN), stretch.valid, 2)
 
     def ahead(embedding):
         return nets.memory.apply(state.online.memory, embedding, inputs)[1, 3, 2].sum()
@@ -200,7 +187,7 @@ def test_every_network_learns_and_gradients_reach_the_past():
 
 
 def test_several_steps_learn_more_and_the_reward_is_from_before():
-    stretch = _stretch(VALID)
+    stretch = toys.stretch(toys.VALID)
     results = []
     for num_steps in (1, 20):
         bonus = _bonus(num_steps=num_steps, learning_rate=1e-2)
@@ -212,7 +199,7 @@ def test_several_steps_learn_more_and_the_reward_is_from_before():
 
 
 def test_rows_without_a_transition_change_nothing():
-    bonus, stretch = _bonus(normalise_observations=True), _stretch(VALID)
+    bonus, stretch = _bonus(normalise_observations=True), toys.stretch(toys.VALID)
     state = bonus.init(jax.random.PRNGKey(0))
     spoilt = stretch._replace(
         steps=stretch.steps._replace(
@@ -234,7 +221,7 @@ def test_noise_stays_uncertain_and_what_can_be_known_does_not():
         for _ in range(60):
             action = rng.integers(0, 3, (16, 9))
             seen = np.stack([np.roll(action, 1, axis=1) - 0.5, rng.choice([-1.0, 1.0], action.shape) * noisy], axis=-1)
-            steps = _stretch(np.ones((16, 8), bool)).steps
+            steps = toys.stretch(np.ones((16, 8), bool)).steps
             steps = steps._replace(observation=jnp.array(seen, jnp.float32), action=jnp.array(action, jnp.int32))
             state, _, metrics = update(state, Stretch(steps, jnp.ones((16, 8), bool)), NO_KEY)
         sums.append(float(metrics["uncertainty"]))

@@ -12,9 +12,10 @@ from acme_agents.exploration.byol_explore import learning as explore_learning
 from acme_agents.exploration.byol_explore import losses as explore
 from acme_agents.exploration.byol_explore import networks as world
 from acme_agents.exploration.byol_hindsight import learning, losses, networks
-from tests.exploration.test_byol_explore import SMALL, SPEC, VALID, _stretch
+from tests.exploration import toys
 
-SMALL = {name: value for name, value in SMALL.items() if name != "predictor_layers"} | {
+SMALL = {
+    **{"encoder_layers": (5,), "embedding_size": 4, "memory_size": 3, "horizon": 3, "normalise_observations": False},
     **{"hindsight_size": 4, "noise_size": 2, "generator_layers": (8,), "reconstructor_layers": (8,)},
     **{"critic_layers": (8, 8), "num_candidates": 6},
 }
@@ -48,8 +49,8 @@ def test_candidates_are_the_rows_own_and_others_that_exist():
 
 def _losses_of(config, stretch, key):
     """`(state, online, critic) -> Losses` of a stretch with equal chance."""
-    compute = learning.make_losses(config, SPEC)[2]
-    inputs, there = world.prepare(config, SPEC, stretch)
+    compute = learning.make_losses(config, toys.SEEN)[2]
+    inputs, there = world.prepare(config, toys.SEEN, stretch)
     seen = stretch.steps.observation
 
     def each(state, online, critic):
@@ -59,8 +60,8 @@ def _losses_of(config, stretch, key):
 
 
 def test_the_critic_makes_large_what_the_others_make_small():
-    config, stretch = _config(learning_rate=1e-3, critic_learning_rate=1e-3, divisor=0.5), _stretch(VALID)
-    bonus = learning.make_bonus(config, SPEC)
+    config, stretch = _config(learning_rate=1e-3, critic_learning_rate=1e-3, divisor=0.5), toys.stretch(toys.VALID)
+    bonus = learning.make_bonus(config, toys.SEEN)
     state = bonus.init(jax.random.PRNGKey(0))
     after, reward, metrics = jax.jit(bonus.update)(state, stretch, KEY)
     each, there = _losses_of(config, stretch, jax.random.split(KEY, 1)[0])
@@ -79,7 +80,7 @@ def test_the_critic_makes_large_what_the_others_make_small():
     assert 2.0 * means(alone, state.critic)[0] + means(alone, state.critic)[1] < 2.0 * reconstruction + invariance
     # What is paid is that sum, at the transitions that were foreseen.
     paid = explore.uncertainty(losses.total(*each(state, state.online, state.critic), 0.5), there)
-    valid = jnp.asarray(VALID)
+    valid = jnp.asarray(toys.VALID)
     np.testing.assert_allclose(
         reward[valid], np.maximum(paid[valid] / metrics["scale"] - metrics["threshold"], 0.0), atol=1e-3
     )
@@ -87,8 +88,8 @@ def test_the_critic_makes_large_what_the_others_make_small():
 
 def test_what_the_critic_sees_is_not_made_blank():
     """L_inv reaches the generator alone: states that say nothing would make it zero for any z."""
-    config, stretch = _config(), _stretch(VALID)
-    state = learning.make_bonus(config, SPEC).init(jax.random.PRNGKey(0))
+    config, stretch = _config(), toys.stretch(toys.VALID)
+    state = learning.make_bonus(config, toys.SEEN).init(jax.random.PRNGKey(0))
     each, there = _losses_of(config, stretch, KEY)
 
     def slopes(name):
@@ -103,8 +104,8 @@ def test_what_the_critic_sees_is_not_made_blank():
 
 
 def test_the_outcome_is_the_target_encoders():
-    config, stretch = _config(), _stretch(VALID)
-    state = learning.make_bonus(config, SPEC).init(jax.random.PRNGKey(0))
+    config, stretch = _config(), toys.stretch(toys.VALID)
+    state = learning.make_bonus(config, toys.SEEN).init(jax.random.PRNGKey(0))
     each, _ = _losses_of(config, stretch, KEY)
     other = state._replace(target=jax.tree.map(lambda x: x + 0.3, state.target))
     first, second = (each(x, state.online, state.critic) for x in (state, other))
@@ -116,7 +117,7 @@ def test_the_outcome_is_the_target_encoders():
 def test_a_trained_critic_measures_what_z_says_of_the_state(copies, low, high):
     """Of eight states: 0 where z is a coin's, log 8 where it is the state; a bound of 1 on the critic would hide it."""
     config = _config(critic_layers=(16, 16), num_candidates=32, memory_size=8, hindsight_size=8)
-    critic = networks.make_networks(config, SPEC).critic
+    critic = networks.make_networks(config, toys.SEEN).critic
     optimizer = optax.adam(1e-2)
     params = critic.init(jax.random.PRNGKey(0))
 
@@ -147,8 +148,8 @@ def test_noise_is_not_paid_for_in_hindsight():
     changes = {"horizon": 1, "num_steps": 8, "target_decay": 1.0, "encoder_layers": (16,), "memory_size": 8}
     changes |= {"learning_rate": 3e-3, "normalise_observations": False}
     for name, bonus in {
-        "explore": explore_learning.make_bonus(byol_explore.Config(**changes), SPEC),
-        "hindsight": learning.make_bonus(_config(**changes), SPEC),
+        "explore": explore_learning.make_bonus(byol_explore.Config(**changes), toys.SEEN),
+        "hindsight": learning.make_bonus(_config(**changes), toys.SEEN),
     }.items():
         state, update = bonus.init(jax.random.PRNGKey(0)), jax.jit(bonus.update)
         for i in range(60):

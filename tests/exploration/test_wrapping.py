@@ -1,8 +1,6 @@
 """A bonus around an agent: what the base learns from, and that without the bonus it learns what it does alone."""
 
-import dataclasses
 import importlib
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +13,6 @@ from acme_agents.core.interfaces import ActorContext, LearnerCore, ReplaySpec, U
 from acme_agents.core.types import ArraySpec, EnvironmentSpec
 from acme_agents.experiments import Base, Experiment, making, registry
 from acme_agents.exploration.config import Mixing
-from acme_agents.launch import main, run_dir
-from acme_agents.launch.options import Options
 from tests.exploration import toys
 
 _SMALL = {
@@ -222,49 +218,3 @@ def test_a_run_directory_knows_the_bonus_and_its_base(tmp_path):
     (tmp_path / "config.json").write_text(experiment.to_json())
     assert Experiment.from_run_dir(tmp_path) == experiment and experiment.full_name == "rnd around dqn"
     assert Experiment("dqn", "probe:choice").full_name == "dqn"
-
-
-def test_a_run_continues_with_the_base_that_it_had(tmp_path):
-    def opened(config=None, *, base="dqn", resume):
-        around = Base(base, registry.load(base).Config(**config or {}))
-        experiment = Experiment("rnd", "probe:choice", base=around)
-        with run_dir.opened(tmp_path, experiment, "in-process", Options(), resume=resume):
-            pass
-
-    opened(resume=False)
-    with pytest.raises(errors.UserError, match=r"is a run with learning_rate 0\.0005, not 1\.0: leave that, or begin"):
-        opened({"learning_rate": 1.0}, resume=True)
-    with pytest.raises(errors.UserError, match="is a run with agent 'dqn', not 'ppo': leave that, or begin"):
-        opened(base="ppo", resume=True)
-
-
-def test_options_of_a_bonus_and_of_its_base(tmp_path, monkeypatch, capsys):
-    seen = []
-    launch_run = importlib.import_module("acme_agents.launch.run")
-    monkeypatch.setattr(launch_run, "run", lambda experiment, **_: seen.append(experiment) or sys.exit(0))
-
-    def train(*flags):
-        with pytest.raises(SystemExit):
-            main.main(["train", "rnd", *flags])
-        return seen[-1]
-
-    given = ("--base.agent", "dqn", "--base.config.n-step", "2", "--config.weight", "0.5", "--env", "probe:choice")
-    experiment = train(*given)
-    assert experiment.base == Base("dqn", registry.load("dqn").Config(n_step=2)) and type(experiment.base) is Base
-    assert experiment.config.weight == 0.5 and experiment.agent == "rnd"
-    with run_dir.opened(tmp_path, experiment, "in-process", Options(), resume=False):
-        pass
-    again = train("--base.agent=dqn", "--run-dir", str(tmp_path), "--resume", "--steps", "9")
-    assert again == dataclasses.replace(experiment, max_steps=9)
-    assert train("--run-dir", str(tmp_path), "--resume", "--steps", "9") == again
-    with pytest.raises(SystemExit):
-        main.main(["resume", str(tmp_path), "--steps", "8"])
-    assert seen[-1] == dataclasses.replace(experiment, max_steps=8)
-    capsys.readouterr()
-    main.main(["train", "rnd", "--help"])
-    assert "usage: acme-agents train rnd --base.agent AGENT --env ENVIRONMENT [OPTIONS]" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        main.main(["train", "rnd", "--base.agent", "ppo", "--run-dir", str(tmp_path), "--resume"])
-    assert "is a run with base.agent 'dqn', not 'ppo'" in capsys.readouterr().err
-    main.main(["list"])
-    assert "bonuses, which go around an agent:\n" in capsys.readouterr().out

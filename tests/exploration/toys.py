@@ -6,11 +6,11 @@ import numpy as np
 
 from acme_agents.core.experience import of_trajectories
 from acme_agents.core.interfaces import ActorContext
-from acme_agents.core.types import ArraySpec, EnvironmentSpec, SampleInfo, Step, Trajectory
+from acme_agents.core.types import ArraySpec, EnvironmentSpec, SampleInfo, Step, Stretch, Trajectory
 from acme_agents.exploration import wrapping
-from acme_agents.exploration.config import Mixing
 
 DISCRETE = EnvironmentSpec(ArraySpec((3,)), ArraySpec((), "int32", 3))
+SEEN = EnvironmentSpec(ArraySpec((2,)), ArraySpec((), "int32", 3))  # of the rows of `stretch`
 CONTINUOUS = EnvironmentSpec(ArraySpec((3,)), ArraySpec((2,)))
 
 
@@ -58,9 +58,17 @@ def batch(agent, spec, trajectories):
     return made
 
 
-def no_bonus():
-    """Weights that leave the bonus out."""
-    return Mixing(weight=0.0)
+VALID = [[True, True, False, True, True], [True, True, True, True, True], [True, False, True, False, True]]
+
+
+def stretch(valid, seed=0):
+    """Random rows [B, T + 1] with these transitions."""
+    valid, rng = np.asarray(valid), np.random.default_rng(seed)
+    shape = valid.shape[0], valid.shape[1] + 1
+    observation = jnp.array(rng.normal(size=(*shape, 2)), jnp.float32)
+    action = jnp.array(rng.integers(0, 3, shape), jnp.int32)
+    steps = Step(observation, action, jnp.zeros(shape), jnp.ones(shape), jnp.zeros(shape, bool))
+    return Stretch(steps, jnp.asarray(valid))
 
 
 def shapes(agent, spec):

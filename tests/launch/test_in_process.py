@@ -15,7 +15,8 @@ import pytest
 
 from acme_agents.agents import dqn, mpo, r2d2
 from acme_agents.core import checkpoint
-from acme_agents.experiments import Experiment, registry
+from acme_agents.experiments import Base, Experiment, registry
+from acme_agents.exploration import rnd
 from acme_agents.launch import run
 from acme_agents.runtime import loggers
 
@@ -203,6 +204,7 @@ _SMALLEST = {
 _BONUSES = {
     "byol-explore": ("vmpo", "r2d2"),
     "byol-hindsight": ("impala",),
+    "gem": ("sac", "ppo"),
     "rnd": ("dqn", "ppo"),
 }
 
@@ -234,7 +236,13 @@ def test_no_agent_needs_tensorflow_reverb_or_launchpad(tmp_path: pathlib.Path) -
         assert loggers.read_csv(tmp_path / agent / "actor.csv")["actor_steps"][-1] == steps
 
 
-@pytest.mark.parametrize(("experiment", "held"), [(_EXPERIMENT, 2000), (_SEQUENCES, 200)])
+# The second with a bonus around it, whose state goes along.
+_AROUND = dataclasses.replace(
+    _SEQUENCES, agent="rnd", config=rnd.Config(), base=Base(_SEQUENCES.agent, _SEQUENCES.config)
+)
+
+
+@pytest.mark.parametrize(("experiment", "held"), [(_EXPERIMENT, 2000), (_AROUND, 200)])
 def test_a_run_continues_as_several_processes_and_as_one_again(
     tmp_path: pathlib.Path, experiment: Experiment, held: int
 ) -> None:
@@ -246,7 +254,7 @@ def test_a_run_continues_as_several_processes_and_as_one_again(
         updates.append(checkpoint.steps(run_dir / "checkpoints")[-1])
     actor = loggers.read_csv(run_dir / "actor.csv")
     assert actor["actor_steps"][-1] == 2000
-    config = experiment.config
+    config = (experiment.base or experiment).config
     items = 2000 if held == 2000 else 400  # Episodes of five steps are one sequence each.
     expected = (items - config.min_replay_size) * config.samples_per_insert / config.batch_size
     assert updates == sorted(set(updates)) and updates[-1] == pytest.approx(expected, rel=0.1)

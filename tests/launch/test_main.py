@@ -147,6 +147,7 @@ def test_a_package_that_the_users_module_misses_is_not_an_unknown_agent(
     assert "my_agents/__init__.py:1, in <module>" in said
 
 
+@pytest.mark.long
 def test_a_run_directory_is_not_overwritten(fails: Callable[..., str], finished_run: pathlib.Path) -> None:
     before = (finished_run / "config.json").read_bytes()
     said = fails(*_TRAIN, "--run-dir", str(finished_run))

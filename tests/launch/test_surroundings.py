@@ -129,6 +129,7 @@ def test_a_deleted_working_directory(
         run(Experiment("mpo", "probe:sign"), run_dir=tmp_path / "run")
 
 
+@pytest.mark.long
 def test_python_without_assertions_is_refused(tmp_path: pathlib.Path, repository: pathlib.Path) -> None:
     """Haiku names parameters otherwise under -O, so that checkpoints could not be read."""
     with run_dir_lib.opened(tmp_path / "run", Experiment("mpo", "probe:sign"), "in-process", Options(), resume=False):

@@ -74,6 +74,7 @@ def test_neither_imports_acme_by_itself(name, repository, imports_of):
     assert "acme" not in {module.split(".")[0] for module in imported}
 
 
+@pytest.mark.long
 def test_mpo_acts_in_acmes_loop_as_it_does_in_ours():
     """Returns, lengths, counts and the norms of the actions, which the observer sees."""
 

@@ -37,6 +37,7 @@ def _compile(directory: str, cache_home: pathlib.Path, when: str = "after") -> t
     return path, int(hits), int(misses)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_what_one_process_compiled_the_next_one_finds(tmp_path: pathlib.Path, when: str) -> None:
     path, hits, misses = _compile("default", tmp_path, when)

@@ -95,7 +95,7 @@ def test_a_bonus_of_no_weight_changes_nothing(tmp_path: pathlib.Path, agent: str
     run_dirs = [_run_fused(tmp_path / each.agent, each)[0] for each in (alone, around)]
     assert _rows(run_dirs[0], "actor") == _rows(run_dirs[1], "actor")
     mine, theirs = (_rows(run_dir, "learner") for run_dir in run_dirs)
-    assert len(mine) > 3 and "bonus_loss" in theirs[0]
+    assert mine and "bonus_loss" in theirs[0]
     assert mine == [{name: row[name] for name in mine[0]} for row in theirs]
 
 

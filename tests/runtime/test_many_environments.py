@@ -45,6 +45,7 @@ def _session(experiment, index=0, allowance=None):
     return session, account, sent
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("agent", "config", "environment", "limit"),
     [
@@ -189,6 +190,7 @@ def test_what_is_not_finite_or_not_of_the_spec_does_not_pass_a_batch_that_steps_
         guard.step(np.array([[0], [np.nan]], np.float32), 2)
 
 
+@pytest.mark.long
 def test_one_process_does_every_step_and_update_of_the_budget_and_repeats_itself(tmp_path):
     config = dataclasses.replace(_DQN, batch_size=16, min_replay_size=50, samples_per_insert=2.0, n_step=1)
     experiment = Experiment(

@@ -30,7 +30,7 @@ class Config(WorldModel):
     """Widths of the ReLU layers that tell the z of a state and an action from that of others [G]."""
     critic_limit: Positive = 5.0
     """The critic's numbers lie within it of 0, by a tanh [C]: L_inv can be twice as large at most."""
-    num_candidates: Annotated[int, at_least(2)] = 32
+    num_candidates: Annotated[int, at_least(2)] = 16
     """J, among which the critic finds the right z: L_inv is at most log J (ours); the ports have their whole batch."""
     critic_learning_rate: Positive = 1e-3
     """Adam's, of the critic, per gradient step (ours)."""

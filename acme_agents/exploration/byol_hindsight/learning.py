@@ -104,7 +104,8 @@ def make_bonus(config: Config, spec: EnvironmentSpec) -> Bonus:
 
         def loss(online: Online, critic: Params, target: Params, key: Key) -> tuple[Array, Losses]:
             each = compute(online, critic, target, seen, inputs, there, key)
-            return explore.mean_loss(losses.total(*each, config.divisor), there), each
+            total = losses.total(each.reconstruction, each.invariance, config.divisor)
+            return explore.mean_loss(total, there), each
 
         def step(carry: Any, key: Key) -> Any:
             online, critic, target, optimizer_state, critic_state = carry
@@ -124,7 +125,8 @@ def make_bonus(config: Config, spec: EnvironmentSpec) -> Bonus:
         carry = (state.online, state.critic, state.target, state.optimizer, state.critic_optimizer)
         carry, (each, metrics) = jax.lax.scan(step, carry, jax.random.split(key, config.num_steps))
         first = Losses(*(x[0] for x in each))  # from before the first step
-        uncertainty = explore.uncertainty(losses.total(*first, config.divisor), there)
+        total = losses.total(first.reconstruction, first.invariance, config.divisor)
+        uncertainty = explore.uncertainty(total, there)
         paid, scale = explore.pay(
             uncertainty, valid, state.scale, decay=config.normaliser_decay, prioritise=config.prioritise
         )

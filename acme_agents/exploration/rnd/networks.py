@@ -12,7 +12,7 @@ from acme_agents.exploration.rnd.config import Config
 
 
 def _orthogonal(shape: Sequence[int], dtype: Any) -> Array:
-    """Orthogonal weights of gain sqrt(2), as [B] has them: the embeddings of the random network differ enough."""
+    """Orthogonal weights of gain sqrt(2), as Burda et al. have them: embeddings differ enough."""
     return jax.nn.initializers.orthogonal(2.0**0.5)(hk.next_rng_key(), shape, dtype)
 
 

@@ -89,6 +89,7 @@ def test_the_first_step_starts_from_the_policy_that_acted(spec, data):
     assert abs(output.metrics["policy_loss"]) < 1e-6  # of standardised advantages
 
 
+@pytest.mark.long
 def test_observations_and_rewards_are_normalised_by_what_was_seen(data):
     agent = _agent()
     params, actor = _actor(agent, DISCRETE)

@@ -116,6 +116,7 @@ def _shortened(batch, config, params):
     )
 
 
+@pytest.mark.long
 def test_burn_in_makes_the_state_and_nothing_else():
     """One update is that of the traces alone, each from the state that its burn-in led to: no gradient goes further."""
     batch = random_batch(num_steps=(7, 7, 5, 4, 7), episode_step=(3, 6, 1, 2, 9))
