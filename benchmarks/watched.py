@@ -3,9 +3,9 @@
 What is paid, and what is learnt, is the bonus's own. What is added are columns of learner.csv, of the transitions of
 each batch: `bonus_at` and `bonus_elsewhere`, the mean error that the bonus has with what a transition led to, at the
 television and at the other places; `bonus_paid_at` and `bonus_paid_elsewhere`, the same of what was paid for it; and
-`bonus_visits`, the share of transitions that led to the television. An error is that of the bonus before it is divided by
-a running deviation, which would hide that it vanishes, and before a running mean is taken off. BYOL-Hindsight has two
-parts: `bonus_invariance_at` is that of L_inv.
+`bonus_visits`, the share of transitions that led to the television. An error is that of the bonus before it is divided
+by a running deviation, which would hide that it vanishes, and before a running mean is taken off. BYOL-Hindsight has
+two parts: `bonus_invariance_at` is that of L_inv.
 """
 
 import dataclasses
