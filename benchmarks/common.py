@@ -243,31 +243,48 @@ def learner_of(run_dir: pathlib.Path) -> Any:
     return courier.Client(f"localhost:{record_of(run_dir).place['ports']['learner']}", call_timeout=3.0)
 
 
-def train(experiment: Any, run_dir: pathlib.Path, *, launcher: str = "in-process") -> dict[str, Any]:
+def train(experiment: Any, run_dir: pathlib.Path, *, launcher: str = "in-process", seeds: int = 1) -> dict[str, Any]:
     """Trains, unless the run directory holds the finished run: then nothing is done.
 
     A run that was interrupted is continued from its checkpoint.
 
+    Args:
+      experiment: what to run.
+      run_dir: its directory.
+      launcher: as `run` has it.
+      seeds: runs side by side, with the launcher "fused"; `seeds_of` has their directories.
+
     Returns:
-      Its evaluator.csv, column by column.
+      Its evaluator.csv, column by column; of several seeds, or without evaluations, none.
 
     Raises:
       SystemExit: it was asked to stop.
     """
     from acme_agents.core import checkpoint
+    from acme_agents.launch.options import Options
     from acme_agents.launch.run import run
     from acme_agents.runtime import loggers
 
     finished = run_dir / "finished"
     if not finished.exists():
-        resume = bool(checkpoint.steps(run_dir / "checkpoints"))
+        of_seeds = [run_dir] if seeds == 1 else [run_dir / f"seed-{experiment.seed + i}" for i in range(seeds)]
+        resume = all(checkpoint.steps(each / "checkpoints") for each in of_seeds)
         if not resume and (run_dir / "config.json").exists():
             shutil.rmtree(run_dir)
-        result = run(experiment, run_dir=run_dir, resume=resume, launcher=launcher)
+        options = Options(seeds=seeds)
+        result = run(experiment, run_dir=run_dir, resume=resume, launcher=launcher, options=options)
         if not result.finished:
             raise SystemExit("Stopped; the same command goes on from here.")
         finished.touch()
-    return loggers.read_csv(run_dir / "evaluator.csv")
+    evaluations = run_dir / "evaluator.csv"
+    return loggers.read_csv(evaluations) if evaluations.exists() else {}
+
+
+def seeds_of(run_dir: pathlib.Path) -> list[pathlib.Path]:
+    """The directories of a run's seeds, in their order; itself if it has one seed."""
+    from acme_agents.launch import run_dir as run_dir_lib
+
+    return run_dir_lib.of_seeds(run_dir)
 
 
 def demonstrations(environment: str, path: pathlib.Path, *, episodes: int, random_actions: float = 0.0) -> pathlib.Path:
