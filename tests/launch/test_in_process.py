@@ -215,25 +215,34 @@ def _around(bonus: str, base: str) -> tuple[str, ...]:
     return bonus, "--base.agent", base, *arguments
 
 
-@pytest.mark.slow
-def test_no_agent_needs_tensorflow_reverb_or_launchpad(tmp_path: pathlib.Path) -> None:
-    assert set(_SMALLEST) == set(registry.AGENTS) and set(_BONUSES) == set(registry.BONUSES)
-    commands = []
-    for agent, arguments in _SMALLEST.items():
-        budget = ("--updates", "20") if agent in ("bc", "crr") else ("--steps", "200")
-        commands.append(["train", agent, *arguments, *budget, "--eval-every", "0", "--run-dir", agent])
-    around = {f"{bonus}-{base}": _around(bonus, base) for bonus, bases in _BONUSES.items() for base in bases}
-    for name, arguments in around.items():
-        commands.append(["train", *arguments, "--steps", "200", "--eval-every", "0", "--run-dir", name])
-    commands += [["resume", next(iter(around)), "--steps", "300"], ["evaluate", next(iter(around)), "--episodes", "1"]]
-    commands += [["resume", "mpo", "--steps", "300"], ["evaluate", "mpo", "--episodes", "1"]]
+def _train_without_the_others(directory: pathlib.Path, runs: dict[str, tuple[str, ...]]) -> None:
+    """Trains, in one process and by these arguments after `train`, each run to a checkpoint; resumes the first."""
+    first = next(iter(runs))
+    commands = [["train", *arguments, "--eval-every", "0", "--run-dir", name] for name, arguments in runs.items()]
+    commands += [["resume", first, "--steps", "300"], ["evaluate", first, "--episodes", "1"]]
     blocked = [sys.executable, "-c", _BLOCKED, json.dumps(commands)]
-    ended = subprocess.run(blocked, cwd=tmp_path, capture_output=True, text=True, timeout=580)
-    assert ended.returncode == 0, ended.stderr
-    for agent in (*_SMALLEST, *around):
-        assert checkpoint.steps(tmp_path / agent / "checkpoints")[-1] > 0
-    for agent, steps in (("mpo", 300), ("r2d2", 200)):
-        assert loggers.read_csv(tmp_path / agent / "actor.csv")["actor_steps"][-1] == steps
+    ended = subprocess.run(blocked, cwd=directory, capture_output=True, text=True, timeout=580)
+    assert ended.returncode == 0, (ended.returncode, ended.stdout[-2000:], ended.stderr[-4000:])
+    for name in runs:
+        assert checkpoint.steps(directory / name / "checkpoints")[-1] > 0
+    assert loggers.read_csv(directory / first / "actor.csv")["actor_steps"][-1] == 300
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_no_agent_needs_tensorflow_reverb_or_launchpad(tmp_path: pathlib.Path) -> None:
+    assert set(_SMALLEST) == set(registry.AGENTS)
+    budgets = {agent: ("--updates", "20") if agent in ("bc", "crr") else ("--steps", "200") for agent in _SMALLEST}
+    _train_without_the_others(tmp_path, {a: (a, *arguments, *budgets[a]) for a, arguments in _SMALLEST.items()})
+    assert loggers.read_csv(tmp_path / "r2d2" / "actor.csv")["actor_steps"][-1] == 200
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_no_bonus_needs_tensorflow_reverb_or_launchpad(tmp_path: pathlib.Path) -> None:
+    assert set(_BONUSES) == set(registry.BONUSES)
+    pairs = [(bonus, base) for bonus, bases in _BONUSES.items() for base in bases]
+    _train_without_the_others(tmp_path, {f"{b}-{base}": (*_around(b, base), "--steps", "200") for b, base in pairs})
 
 
 # The second with a bonus around it, whose state goes along.
