@@ -156,7 +156,7 @@ def _draw(curves: dict[tuple[str, str], list[dict[str, Any]]], options: argparse
 
     screens = [screen for screen in options.screens if any(key[0] == screen for key in curves)]
     figure, axes = pyplot.subplots(3, len(screens), figsize=(5 * len(screens), 8), sharex=True, squeeze=False)
-    titles = ("error at the television / its start", "error elsewhere / start at television", "time at the television")
+    titles = ("error at the television / its start", "error elsewhere / start there", "time at the television")
     for column, screen in enumerate(screens):
         axes[0, column].set_title(f"noisy-tv:{screen}")
         for (of_screen, method), tables in curves.items():
@@ -170,7 +170,7 @@ def _draw(curves: dict[tuple[str, str], list[dict[str, Any]]], options: argparse
                 for row, (line, where) in enumerate(zip(lines, seen)):
                     label = method if seed == 0 else None
                     x, y = table["actor_steps"][where], _smooth(line[where])
-                    axes[row, column].plot(x, y, color=color, label=label, linewidth=1)
+                    axes[row, column].plot(x, y, color=color, label=label, linewidth=1, marker=".", markersize=4)
         for row, title in enumerate(titles):
             axes[row, column].set_ylabel(title)
             axes[row, column].set_ylim(bottom=0)
@@ -180,9 +180,9 @@ def _draw(curves: dict[tuple[str, str], list[dict[str, Any]]], options: argparse
     figure.savefig(path, dpi=110)
 
 
-def _smooth(values: Any, window: int = 9) -> Any:
-    """Means over as many rows, fewer at the ends."""
-    ones = np.ones(window)
+def _smooth(values: Any) -> Any:
+    """Means over a twentieth of the rows, fewer at the ends; of a few rows, these themselves."""
+    ones = np.ones(max(1, len(values) // 20))
     return np.convolve(values, ones, "same") / np.convolve(np.ones(len(values)), ones, "same")
 
 
