@@ -9,12 +9,13 @@ program.
     python benchmarks/noisy_tv.py --divisor 0.25 --methods byol-hindsight --output FILE                 # lambda
 
 Reading it: the error is the bonus before it is normalised, of what a transition led to; normalised it would be about 1
-at any time. `at its start` and `at its end` are means over the first 2% and the last 10% of updates, at the television
-and elsewhere, weighted by visits; `of its start` is their ratio at the television. `time there` is the share of
-transitions that led to the television, at the end: at most 57 of an episode's 64. `paid there` is the normalised bonus
-above its running mean, at the end; RND pays all of it. Expected: BYOL-Explore stays there, with an error above 5 times
-that elsewhere; BYOL-Hindsight's falls below a tenth of its start; RND's vanishes with the symbols, whose targets can be
-learnt, and not with the pixels. Mean over the seeds, and each seed's in brackets.
+at any time. `at its start` and `at its end` are means over those of the first 2% and of the last 10% of updates that
+are logged (a short run logs its first eight updates and its last), weighted by visits; `of its start` is their ratio at
+the television. `time there` is the share of transitions that led to the television, at the end: at most 57 of an
+episode's 64. `paid there` is the normalised bonus above its running mean, at the end; RND pays all of it. Expected:
+BYOL-Explore stays there, with an error above 5 times that elsewhere; BYOL-Hindsight's falls below a tenth of its start;
+RND's vanishes with the symbols, whose targets can be learnt, and not with the pixels. Mean over the seeds, and each
+seed's in brackets.
 
 Each run's directory is kept under --runs, and a run that is finished there is not repeated. --table trains nothing.
 """
@@ -75,7 +76,7 @@ def main() -> None:
             found = [_figures(table) for table in tables]
             report.row(screen, method, *(_cell(values) for values in zip(*found)))
             if method == "byol-hindsight":
-                report.note(f"{screen}, {method}: {_last_parts(tables)}.")
+                report.note(f"{screen}, {method}: {_parts(tables)}.")
     report.note(
         f"PPO of {_BASE}, and the bonus alone for a reward; {options.num_steps} gradient steps of the bonus on each "
         f"batch of 512 transitions, horizon 1, target_decay {options.target_decay:g}, divisor {options.divisor:g}."
@@ -136,13 +137,13 @@ def _cell(values: tuple[float, ...]) -> str:
     return f"{np.mean(values):.3g} ({', '.join(f'{value:.2g}' for value in values)})"
 
 
-def _last_parts(tables: list[dict[str, Any]]) -> str:
-    """What L_rec and L_inv are at the television, at the start and at the end."""
+def _parts(tables: list[dict[str, Any]]) -> str:
+    """What L_rec and L_inv are at the television, in the first batch and in the last; means over the seeds."""
     found = []
-    for name, rows in (("first logged", slice(0, 3)), ("last", slice(-20, None))):
-        invariance = np.mean([np.mean(table["bonus_invariance_at"][rows]) for table in tables])
-        total = np.mean([np.mean(table["bonus_at"][rows]) for table in tables])
-        found.append(f"{name} rows L_inv {invariance:.3g}, L_rec / lambda {total - invariance:.3g}")
+    for name, row in (("first", 0), ("last", -1)):
+        invariance = np.mean([table["bonus_invariance_at"][row] for table in tables])
+        total = np.mean([table["bonus_at"][row] for table in tables])
+        found.append(f"{name} batch L_inv {invariance:.3g}, L_rec / lambda {total - invariance:.3g}")
     return "; ".join(found)
 
 
@@ -155,7 +156,7 @@ def _draw(curves: dict[tuple[str, str], list[dict[str, Any]]], options: argparse
 
     screens = [screen for screen in options.screens if any(key[0] == screen for key in curves)]
     figure, axes = pyplot.subplots(3, len(screens), figsize=(5 * len(screens), 8), sharex=True, squeeze=False)
-    titles = ("error at the television / its start", "error elsewhere / start at television", "time at the television")
+    titles = ("error at the television / its start", "error elsewhere / start there", "time at the television")
     for column, screen in enumerate(screens):
         axes[0, column].set_title(f"noisy-tv:{screen}")
         for (of_screen, method), tables in curves.items():
@@ -169,7 +170,7 @@ def _draw(curves: dict[tuple[str, str], list[dict[str, Any]]], options: argparse
                 for row, (line, where) in enumerate(zip(lines, seen)):
                     label = method if seed == 0 else None
                     x, y = table["actor_steps"][where], _smooth(line[where])
-                    axes[row, column].plot(x, y, color=color, label=label, linewidth=1)
+                    axes[row, column].plot(x, y, color=color, label=label, linewidth=1, marker=".", markersize=4)
         for row, title in enumerate(titles):
             axes[row, column].set_ylabel(title)
             axes[row, column].set_ylim(bottom=0)
@@ -179,9 +180,9 @@ def _draw(curves: dict[tuple[str, str], list[dict[str, Any]]], options: argparse
     figure.savefig(path, dpi=110)
 
 
-def _smooth(values: Any, window: int = 9) -> Any:
-    """Means over as many rows, fewer at the ends."""
-    ones = np.ones(window)
+def _smooth(values: Any) -> Any:
+    """Means over a twentieth of the rows, fewer at the ends; of a few rows, these themselves."""
+    ones = np.ones(max(1, len(values) // 20))
     return np.convolve(values, ones, "same") / np.convolve(np.ones(len(values)), ones, "same")
 
 
