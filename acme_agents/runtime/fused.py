@@ -31,7 +31,6 @@ from acme_agents.runtime.status import Status
 
 _MAX_ROUNDS = 1024  # of a call: a call costs a millisecond beside what it computes
 _MAX_UPDATES = 256  # after which a call ends: with slow updates it should not take much longer than a second
-_FAR = 2**31 - 1
 
 
 def run(
@@ -93,6 +92,7 @@ class _Run:
         self._stop, self._on_status = stop, on_status
         self._experiment = first = experiments[0]
         self._num_envs = first.environments_per_actor
+        self._max_rounds = max(32, _MAX_ROUNDS // self._num_envs)
         self._steps, self._replay = specs = replays.specs(first)
 
         def show(seconds: float) -> None:
@@ -120,7 +120,7 @@ class _Run:
             self._replay,
             num_envs=self._num_envs,
             num_seeds=len(self._sessions),
-            max_rounds=max(32, _MAX_ROUNDS // self._num_envs),
+            max_rounds=self._max_rounds,
             log_period=self._replay.log_period,
         )
 
@@ -164,7 +164,7 @@ class _Run:
         while any(session.coordinator.phase is Phase.TRAINING for session in self._sessions):
             if self._stop.is_set():
                 break
-            self._call(call, Size(np.int32(_FAR), np.int32(_MAX_UPDATES)))
+            self._call(call, Size(np.int32(self._max_rounds), np.int32(_MAX_UPDATES)))
         for session in self._sessions:
             if self._stop.is_set():
                 session.coordinator.stop()
