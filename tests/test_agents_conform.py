@@ -246,6 +246,8 @@ def _cases():
             agent = name.split("-")[0]
             for check in conformance.checks(subject, checks):
                 marks = [] if agent not in seen and check in conformance.FORM else [pytest.mark.long]
+                if name.startswith("byol"):  # Two recurrences and their gradients are long to compile.
+                    marks = [pytest.mark.slow]
                 yield pytest.param(subject, check, id=f"{name}-{check.__name__}", marks=marks)
             seen.add(agent)
 
@@ -292,6 +294,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.slow  # Some agents' programs are long to compile.
 @pytest.mark.parametrize("name", FOLDERS)
 def test_every_field_of_a_configuration_is_read(name):
     module = importlib.import_module(f"acme_agents.agents.{name}")

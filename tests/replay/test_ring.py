@@ -221,6 +221,7 @@ def _draw(held, spec, seed=0):
     return jax.tree.map(np.asarray, batch), np.asarray(places)
 
 
+@pytest.mark.long
 def test_transitions_are_drawn_by_their_priority_and_know_with_which_probability(replay):
     spec = _prioritised(batch_size=512)
     held = ring.Ring(toys.STEPS, spec)
