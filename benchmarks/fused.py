@@ -34,7 +34,7 @@ from acme_agents.experiments import Experiment, making, registry
 from acme_agents.replay.memory_transport import MemoryTransport
 from acme_agents.runtime import fused, fused_loop, replays
 from acme_agents.runtime.actor_session import ActorAccount, ActorSession
-from acme_agents.runtime.fused_state import Limits, Size
+from acme_agents.runtime.fused_state import Limits
 
 
 class Speed(NamedTuple):
@@ -112,6 +112,8 @@ def ours(case: Case) -> Callable[[], Speed]:
     spec, agent = experiment.environment_spec(), making.make_agent(experiment)
     steps, replay = replays.specs(experiment)
     core = agent.learner(spec)
+    # A call that does more than a round's updates would make our rounds longer than rejax's.
+    per_update = replay.batch_size * replay.experience.layout.period if replay.experience.once else 1
     program = fused_loop.make(
         core,
         lambda index: agent.actor(spec, ActorContext(False, index, case.num_envs)),
@@ -121,24 +123,23 @@ def ours(case: Case) -> Callable[[], Speed]:
         num_envs=case.num_envs,
         num_seeds=1,
         max_rounds=max(32, 1024 // case.num_envs),
+        max_updates=min(256, case.num_steps // per_update),
         log_period=replay.log_period,
     )
     keys = jax.random.split(jax.random.PRNGKey(0), case.num_envs)
     loop = jax.jit(program.init)(jax.jit(core.init)(keys[0]), (keys, keys, keys[0]))
     far = np.int32(2**31 - 1)
-    # A call that does more than a round's updates would make our rounds longer than rejax's.
-    per_update = replay.batch_size * replay.experience.layout.period if replay.experience.once else 1
-    limits, size = Limits(far, far, far), Size(far, np.int32(min(256, case.num_steps // per_update)))
-    call = jax.jit(program.call, donate_argnums=0).lower(loop, limits, size).compile()
+    limits = Limits(far, far, far)
+    call = jax.jit(program.call, donate_argnums=0).lower(loop, limits).compile()
     owed = np.float32(-replay.samples_per_insert * replay.min_size)
     state = {"loop": loop._replace(owed=jnp.asarray(owed)) if not replay.experience.once else loop}
     while int(state["loop"].updates) == 0:
-        state["loop"] = call(state["loop"], limits, size)
+        state["loop"] = call(state["loop"], limits)
 
     def run() -> int:
         start = int(state["loop"].steps)
         while int(state["loop"].steps) < start + 0.95 * case.num_steps:  # A final observation's row is no step.
-            state["loop"] = call(state["loop"], limits, size)
+            state["loop"] = call(state["loop"], limits)
         return int(state["loop"].steps) - start
 
     return lambda: _timed(run)

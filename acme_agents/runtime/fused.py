@@ -25,7 +25,7 @@ from acme_agents.runtime import background, fused_loop, replays
 from acme_agents.runtime.coordinator import Phase
 from acme_agents.runtime.fused_loop import Program
 from acme_agents.runtime.fused_session import FusedSession
-from acme_agents.runtime.fused_state import Limits, Loop, Size
+from acme_agents.runtime.fused_state import Limits, Loop
 from acme_agents.runtime.in_process import OnStatus
 from acme_agents.runtime.status import Status
 
@@ -92,7 +92,6 @@ class _Run:
         self._stop, self._on_status = stop, on_status
         self._experiment = first = experiments[0]
         self._num_envs = first.environments_per_actor
-        self._max_rounds = max(32, _MAX_ROUNDS // self._num_envs)
         self._steps, self._replay = specs = replays.specs(first)
 
         def show(seconds: float) -> None:
@@ -120,7 +119,8 @@ class _Run:
             self._replay,
             num_envs=self._num_envs,
             num_seeds=len(self._sessions),
-            max_rounds=self._max_rounds,
+            max_rounds=max(32, _MAX_ROUNDS // self._num_envs),
+            max_updates=_MAX_UPDATES,
             log_period=self._replay.log_period,
         )
 
@@ -164,7 +164,7 @@ class _Run:
         while any(session.coordinator.phase is Phase.TRAINING for session in self._sessions):
             if self._stop.is_set():
                 break
-            self._call(call, Size(np.int32(self._max_rounds), np.int32(_MAX_UPDATES)))
+            self._call(call)
         for session in self._sessions:
             if self._stop.is_set():
                 session.coordinator.stop()
@@ -185,12 +185,9 @@ class _Run:
         if max(owed) >= self._replay.batch_size and all(session.learner.replay.size for session in self._sessions):
             self._call(jax.jit(self._program.catch_up, donate_argnums=0))
         if any(session.coordinator.phase is Phase.TRAINING for session in self._sessions):
-            size = Size(np.int32(0), np.int32(0))
             self._first.coordinator.compiling = True
             show = lambda _: self._show()  # noqa: E731
-            compiled = background.call(
-                lambda: jitted.lower(self._loop, self._limits(), size).compile(), self._stop, show
-            )
+            compiled = background.call(lambda: jitted.lower(self._loop, self._limits()).compile(), self._stop, show)
             self._first.coordinator.compiling = False
             return compiled
         return jitted
@@ -206,11 +203,11 @@ class _Run:
         limits = self._stacked([session.limits() for session in self._sessions])
         return jax.tree.map(np.asarray, limits)
 
-    def _call(self, function: Any, *size: Any) -> None:
+    def _call(self, function: Any) -> None:
         """Calls the program once; then each session takes its part of what was done."""
         owed = [np.float32(session.learner.replay.rate.owed()) for session in self._sessions]
         loop = self._loop._replace(owed=self._stacked([jnp.asarray(x) for x in owed]))
-        loop, self._loop = self._loop, function(loop, self._limits(), *size)
+        loop, self._loop = self._loop, function(loop, self._limits())
         del loop
         seen = _small(self._loop)
         for i, session in enumerate(self._sessions):

@@ -19,7 +19,7 @@ from acme_agents.environments.pure import Pure
 from acme_agents.replay import rounds, stream
 from acme_agents.replay.stream import Pieces
 from acme_agents.runtime import fused_acting, fused_learning
-from acme_agents.runtime.fused_state import Events, Limits, Loop, Size, Sum, where
+from acme_agents.runtime.fused_state import Events, Limits, Loop, Sum, where
 
 _MAX_LOGGED = 8  # groups of updates of one call whose metrics are kept, unless each is
 
@@ -28,7 +28,7 @@ class Program(NamedTuple):
     """The functions of a fused run, to be compiled; with S > 1 seeds every array of the loop begins with [S]."""
 
     init: Callable[..., Loop]  # (training state, keys) -> a loop before its first step
-    call: Callable[[Loop, Limits, Size], Loop]
+    call: Callable[[Loop, Limits], Loop]
     catch_up: Callable[[Loop, Limits], Loop]  # does the updates that are owed
     names: tuple[str, ...]  # of the metrics
 
@@ -43,6 +43,7 @@ def make(
     num_envs: int,
     num_seeds: int,
     max_rounds: int,
+    max_updates: int,
     log_period: int,
 ) -> Program:
     """Makes the functions.
@@ -55,7 +56,8 @@ def make(
       replay: the agent's.
       num_envs: N.
       num_seeds: S.
-      max_rounds: C, of a call.
+      max_rounds: C, of a call at most: its record has a row for each.
+      max_updates: a call ends after the round in which a seed has done that many.
       log_period: in updates; the metrics of each group that reaches a multiple are logged.
     """
     once, layout = replay.experience.once, replay.experience.layout
@@ -106,13 +108,13 @@ def make(
         )
         return loop, pieces
 
-    def call(loop: Loop, limits: Limits, size: Size) -> Loop:
+    def call(loop: Loop, limits: Limits) -> Loop:
         before = loop.updates
 
         def may_go_on(state: tuple[Loop, Array]) -> Array:
             loop, index = state
             going = over_seeds(goes_on)(loop, limits)
-            return jnp.any(going) & (index < size.rounds) & (jnp.max(loop.updates - before) < size.updates)
+            return jnp.any(going) & (index < max_rounds) & (jnp.max(loop.updates - before) < max_updates)
 
         def body(state: tuple[Loop, Array]) -> tuple[Loop, Array]:
             loop, index = state

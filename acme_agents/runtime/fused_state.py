@@ -75,13 +75,6 @@ class Limits(NamedTuple):
     max_updates: Any  # [] int32, of the run: never exceeded
 
 
-class Size(NamedTuple):
-    """How far a call goes."""
-
-    rounds: Any  # [] int32, at most `max_rounds`
-    updates: Any  # [] int32: it ends after the round in which a seed has done that many
-
-
 def where(chosen: Array | bool, x: Any, y: Any) -> Any:
     """`x` where `chosen` [], else `y`; a pytree."""
     return jax.tree.map(lambda a, b: jnp.where(chosen, a, b), x, y)
