@@ -8,6 +8,7 @@ import signal
 import time
 from typing import Any, NamedTuple
 
+from acme_agents.core import files
 from acme_agents.experiments.experiment import from_dict
 from acme_agents.launch.options import Launcher, Options
 from acme_agents.runtime.nodes import Node
@@ -29,9 +30,7 @@ class Record:
 
     def write(self, run_dir: pathlib.Path) -> None:
         """Writes the record; it is whole or the one before."""
-        partial = run_dir / f"{_RECORD}.partial"
-        partial.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
-        partial.replace(run_dir / _RECORD)
+        files.write_whole(run_dir / _RECORD, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
 
 
 def read_record(run_dir: pathlib.Path) -> Record | None:

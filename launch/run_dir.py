@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from acme_agents.core import checkpoint, errors
+from acme_agents.core import checkpoint, errors, files
 from acme_agents.experiments import Experiment
 from acme_agents.experiments.experiment import from_dict
 from acme_agents.launch import node_files, processes, versions
@@ -169,9 +169,7 @@ def _write_config(run_dir: pathlib.Path, experiment: Experiment, launcher: Launc
     launch = {"launcher": launcher, "options": dataclasses.asdict(options.with_absolute_paths())}
     experiment = experiment.with_absolute_paths()
     fields = {**dataclasses.asdict(experiment), "launch": launch, "starts": [*starts, versions.describe()]}
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(fields, indent=2) + "\n")
-    partial.replace(path)
+    files.write_whole(path, json.dumps(fields, indent=2) + "\n")
 
 
 @contextlib.contextmanager

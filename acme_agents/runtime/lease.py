@@ -4,7 +4,7 @@ import logging
 import os
 import pathlib
 
-from acme_agents.core import errors
+from acme_agents.core import errors, files
 
 _FILE = "learner.lease"  # within a run directory
 
@@ -20,9 +20,7 @@ class Lease:
         """Takes the lease, also from another holder."""
         self._path = run_dir / _FILE
         self._name = os.urandom(8).hex()
-        partial = self._path.with_suffix(".partial")
-        partial.write_text(self._name)
-        partial.replace(self._path)
+        files.write_whole(self._path, self._name)
 
     def check(self) -> None:
         """Checks that the lease is still held.

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from acme_agents.core import errors
+from acme_agents.core import errors, files
 from acme_agents.launch.benchmark.plan import Run
 
 FINISHED, FAILED, STOPPED, RUNNING = "finished", "failed", "stopped", "running"
@@ -31,10 +31,7 @@ class Outcome(NamedTuple):
 
     def write(self, directory: pathlib.Path, run: Run) -> None:
         """Writes it into the benchmark's directory; it is whole or the one before."""
-        path = _path(directory, run)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(self._asdict(), indent=2) + "\n")
-        partial.replace(path)
+        files.write_whole(_path(directory, run), json.dumps(self._asdict(), indent=2) + "\n")
 
 
 def read(directory: pathlib.Path, run: Run) -> Outcome | None:

@@ -9,7 +9,7 @@ import re
 import shlex
 from typing import Any, NamedTuple
 
-from acme_agents.core import errors
+from acme_agents.core import errors, files
 from acme_agents.experiments import registry
 from acme_agents.launch.benchmark import suites
 from acme_agents.launch.options import Launcher
@@ -119,9 +119,7 @@ class Plan:
     def write(self, directory: pathlib.Path) -> None:
         """Writes the plan into the benchmark's directory; it is whole or the one before."""
         fields = dataclasses.asdict(self) | {"agents": [variant._asdict() for variant in self.agents]}
-        partial = directory / f"{_FILE}.partial"
-        partial.write_text(json.dumps(fields, indent=2) + "\n")
-        partial.replace(directory / _FILE)
+        files.write_whole(directory / _FILE, json.dumps(fields, indent=2) + "\n")
 
     @classmethod
     def read(cls, directory: pathlib.Path) -> "Plan | None":

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import NamedTuple
 
+from acme_agents.core import files
 from acme_agents.launch.benchmark import aggregates, document, figures, outcomes, results, suites
 from acme_agents.launch.benchmark.document import Block, Bullets, Figure, Heading, Paragraph, Table
 from acme_agents.launch.benchmark.plan import Plan
@@ -48,9 +49,7 @@ def write(plan: Plan, directory: pathlib.Path) -> pathlib.Path:
     blocks = [*_summary(evidence), *(block for section in sections for block in section(evidence))]
     title = f"Benchmark {plan.title}: {plan.steps:,} environment steps"
     for name, text in ((_PAGE, document.page(title, blocks)), (_TEXT, document.markdown(title, blocks))):
-        partial = directory / f"{name}.partial"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(directory / name)
+        files.write_whole(directory / name, text)
     return directory / _PAGE
 
 
