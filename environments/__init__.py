@@ -92,7 +92,13 @@ def make(name: str, seed: int, *, render: bool = False, max_episode_steps: int |
     """
     check(name)
     source, _, rest = name.partition(":")
-    environment = _module(source).make(rest, seed, render=render)
+    module = _module(source)
+    if hasattr(module, "make"):
+        environment = module.make(rest, seed, render=render)
+    else:  # It is pure JAX, and has no picture.
+        from acme_agents.environments import pure  # Here, because it imports jax.
+
+        environment = pure.PureEnvironment(module.make_pure(rest), seed)
     if max_episode_steps is None:
         return environment
     from acme_agents.environments import limited  # Here, because it imports this module.

@@ -14,7 +14,7 @@ from brax import envs
 
 from acme_agents.core.types import Action, Array, ArraySpec, EnvironmentSpec, Key
 from acme_agents.environments import naming, pure
-from acme_agents.environments.pure import Pure, PureEnvironment, TimeStep
+from acme_agents.environments.pure import Pure, TimeStep
 
 _EPISODE_STEPS = 1_000
 
@@ -27,12 +27,6 @@ def names() -> list[str]:
 def problem(name: str) -> str | None:
     """Returns what is wrong with a name, or None."""
     return None if name in envs._envs else naming.suggest(name, names())
-
-
-def make(name: str, seed: int, *, render: bool = False) -> PureEnvironment:
-    """Makes an environment for an actor that calls it step by step; it has no picture."""
-    del render
-    return PureEnvironment(make_pure(name), seed)
 
 
 def make_pure(name: str) -> Pure:

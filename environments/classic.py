@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from acme_agents.core.types import Action, Array, ArraySpec, EnvironmentSpec, Key
 from acme_agents.environments import naming, pure
-from acme_agents.environments.pure import Pure, PureEnvironment, TimeStep
+from acme_agents.environments.pure import Pure, TimeStep
 
 _GRID_SIZES = range(2, 65)
 
@@ -32,12 +32,6 @@ def problem(name: str) -> str | None:
     if name.startswith("grid"):
         return f"a grid is jax:grid-N with N from {_GRID_SIZES[0]} to {_GRID_SIZES[-1]}."
     return naming.suggest(name, names())
-
-
-def make(name: str, seed: int, *, render: bool = False) -> PureEnvironment:
-    """Makes a task for an actor that calls it step by step; it has no picture."""
-    del render
-    return PureEnvironment(make_pure(name), seed)
 
 
 def make_pure(name: str) -> Pure:

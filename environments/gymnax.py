@@ -13,7 +13,7 @@ from gymnax.environments import spaces
 from acme_agents.core import errors
 from acme_agents.core.types import Action, Array, ArraySpec, EnvironmentSpec, Key, Observation
 from acme_agents.environments import naming
-from acme_agents.environments.pure import Pure, PureEnvironment, TimeStep
+from acme_agents.environments.pure import Pure, TimeStep
 
 
 class _State(NamedTuple):
@@ -31,16 +31,6 @@ def names() -> list[str]:
 def problem(name: str) -> str | None:
     """Returns what is wrong with an id, or None."""
     return None if name in gymnax.registered_envs else naming.suggest(name, names())
-
-
-def make(name: str, seed: int, *, render: bool = False) -> PureEnvironment:
-    """Makes an environment for an actor that calls it step by step; it has no picture.
-
-    Raises:
-      UserError: its observation or action space cannot be made canonical.
-    """
-    del render
-    return PureEnvironment(make_pure(name), seed)
 
 
 def make_pure(name: str) -> Pure:

@@ -24,7 +24,7 @@ import numpy as np
 
 from acme_agents.core.types import Action, Array, ArraySpec, EnvironmentSpec, Key
 from acme_agents.environments import naming, pure
-from acme_agents.environments.pure import Pure, PureEnvironment, TimeStep
+from acme_agents.environments.pure import Pure, TimeStep
 
 _MAPS = {
     "four-rooms": """
@@ -69,12 +69,6 @@ def problem(name: str) -> str | None:
     if name in _MAPS:
         return None
     return f"there is no maze {name!r}, {naming.suggest(name, _MAPS)}"
-
-
-def make(name: str, seed: int, *, render: bool = False) -> PureEnvironment:
-    """Makes a maze for an actor that calls it step by step; it has no picture."""
-    del render
-    return PureEnvironment(make_pure(name), seed)
 
 
 class State(NamedTuple):

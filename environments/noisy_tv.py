@@ -25,7 +25,7 @@ import numpy as np
 
 from acme_agents.core.types import Action, Array, ArraySpec, EnvironmentSpec, Key
 from acme_agents.environments import naming, pure
-from acme_agents.environments.pure import Pure, PureEnvironment, TimeStep
+from acme_agents.environments.pure import Pure, TimeStep
 
 NUM_STATES = 9
 TELEVISION = NUM_STATES - 1
@@ -44,12 +44,6 @@ def problem(name: str) -> str | None:
     if name in _SCREENS:
         return None
     return f"noisy-tv:SCREEN has no screen {name!r}, {naming.suggest(name, _SCREENS)}"
-
-
-def make(name: str, seed: int, *, render: bool = False) -> PureEnvironment:
-    """Makes the chain for an actor that calls it step by step."""
-    del render
-    return PureEnvironment(make_pure(name), seed)
 
 
 class State(NamedTuple):

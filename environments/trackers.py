@@ -39,7 +39,7 @@ import numpy as np
 
 from acme_agents.core.types import Action, Array, ArraySpec, EnvironmentSpec, Key
 from acme_agents.environments import naming, pure
-from acme_agents.environments.pure import Pure, PureEnvironment, TimeStep
+from acme_agents.environments.pure import Pure, TimeStep
 
 _MAP = """
 #################
@@ -115,12 +115,6 @@ def problem(name: str) -> str | None:
     if name in _NOISES:
         return None
     return f"trackers:NOISE has no noise {name!r}, {naming.suggest(name, _NOISES)}"
-
-
-def make(name: str, seed: int, *, render: bool = False) -> PureEnvironment:
-    """Makes the grid for an actor that calls it step by step; it has no picture."""
-    del render
-    return PureEnvironment(make_pure(name), seed)
 
 
 class State(NamedTuple):
