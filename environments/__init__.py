@@ -46,15 +46,15 @@ import dm_env
 import numpy as np
 
 from acme_agents.core import errors, packages
+from acme_agents.environments import naming
 from acme_agents.environments.batched import BatchedEnvironment
 
 if TYPE_CHECKING:
     from acme_agents.core import types
     from acme_agents.environments import pure
 
-_WRAPPERS = ("scaled", "repeat", "delayed", "persistive", "energy")
 _LISTED = ("control", "ale", "jax", "trackers", "noisy-tv", "maze", "gymnax", "brax", "probe")  # Their names are known.
-_OPEN = ("deep-sea", "key-door", *_WRAPPERS)  # These have one for each size, or for each environment.
+_OPEN = ("deep-sea", "key-door", *naming.WRAPPERS)  # These have one for each size, or for each environment.
 _SOURCES = ("gym", *_LISTED, *_OPEN)
 _MODULES = {  # Where a module is named otherwise.
     "probe": "probes",

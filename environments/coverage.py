@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from acme_agents.core import errors
-from acme_agents.environments import mazes, noisy_tv, trackers
+from acme_agents.environments import mazes, naming, noisy_tv, trackers
 
-_TRANSPARENT = {"scaled": 1, "delayed": 1, "energy": 0, "persistive": 0}  # Wrappers, and how many arguments they take.
+_TRANSPARENT = ("scaled", "delayed", "energy", "persistive")
 
 
 def free(name: str) -> np.ndarray:
@@ -58,9 +58,8 @@ def visits(name: str, observations: Any, actions: Any) -> np.ndarray:
 
 def _inner(name: str) -> tuple[str, str]:
     """The source and the rest of the name inside of wrappers."""
-    source, _, rest = name.partition(":")
-    while source in _TRANSPARENT:
-        source, _, rest = rest.split(":", _TRANSPARENT[source])[-1].partition(":")
+    _, inner = naming.unwrap(name, _TRANSPARENT)
+    source, _, rest = inner.partition(":")
     if source not in ("trackers", "maze", "noisy-tv"):
         raise errors.UserError(
             f"Visited cells are read from trackers:NOISE, maze:NAME and noisy-tv:SCREEN, and {name!r} is none of them."

@@ -3,16 +3,16 @@
 import difflib
 import functools
 import json
+import math
 import pathlib
-import re
 from typing import Any, NamedTuple
 
 from acme_agents.core import errors
+from acme_agents.environments import naming
 
 _HERE = pathlib.Path(__file__).parent
 # Wrappers that leave the rewards as they are, so that bounds and published scores stay those of the task within.
-_SAME_REWARDS = re.compile(r"^(delayed:[^:]*|repeat:[^:]*):")
-_REPEAT = re.compile(r"^repeat:(\d+):")
+_SAME_REWARDS = ("delayed", "repeat")
 
 
 class Suite(NamedTuple):
@@ -76,12 +76,8 @@ def bounds(task: str) -> Bounds | None:
 
 def action_repeat(task: str) -> int:
     """Environment steps that an action lasts: N of `repeat:N:NAME`, and 1 otherwise."""
-    repeats = 1
-    while wrapper := _SAME_REWARDS.match(task):
-        found = _REPEAT.match(task)
-        repeats *= int(found[1]) if found else 1
-        task = task[wrapper.end() :]
-    return repeats
+    wrappers, _ = naming.unwrap(task, _SAME_REWARDS)
+    return math.prod(int(number) for wrapper, number in wrappers if wrapper == "repeat" and number.isdecimal())
 
 
 def published(task: str, steps: int) -> list[Published]:
@@ -97,9 +93,7 @@ def published(task: str, steps: int) -> list[Published]:
 
 def _inner(task: str) -> str:
     """The task within wrappers that leave its rewards as they are."""
-    while wrapper := _SAME_REWARDS.match(task):
-        task = task[wrapper.end() :]
-    return task
+    return naming.unwrap(task, _SAME_REWARDS)[1]
 
 
 @functools.cache

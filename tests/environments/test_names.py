@@ -6,6 +6,7 @@ import pytest
 
 from acme_agents import environments
 from acme_agents.core import errors, types
+from acme_agents.environments import naming
 
 
 def test_names():
@@ -15,6 +16,20 @@ def test_names():
     assert {"trackers:no-op", "noisy-tv:pixels", "maze:u", "jax:sparse-mountain-car"} <= set(names)
     for name in names:
         environments.check(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "through", "expected"),
+    [
+        ("scaled:2:repeat:4:jax:cartpole", ("scaled", "repeat"), ([("scaled", "2"), ("repeat", "4")], "jax:cartpole")),
+        ("scaled:2:repeat:4:jax:cartpole", ("scaled",), ([("scaled", "2")], "repeat:4:jax:cartpole")),
+        ("energy:persistive:ale:Pong", naming.WRAPPERS, ([("energy", ""), ("persistive", "")], "ale:Pong")),
+        ("repeat:4", naming.WRAPPERS, ([], "repeat:4")),
+        ("jax:cartpole", naming.WRAPPERS, ([], "jax:cartpole")),
+    ],
+)
+def test_wrappers_are_taken_off_a_name(name, through, expected):
+    assert naming.unwrap(name, through) == expected
 
 
 @pytest.mark.parametrize("name", ["gym:CartPole-v1", "gym:HalfCheetah-v5", "gym:tests.environments.toys:toys/Both-v0"])
