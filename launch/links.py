@@ -14,10 +14,11 @@ read or change what passes on the network can read or change the run's data.
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from acme_agents.launch import handshake, sockets
@@ -50,7 +51,7 @@ class Gateway:
         self._target = ("127.0.0.1", target_port)
         self._token = handshake.checked(token)
         self._half_open: dict[asyncio.Task, None] = {}  # the oldest first
-        self._going: dict[asyncio.Task, int] = {}  # the connections that are through, and the port they went to
+        self._going = _Going()
         self._log = _SeldomLog()
         listener = sockets.listen(host, ports)
         port = listener.getsockname()[1]
@@ -70,9 +71,7 @@ class Gateway:
 
     def _lead_to(self, target_port: int) -> None:
         self._target = ("127.0.0.1", target_port)
-        for task, went_to in self._going.items():
-            if went_to != target_port:
-                task.cancel()
+        self._going.end_all_but(self._target)
 
     async def _serve(self, network: socket.socket) -> None:
         task = asyncio.current_task()
@@ -95,14 +94,11 @@ class Gateway:
             server.setblocking(False)
             server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             target = self._target
-            self._going[task] = target[1]
-            try:
+            with self._going.to(target):
                 # Only then the proof, so that a link does not take a gateway for its server.
                 await sockets.within(_HANDSHAKE_SECONDS, asyncio.get_running_loop().sock_connect(server, target))
                 await sockets.within(_HANDSHAKE_SECONDS, asyncio.get_running_loop().sock_sendall(network, proof))
                 await sockets.relay(network, server)
-            finally:
-                del self._going[task]
 
 
 class Link:
@@ -122,7 +118,7 @@ class Link:
         self._token = handshake.checked(token)
         self._address: str | None = None
         self._changed: asyncio.Event | None = None  # of the loop's thread; set and replaced by each `point_to`
-        self._going: dict[asyncio.Task, str] = {}  # the connections that are through, and where they went
+        self._going = _Going()
         self._log = _SeldomLog()
         listener = sockets.listen("127.0.0.1", [port])
         self.port: int = listener.getsockname()[1]
@@ -147,23 +143,15 @@ class Link:
         if self._changed is not None:
             self._changed.set()
             self._changed = None
-        for task, went_to in self._going.items():
-            if went_to != address:
-                task.cancel()
+        self._going.end_all_but(address)
 
     async def _serve(self, client: socket.socket) -> None:
-        task = asyncio.current_task()
-        assert task is not None
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         network, address = await self._reach(client)
-        with network:
-            self._going[task] = address
-            try:
-                if address != self._address:  # It changed just now.
-                    raise ConnectionError("The server has moved.")
-                await sockets.relay(client, network)
-            finally:
-                del self._going[task]
+        with network, self._going.to(address):
+            if address != self._address:  # It changed just now.
+                raise ConnectionError("The server has moved.")
+            await sockets.relay(client, network)
 
     async def _reach(self, client: socket.socket) -> tuple[socket.socket, str]:
         """A proven connection to the gateway, tried for until the client has left or waited for long enough."""
@@ -193,6 +181,30 @@ class Link:
         where = self._address or "the server"
         self._log.warning("A connection waited for %s for %.0f s in vain: %s.", where, _HOLD_SECONDS, failure)
         raise ConnectionError("There is no server.")
+
+
+class _Going:
+    """The connections that are through, each with where it went; only for the loop's thread."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[asyncio.Task, object] = {}
+
+    @contextlib.contextmanager
+    def to(self, where: object) -> Iterator[None]:
+        """This task's connection goes there meanwhile."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks[task] = where
+        try:
+            yield
+        finally:
+            del self._tasks[task]
+
+    def end_all_but(self, where: object) -> None:
+        """Ends those that went elsewhere."""
+        for task, went_to in self._tasks.items():
+            if went_to != where:
+                task.cancel()
 
 
 async def _dial(address: str | None, token: bytes) -> socket.socket:
