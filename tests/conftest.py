@@ -2,6 +2,7 @@
 them."""
 
 import ast
+import math
 import os
 import shutil
 import sys
@@ -118,13 +119,21 @@ class _Spent(NamedTuple):
     compiled: int  # programs that it compiled and no test had compiled before it, as far as the cache knows
 
     @property
-    def is_too_long(self) -> bool:
-        """Whether it takes more CPU than its mark allows; of a quick test, where the cache had all that it compiled.
+    def allowed(self) -> tuple[float, str]:
+        """The seconds of CPU that its mark allows, and the mark that would allow more.
 
-        CI starts without a cache and on any machine, and asks only that what takes long is marked slow.
+        A quick test is held to its own limit where the cache had all that it compiled. CI starts without a cache and on
+        any machine, and asks only that what takes long is marked slow.
         """
-        most = _MOST_CPU_SECONDS if self.mark or self.compiled or "CI" in os.environ else _MOST_QUICK_CPU_SECONDS
-        return self.mark != "slow" and self.cpu_seconds > most
+        if self.mark == "slow":
+            return math.inf, ""
+        is_quick = not (self.mark or self.compiled or "CI" in os.environ)
+        return (_MOST_QUICK_CPU_SECONDS, "long") if is_quick else (_MOST_CPU_SECONDS, "slow")
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether it takes more CPU than its mark allows."""
+        return self.cpu_seconds > self.allowed[0]
 
 
 _STARTED = pytest.StashKey[tuple[float, float, int]]()
@@ -193,8 +202,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         mark = f" ({spent.mark})" if spent.mark else ""
         terminalreporter.line(f"{spent.cpu_seconds:7.1f} {spent.seconds:7.1f} {spent.test}{mark}")
     for spent in _too_long(config):
-        is_quick = not (spent.mark or spent.compiled or "CI" in os.environ)
-        most, mark = (_MOST_QUICK_CPU_SECONDS, "long") if is_quick else (_MOST_CPU_SECONDS, "slow")
+        most, mark = spent.allowed
         terminalreporter.line(
             f"{spent.test} took {spent.cpu_seconds:.1f} s of CPU: make it cheaper than {most:.0f} s, or mark it {mark}."
         )

@@ -210,8 +210,8 @@ class Coordinator:
             if self._phase is not Phase.TRAINING:
                 return
             self._phase = Phase.EVALUATING
-            for newest in self._publisher.newest() or (None,):
-                self._evaluations.finish(newest and newest.version)
+            versions = [snapshot.version for snapshot in self._publisher.newest()]
+            self._evaluations.finish(versions[0] if versions else None)
             self._order_evaluation()
             if self._evaluations.is_over:
                 self._phase = Phase.FINISHED
