@@ -36,14 +36,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core as jax_core
 
+from acme_agents.agents import mpo, ppo, r2d2, sac
 from acme_agents.core.experience import of_trajectories
 from acme_agents.core.interfaces import Agent, LearnerCore
 from acme_agents.core.types import ArraySpec, EnvironmentSpec, SampleInfo, Trajectory
-from acme_agents.experiments import registry
 from acme_agents.replay import chunks
 
 UPDATES_PER_CALL = 16
-AGENTS = ("mpo", "sac", "r2d2", "ppo")
+AGENTS = {"mpo": mpo, "sac": sac, "r2d2": r2d2, "ppo": ppo}
 _COMPILERS = 4  # programs compiled at a time
 
 
@@ -111,7 +111,7 @@ class Prepared(NamedTuple):
 def main() -> None:
     """Runs the benchmark."""
     parser = common.parser(__doc__)
-    parser.add_argument("--agents", nargs="+", default=list(AGENTS), choices=AGENTS, help="to measure")
+    parser.add_argument("--agents", nargs="+", default=list(AGENTS), choices=list(AGENTS), help="to measure")
     parser.add_argument("--sizes", nargs="+", default=["default", "large"], choices=list(_SIZES), help="of networks")
     parser.add_argument("--precisions", nargs="+", default=["default"], choices=list(PRECISIONS), help="of products")
     parser.add_argument("--seconds", default=0.5, type=float, help="that each contestant takes in a round, about")
@@ -303,7 +303,7 @@ def make_agent(case: Case) -> tuple[Agent, EnvironmentSpec]:
     """A case's agent, and the spec of its environment."""
     discrete = case.agent == "r2d2"
     action = ArraySpec((), "int32", 6) if discrete else ArraySpec((6,))
-    module = registry.load(case.agent)
+    module = AGENTS[case.agent]
     config = dataclasses.replace(module.Config(), **_SIZES[case.networks][case.agent])
     return module.make(config), EnvironmentSpec(ArraySpec((17,)), action)
 
