@@ -64,8 +64,9 @@ _SIZES: dict[str, dict[str, dict[str, Any]]] = {
     "large": {
         "mpo": {"policy_layers": (1024,) * 3, "critic_layers": (1024,) * 3, "batch_size": 1024},
         "sac": {"policy_layers": (1024,) * 2, "critic_layers": (1024,) * 2, "batch_size": 1024},
-        "r2d2": {"torso_layers": (1024,), "lstm_size": 1024, "head_layers": (1024,), "batch_size": 256},
-        "ppo": {"policy_layers": (1024,) * 2, "value_layers": (1024,) * 2, "batch_size": 256},  # minibatches of 1,024
+        "r2d2": {"torso_layers": (1024,), "lstm_size": 1024, "head_layers": (1024,), "batch_size": 128},
+        # Minibatches of 1,024 rows.
+        "ppo": {"policy_layers": (1024,) * 2, "value_layers": (1024,) * 2, "batch_size": 64, "num_minibatches": 8},
     },
     "tiny": {
         "mpo": {"policy_layers": (8,), "critic_layers": (8,), "batch_size": 8},
