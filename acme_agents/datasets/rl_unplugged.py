@@ -29,6 +29,7 @@ import numpy as np
 
 from acme_agents.core import types
 from acme_agents.datasets import checks
+from acme_agents.datasets import rows as rows_lib
 
 # The order of dm_control's observation_spec(), in which `environments.control` concatenates the arrays. A file has no
 # order, and the official reader's own table of shapes has another one.
@@ -112,6 +113,22 @@ def read(
                 yield where, error
             else:
                 yield where, episode
+
+
+def rows(files: list[pathlib.Path]) -> Iterator[tuple[str, rows_lib.Rows | checks.DatasetError]]:
+    """Yields the rows of each episode or window, as `read` does for an environment with one array of observations."""
+    loose = types.EnvironmentSpec(types.ArraySpec(()), types.ArraySpec(()))
+    for where, found in read(files, loose):
+        if isinstance(found, checks.DatasetError):
+            yield where, found
+        else:
+            cut = bool(len(found.discount)) and bool(found.discount[-1] != 0)
+            yield where, rows_lib.Rows(*found, truncated=cut)
+
+
+def unread(files: list[pathlib.Path]) -> list[str]:
+    """Nothing worth naming."""
+    return []
 
 
 def _trajectory(
