@@ -18,6 +18,7 @@ from acme_agents.core import types
 from acme_agents.datasets import checks, d4rl
 from acme_agents.datasets import rows as rows_lib
 
+NAME = "a d3rlpy HDF5 file"
 _MARKS = ("columns", "num_episodes")
 _NEEDED = ("observations", "actions", "rewards", "terminated")
 
@@ -53,8 +54,10 @@ def read(
             yield where, episode
 
 
-def rows(path: pathlib.Path) -> Iterator[tuple[str, rows_lib.Rows | checks.DatasetError]]:
-    """Yields the rows of each episode, with its name for messages; one is in memory at a time."""
+def rows(
+    path: pathlib.Path, spec: types.EnvironmentSpec | None = None
+) -> Iterator[tuple[str, rows_lib.Rows | checks.DatasetError]]:
+    """Yields each episode's rows and name for messages; one is in memory at a time, and `spec` does not matter here."""
     import h5py
 
     with checks.reading(path), h5py.File(path, "r") as file:
@@ -95,4 +98,8 @@ def _rows(found: dict[str, np.ndarray], where: str) -> rows_lib.Rows:
         )
     terminated = bool(found["terminated"].any())
     discount = rows_lib.discounts(lengths["rewards"], terminated)
-    return rows_lib.Rows(found["observations"], found["actions"], found["rewards"], discount, not terminated)
+    action, reward = found["actions"], found["rewards"]
+    if action.shape[1:] == (1,) and action.dtype.kind in "iu":
+        action = action[:, 0]
+    reward = reward[:, 0] if reward.shape[1:] == (1,) else reward
+    return rows_lib.Rows(found["observations"], action, reward, discount, not terminated)

@@ -27,6 +27,7 @@ from acme_agents.core import types
 from acme_agents.datasets import checks
 from acme_agents.datasets import rows as rows_lib
 
+NAME = "a D4RL HDF5 file"
 ENVIRONMENT = "acme_agents_environment"  # an attribute of the file
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 _NEEDED = ("observations", "actions", "rewards")
@@ -79,8 +80,13 @@ def read(
         logging.info("%s: %d episodes of one row, cut short, hold no transition and are left out.", path, num_single)
 
 
-def rows(path: pathlib.Path) -> Iterator[tuple[str, rows_lib.Rows | checks.DatasetError]]:
-    """Yields the rows of each episode, with its name for messages; about `_BLOCK_BYTES` or an episode are in memory."""
+def rows(
+    path: pathlib.Path, spec: types.EnvironmentSpec | None = None
+) -> Iterator[tuple[str, rows_lib.Rows | checks.DatasetError]]:
+    """Yields each episode's rows and name for messages; `spec` does not matter here.
+
+    About `_BLOCK_BYTES` of the file are in memory, or one episode.
+    """
     import h5py
 
     with checks.reading(path), h5py.File(path, "r") as file:

@@ -14,6 +14,7 @@ of 1, as [1, 84, 84, 4] or [1, 1, 84, 84]; their shape comes back here.
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -24,16 +25,28 @@ from acme_agents.core import errors, pictures, types
 from acme_agents.datasets import checks
 from acme_agents.datasets import rows as rows_lib
 
+NAME = "a Minari dataset"
 DATA, METADATA, EPISODES = "data", "metadata.json", "main_data.hdf5"  # Minari's names of a directory and its files
 ENVIRONMENT = "acme_agents_environment"
 _LEAST_DIMENSIONS = 4  # of uint8 arrays that Minari does not take for pictures
 
 
 def find(path: pathlib.Path) -> pathlib.Path | None:
-    """Returns the data directory of the Minari dataset at a path; it may lack some of its files."""
+    """Returns the data directory of the Minari dataset at a path, or of that id; it may lack some of its files.
+
+    The id of one that Minari has on this machine is its path in `root()`, and counts where no such path is here.
+    """
+    if not path.is_absolute() and not os.path.lexists(path):
+        path = root() / path
     if any((path / name).exists() for name in (METADATA, EPISODES)):
         return path
     return path / DATA if (path / DATA).is_dir() else None
+
+
+def root() -> pathlib.Path:
+    """The directory in which Minari looks for the datasets of this machine."""
+    named = os.environ.get("MINARI_DATASETS_PATH")
+    return pathlib.Path.home() / ".minari" / "datasets" if named is None else pathlib.Path(named)
 
 
 def environment(data: pathlib.Path) -> str | None:
@@ -44,6 +57,11 @@ def environment(data: pathlib.Path) -> str | None:
     with checks.reading(data):
         made = json.loads(metadata["env_spec"])
         return None if made.get("kwargs") or made.get("additional_wrappers") else f"gym:{made['id']}"
+
+
+def policy(data: pathlib.Path) -> str:
+    """What acted, Minari's `algorithm_name`."""
+    return str(_metadata(data).get("algorithm_name", "unknown policy"))
 
 
 def is_canonical(data: pathlib.Path) -> bool:
@@ -89,8 +107,9 @@ def rows(
                 discount = _discount(episode, where)
                 truncated = bool(np.any(episode["truncations"])) and not bool(np.any(episode["terminations"]))
                 if ours:
-                    known = spec is not None
-                    observation = _without_ones(observation, spec.observation) if known else _stripped(observation)
+                    observation = (
+                        _stripped(observation) if spec is None else _without_ones(observation, spec.observation)
+                    )
                     discount = episode["infos"]["discount"][1:]
         except checks.DatasetError as error:
             num_steps = None

@@ -31,6 +31,8 @@ from acme_agents.core import types
 from acme_agents.datasets import checks
 from acme_agents.datasets import rows as rows_lib
 
+NAME = "TFRecord files of RL Unplugged, a window of an episode counting as one"
+
 # The order of dm_control's observation_spec(), in which `environments.control` concatenates the arrays. A file has no
 # order, and the official reader's own table of shapes has another one.
 _ORDERS = (
@@ -115,10 +117,11 @@ def read(
                 yield where, episode
 
 
-def rows(files: list[pathlib.Path]) -> Iterator[tuple[str, rows_lib.Rows | checks.DatasetError]]:
-    """Yields the rows of each episode or window, as `read` does for an environment with one array of observations."""
-    loose = types.EnvironmentSpec(types.ArraySpec(()), types.ArraySpec(()))
-    for where, found in read(files, loose):
+def rows(
+    files: list[pathlib.Path], spec: types.EnvironmentSpec | None = None
+) -> Iterator[tuple[str, rows_lib.Rows | checks.DatasetError]]:
+    """Yields what `read` does, by default for an environment with one array of observations."""
+    for where, found in read(files, spec or types.EnvironmentSpec(types.ArraySpec(()), types.ArraySpec(()))):
         if isinstance(found, checks.DatasetError):
             yield where, found
         else:
