@@ -159,7 +159,7 @@ def histograms(summary: Summary) -> list[tuple[np.ndarray, np.ndarray]]:
         action = rows_lib.trajectory(rows).action
         if action.shape[1:] != field.low.shape:
             continue
-        for each, edge, column in zip(counts, bins, action.reshape(len(action), -1).T):
+        for each, edge, column in zip(counts, bins, action.reshape(len(action), len(bins)).T):
             each += np.histogram(column[np.isfinite(column)], edge)[0]
     return list(zip(bins, counts))
 
