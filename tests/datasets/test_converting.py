@@ -40,7 +40,9 @@ def _content(path):
     found = {}
     with h5py.File(path, "r") as file:
         file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
-    return {name: (np.asarray(value).dtype, np.shape(value), np.asarray(value).tolist()) for name, value in found.items()}
+    return {
+        name: (np.asarray(value).dtype, np.shape(value), np.asarray(value).tolist()) for name, value in found.items()
+    }
 
 
 @pytest.mark.parametrize("form", ["d4rl", "d3rlpy"])
@@ -77,7 +79,9 @@ def test_actions_are_the_environments_own_in_hdf5_files(tmp_path):
 
 
 def test_d4rl_and_d3rlpy_give_each_other_every_bit(tmp_path):
-    rows = {key: value.astype(np.float64) if value.dtype.kind == "f" else value for key, value in test_d4rl.ROWS.items()}
+    rows = {
+        key: value.astype(np.float64) if value.dtype.kind == "f" else value for key, value in test_d4rl.ROWS.items()
+    }
     first = test_d4rl._write(tmp_path / "a.hdf5", rows, timeouts=np.isin(np.arange(9), [5, 8]))
     notes = _convert(first, tmp_path / "b", "d3rlpy")
     assert notes == ["not kept, because it is not read: infos, metadata."]
@@ -141,7 +145,13 @@ def test_what_cannot_be_converted_is_told_and_leaves_nothing(tmp_path, monkeypat
         (path, "d4rl", "there", toys.SPEC, "there is there already: write the dataset to another path"),
         (path, "minari", "there", toys.SPEC, "there is there already: write the dataset to another path"),
         (path, "d4rl", "there/new", toys.SPEC, "cannot write the dataset"),
-        (two, "d3rlpy", "new", nested, r"several arrays, observation\['x'\], observation\['y'\], and d3rlpy files hold"),
+        (
+            two,
+            "d3rlpy",
+            "new",
+            nested,
+            r"several arrays, observation\['x'\], observation\['y'\], and d3rlpy files hold",
+        ),
         (nan, "minari", "new", toys.SPEC, "episode 0 has rewards that are NaN or infinite"),
         (path, "minari", "new", nested, "episode 0 has observations of"),
     ):

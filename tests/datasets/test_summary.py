@@ -100,7 +100,9 @@ def test_what_cannot_be_read_is_kept_apart(tmp_path):
     assert summary.lengths.tolist() == [3] and summary.names[0].endswith("episode 1")
     (error,) = summary.bad
     assert str(error).endswith("episode 0 has 3 observation for 5 rewards.")
-    with pytest.raises(datasets.DatasetError, match=r"holds no episodes; the first of 1 that cannot be read: .*episode 0"):
+    with pytest.raises(
+        datasets.DatasetError, match=r"holds no episodes; the first of 1 that cannot be read: .*episode 0"
+    ):
         datasets.summarise(test_minari_dataset._write(tmp_path / "b", buffers[:1]))
 
 
