@@ -1,4 +1,4 @@
-"""What is in a dataset: counts, returns, and the range of every number, an episode at a time, for no environment."""
+"""What is in a dataset, whatever its environment: counts, returns and ranges; an episode or a block is in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from acme_agents.core import types
-from acme_agents.datasets import checks, loading
+from acme_agents.datasets import checks, loading, minari_dataset
 from acme_agents.datasets import rows as rows_lib
 
 _BLOCK = 1 << 21  # numbers that are float64 at once
@@ -170,13 +170,14 @@ def episodes(
     """Yields each episode's name for messages and its rows; what is wrong with the others is added to `bad`."""
     for where, rows in reader.rows(found, spec):
         if isinstance(rows, checks.DatasetError):
-            bad.append(rows)
+            bad.append(checks.DatasetError(str(rows)))  # whose trace would hold the episode's arrays
             continue
         num = len(rows.reward) if rows.reward.ndim else 0
+        observations = (num + 1,) if reader is minari_dataset else (num, num + 1)
         wrong = [
-            f"{len(array)} {name} for {num} rewards" if array.ndim else f"{name} that are one number"
+            f"{len(array)} {name}s for {num} rewards" if array.ndim else f"{name}s that are one number"
             for name, array in named(rows).items()
-            if not array.ndim or len(array) not in ((num, num + 1) if name.startswith("observation") else (num,))
+            if not array.ndim or len(array) not in (observations if name.startswith("observation") else (num,))
         ]
         if wrong:
             bad.append(checks.DatasetError(f"{where} has {wrong[0]}."))

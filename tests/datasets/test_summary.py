@@ -99,7 +99,12 @@ def test_what_cannot_be_read_is_kept_apart(tmp_path):
     summary = datasets.summarise(test_minari_dataset._write(tmp_path / "a", buffers))
     assert summary.lengths.tolist() == [3] and summary.names[0].endswith("episode 1")
     (error,) = summary.bad
-    assert str(error).endswith("episode 0 has 3 observation for 5 rewards.")
+    assert str(error).endswith("episode 0 has 3 observations for 5 rewards.")
+    short = test_minari_dataset._buffer(
+        np.zeros((2, 2)), np.zeros((2, 1))
+    )  # a reader of HDF5 files would repeat the last
+    path = test_minari_dataset._write(tmp_path / "c", [short, buffers[1]])
+    assert str(datasets.summarise(path).bad[0]).endswith("episode 0 has 2 observations for 2 rewards.")
     with pytest.raises(
         datasets.DatasetError, match=r"holds no episodes; the first of 1 that cannot be read: .*episode 0"
     ):
