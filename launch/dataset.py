@@ -74,7 +74,8 @@ def describe(summary: datasets.Summary) -> Iterator[str]:
     yield f"{summary.path}: {summary.format}{of}"
     num, lengths = len(summary.lengths), summary.lengths
     unsaid = f" ({summary.num_unsaid:,} without a sign of it)" if summary.num_unsaid else ""
-    yield f"episodes  {num:,}: {summary.num_terminated:,} terminated, {num - summary.num_terminated:,} truncated{unsaid}"
+    truncated = f"{num - summary.num_terminated:,} truncated{unsaid}"
+    yield f"episodes  {num:,}: {summary.num_terminated:,} terminated, {truncated}"
     yield f"steps     {lengths.sum():,}"
     yield f"lengths   {_spread(lengths)}; the least {lengths.min():,}, the most {lengths.max():,}"
     for i, returns in enumerate(summary.returns.T):
@@ -103,7 +104,7 @@ def _number(value: float) -> str:
 
 
 def _table(summary: datasets.Summary) -> Iterator[str]:
-    rows = [("field", "dtype", "lowest", "highest", "mean", "std")]
+    rows: list[tuple[str, ...]] = [("field", "dtype", "lowest", "highest", "mean", "std")]
     for field in summary.fields:
         if _is_pooled(field):
             every = np.sqrt(np.mean(field.std**2 + (field.mean - field.mean.mean()) ** 2))
@@ -143,14 +144,15 @@ def _findings(summary: datasets.Summary) -> Iterator[str]:
             yield f"constant: {_places(field, field.constant)} (always {same})."
     if summary.num_without_final:
         yield (
-            f"{summary.num_without_final:,} truncated episodes lack their final observation, and so their last row is no "
-            "step."
+            f"{summary.num_without_final:,} truncated episodes lack their final observation, and so their last row is "
+            "no step."
         )
     if summary.num_single:
         yield f"{summary.num_single:,} episodes of one such row hold no step, and are not counted."
     if summary.bad:
         total = len(summary.bad) + len(summary.lengths)
-        yield f"{len(summary.bad):,} of {total:,} episodes cannot be read, and are not counted; the first: {summary.bad[0]}"
+        what = f"{len(summary.bad):,} of {total:,} episodes cannot be read, and are not counted"
+        yield f"{what}; the first: {summary.bad[0]}"
 
 
 def _places(field: summary_lib.Field, where: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""The command line: `acme-agents train | resume | attach | evaluate | collect | demonstrate | dataset | benchmark | ...`."""
+"""The command line: `acme-agents train | resume | attach | evaluate | collect | dataset | benchmark | ...`."""
 
 import argparse
 import dataclasses
