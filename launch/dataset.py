@@ -107,8 +107,7 @@ def _table(summary: datasets.Summary) -> Iterator[str]:
     rows: list[tuple[str, ...]] = [("field", "dtype", "lowest", "highest", "mean", "std")]
     for field in summary.fields:
         if _is_pooled(field):
-            every = np.sqrt(np.mean(field.std**2 + (field.mean - field.mean.mean()) ** 2))
-            numbers = (np.nanmin(field.low), np.nanmax(field.high), field.mean.mean(), every)
+            numbers = _pooled(field)
             rows.append((f"{field.name} {list(field.low.shape)}", field.dtype, *map(_number, numbers)))
             continue
         for place in np.ndindex(field.low.shape):
@@ -118,6 +117,15 @@ def _table(summary: datasets.Summary) -> Iterator[str]:
     for row in rows:
         cells = [row[0].ljust(widths[0]), row[1].ljust(widths[1])]
         yield "  ".join(cells + [cell.rjust(width) for cell, width in zip(row[2:], widths[2:])])
+
+
+def _pooled(field: summary_lib.Field) -> tuple[float, float, float, float]:
+    """Returns the least, the largest, the mean and the standard deviation of all numbers of an array that has any."""
+    known = np.isfinite(field.low)
+    if not known.any():
+        return (np.nan,) * 4
+    low, high, mean, std = (array[known] for array in (field.low, field.high, field.mean, field.std))
+    return low.min(), high.max(), mean.mean(), np.sqrt(np.mean(std**2 + (mean - mean.mean()) ** 2))
 
 
 def _is_pooled(field: summary_lib.Field) -> bool:

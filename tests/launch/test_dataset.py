@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from acme_agents import datasets, environments
-from acme_agents.core.types import EnvironmentSpec, Trajectory
+from acme_agents.core.types import ArraySpec, EnvironmentSpec, Trajectory
 from acme_agents.launch import main as cli
 from tests.datasets import toys
 
@@ -124,3 +124,18 @@ def test_a_mistake_gets_one_sentence(
         said = capsys.readouterr().err
         assert ended.value.code == 2 and sentence in said, said
         assert said.startswith("error: ") and said.count("\n") == 1
+
+
+def test_a_picture_has_one_line(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures = np.zeros((3, 8, 8, 2), np.uint8)
+    pictures[0], pictures[:, 0, 0, 0] = 30, 200
+    seen = EnvironmentSpec(ArraySpec((8, 8, 2), "uint8"), ArraySpec((1,)))
+    episode = Trajectory(pictures, np.zeros((2, 1)), np.ones(2), np.ones(2))
+    datasets.save(tmp_path / "a-v0", [episode], seen, environment="probe:a", policy="random")
+    cli.main(("dataset", str(tmp_path / "a-v0")))
+    out = capsys.readouterr().out
+    whole = pictures.astype(np.float64)
+    (line,) = (line for line in out.splitlines() if line.startswith("observation"))
+    cells = " ".join(line.split())
+    assert cells == f"observation [8, 8, 2] uint8 0 200 {whole.mean():.5g} {whole.std():.5g}"
+    assert "constant: observation[0, 0, 0] (always 200).\n" in out
