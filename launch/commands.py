@@ -33,7 +33,8 @@ class _Experiment:
     dry_run: bool = False
     """With --launcher ray: print where the workers would be placed, and start nothing."""
     dataset: str | None = None
-    """Dataset to learn from: a Minari dataset, a D4RL HDF5 file or an RL Unplugged TFRecord set."""
+    """Dataset to learn from: a Minari dataset or the id of one, a D4RL or d3rlpy HDF5 file, or an RL Unplugged TFRecord
+    set; `acme-agents dataset` says what is in it."""
     offline_updates: int = 0
     """With --dataset and --steps: updates on the dataset alone before the actors begin."""
     dataset_share: float | None = None
@@ -129,6 +130,22 @@ class Collect:
     """Seed of the environment."""
     config: Any = None
     """Configuration of the agent, by default the run's: for example the trade-off of a conditioned policy."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Say what is in a dataset: episodes, returns, and the range of every number; and write it in another format."""
+
+    path: tyro.conf.Positional[pathlib.Path]
+    """Dataset, of any format that train's --dataset takes, or the id of one that Minari has on this machine."""
+    output: Annotated[pathlib.Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """Figure to write, .png, .pdf or .svg: histograms of returns, lengths and actions."""
+    convert: Literal["minari", "d4rl", "d3rlpy"] | None = None
+    """Format to write the dataset in, to the path of --to; what the format cannot hold is said."""
+    to: pathlib.Path | None = None
+    """With --convert: where to write it; nothing may be there."""
+    env: str | None = None
+    """Environment that it is of, whose bounds its actions have (default: the one that it names, if it names one)."""
 
 
 @dataclasses.dataclass(frozen=True)
