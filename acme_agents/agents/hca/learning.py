@@ -79,9 +79,7 @@ def make_learner(config: Config, nets: Networks, spec: EnvironmentSpec) -> Learn
             value_loss = 0.5 * masks.mean_where(jnp.square(found.returns - value), valid)
             entropy = masks.mean_where(-jnp.sum(jnp.exp(log_policy) * log_policy, axis=-1), valid)
             total = credited + config.value_weight * value_loss - config.entropy_weight * entropy
-            log_ratio = jnp.where(
-                valid, discrete.select(log_policy, rows.action) - steps.extras.log_prob[:, :-1], 0.0
-            )
+            log_ratio = jnp.where(valid, discrete.select(log_policy, rows.action) - steps.extras.log_prob[:, :-1], 0.0)
             return total, metrics | {
                 "loss": total,
                 "value_loss": value_loss,

@@ -13,7 +13,9 @@ from acme_agents.core.types import Array
 class Futures(NamedTuple):
     """What each row of an unroll leads to within its episode."""
 
-    weight: Array  # [B, T, T + 1] float32: of row j as seen from row i, gamma^(j-i) prod_{i<=k<j} d_{k+1}; 0 unless i < j
+    weight: (
+        Array  # [B, T, T + 1] float32: of row j as seen from row i, gamma^(j-i) prod_{i<=k<j} d_{k+1}; 0 unless i < j
+    )
     payoff: Array  # [B, T + 1] float32: what row j earns, or its value where it is the last that is known
     returns: Array  # [B, T] float32: the return from row i on, bootstrapped; 0 in rows without a transition
 

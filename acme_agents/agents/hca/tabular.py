@@ -44,17 +44,21 @@ def init(num_states: int, num_actions: int, num_outcomes: int) -> Tables:
     return Tables(logits, jnp.zeros(num_states), jnp.zeros((num_states, num_outcomes, num_actions)), logits)
 
 
-def state_update(tables: Tables, episode: Episode, *, discount: float, reward_model: bool = False) -> Tables:
+def state_update(
+    tables: Tables, episode: Episode, *, discount: float, reward_model: bool = False, relative: bool = False
+) -> Tables:
     """State-conditional: `G_a(i) = sum_{j>=i} gamma^(j-i) R_j (h(a|x_i,x_j) - pi(a|x_i))`.
 
     The logits of x_i take in `G_a - pi(a|x_i) sum_b G_b`, and h a step of cross-entropy for every pair i, j >= i. With
     `reward_model` what x_i earns is left to a model r(x, a): j begins at i + 1 in G, to which is added
-    `pi(a|x_i) (r(x_i,a) - sum_b pi(b|x_i) r(x_i,b))` (theorem 1 has r(x, a) there; the authors' class has none).
+    `pi(a|x_i) (r(x_i,a) - sum_b pi(b|x_i) r(x_i,b))` (theorem 1 has r(x, a) there; the authors' class has none). With
+    `relative` the tables of hindsight are what an outcome adds to the policy's logits.
     """
     _check(tables, episode)
     state, action, reward, valid = episode
     policy = jax.nn.softmax(tables.policy)[state]  # [T, A]
-    hindsight = jax.nn.softmax(tables.hindsight)[state[:, None], state[None]]  # [T, T, A]
+    base = tables.policy[state][:, None] if relative else 0.0
+    hindsight = jax.nn.softmax(base + tables.hindsight[state[:, None], state[None]])  # [T, T, A]
     steps = jnp.arange(len(state))[None] - jnp.arange(len(state))[:, None]  # [T, T], j - i
     pairs = (steps >= 0) & valid[None] & valid[:, None]
     weights = jnp.where(pairs & (steps > 0) if reward_model else pairs, discount ** jnp.maximum(steps, 0), 0.0)
@@ -72,7 +76,15 @@ def state_update(tables: Tables, episode: Episode, *, discount: float, reward_mo
     )
 
 
-def return_update(tables: Tables, episode: Episode, *, discount: float, bins: Array) -> Tables:
+def return_update(
+    tables: Tables,
+    episode: Episode,
+    *,
+    discount: float,
+    bins: Array,
+    relative: bool = False,
+    baseline: bool = False,
+) -> Tables:
     """Return-conditional: `A(i) = (1 - pi(a_i|x_i) / h(a_i|x_i,bin)) G_i`, with the bin whose centre is nearest to G_i.
 
     The logits of x_i take in `A (1[a = a_i] - pi(a|x_i))`, and h a step of cross-entropy. Bins: [K] float32.
@@ -82,10 +94,11 @@ def return_update(tables: Tables, episode: Episode, *, discount: float, bins: Ar
     found = returns(episode, discount)
     outcome = jnp.argmin(jnp.abs(bins[None] - found[:, None]), axis=1)
     policy = jax.nn.softmax(tables.policy)[state]
-    hindsight = jax.nn.softmax(tables.hindsight)[state, outcome]  # [T, A]
+    base = tables.policy[state] if relative else 0.0
+    hindsight = jax.nn.softmax(base + tables.hindsight[state, outcome])  # [T, A]
     taken = jax.nn.one_hot(action, policy.shape[1])
     ratio = jnp.sum(taken * policy, axis=1) / jnp.sum(taken * hindsight, axis=1)
-    advantage = jnp.where(valid, (1.0 - ratio) * found, 0.0)
+    advantage = jnp.where(valid, (1.0 - ratio) * (found - tables.value[state] if baseline else found), 0.0)
     wrong = jnp.where(valid[:, None], taken - hindsight, 0.0)
     return Tables(
         jnp.zeros_like(tables.policy).at[state].add(advantage[:, None] * (taken - policy)),
@@ -187,9 +200,7 @@ def _value_increment(tables: Tables, episode: Episode, targets: Array) -> Array:
 
 def _reward_increment(tables: Tables, episode: Episode) -> Array:
     at = (episode.state, episode.action)
-    return jnp.zeros_like(tables.reward).at[at].add(
-        jnp.where(episode.valid, episode.reward - tables.reward[at], 0.0)
-    )
+    return jnp.zeros_like(tables.reward).at[at].add(jnp.where(episode.valid, episode.reward - tables.reward[at], 0.0))
 
 
 def _check(tables: Tables, episode: Episode) -> None:
