@@ -1,17 +1,17 @@
 """Hindsight credit assignment by tables beside policy gradients: the three figures of the paper, 100 runs each.
 
-The tasks are `hindsight:NAME`, undiscounted. Two methods are the update that the authors published, conditioned on later states
-and on the return; two are the forms that the agent `hca` has with networks: hindsight that is what an outcome adds to the
-policy, a model of the immediate reward, and for returns a baseline. Beside them is the policy gradient with a baseline by
-Monte Carlo, and by returns of three steps.
+The tasks are `hindsight:NAME`, undiscounted. Two methods are the update that the authors published, conditioned on
+later states and on the return; two are the forms that the agent `hca` has with networks: hindsight that is what an
+outcome adds to the policy, a model of the immediate reward, and for returns a baseline. Beside them is the policy
+gradient with a baseline by Monte Carlo, and by returns of three steps.
 
     python benchmarks/hca.py --output benchmarks/results/hca.md
 
 What is counted is the exact expected return of the policy before each episode. Columns: task, method, its mean over the
-episodes and over the runs, with the standard error; that of the last policy; learning rates (policy and values; hindsight),
-which are the best of a grid in runs of their own; and the mean with the rates that accounts of the paper name, 0.2 for all and
-0.4 for hindsight. The first row of a task has the best return that there is. Claims are decided by the best rates' means:
-"yes" and "no" where the difference is more than three standard errors.
+episodes and over the runs, with the standard error; that of the last policy; learning rates (policy and values;
+hindsight), which are the best of a grid in runs of their own; and the mean with the rates that accounts of the paper
+name, 0.2 for all and 0.4 for hindsight. The first row of a task has the best return that there is. Claims are decided
+by the best rates' means: "yes" and "no" where the difference is more than three standard errors.
 """
 
 import functools
@@ -104,7 +104,7 @@ class Setting(NamedTuple):
     tables: tabular.Tables
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def setting(task: Task, method: str) -> Setting:
     """Makes the environment, the update and the first tables."""
     functions = environments.make_pure(f"hindsight:{task.name}")
@@ -211,8 +211,8 @@ def main() -> None:
     for i in (2, -1):
         squares = {method: np.sqrt(np.mean(np.square(estimates[method][i] - exact[i]))) for method in METHODS}
         report.note(
-            f"Root mean square error of the shortcut's advantage, {exact[i]:.2f}, of a policy that takes the long way with "
-            f"probability {PROBABILITIES[i]:g}: "
+            f"Root mean square error of the shortcut's advantage, {exact[i]:.2f}, of a policy that takes the long way "
+            f"with probability {PROBABILITIES[i]:g}: "
             + "; ".join(f"{method} {x:.3f}" for method, x in squares.items())
             + "."
         )

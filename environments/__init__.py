@@ -14,7 +14,7 @@
 `trackers:NOISE`       four rooms with trackers behind oscillating blocks, and four kinds of noise: `trackers:brownian`
 `noisy-tv:SCREEN`      a chain with a television at its end: `noisy-tv:symbols`, `noisy-tv:pixels`
 `maze:NAME`            continuous mazes without reward: `maze:four-rooms` and `maze:u`; these three are pure JAX too
-`hindsight:NAME`       small tasks of credit assignment, in pure JAX too: `hindsight:shortcut-5`, `hindsight:delayed-effect-5`,
+`hindsight:NAME`       small tasks of credit assignment, in pure JAX too: `hindsight:shortcut-5`,
                        `hindsight:delayed-effect-3-noise-2`, `hindsight:ambiguous-bandit`
 `gymnax:ID`            the environments of gymnax, in pure JAX too: `gymnax:CartPole-v1`
 `brax:NAME`            those of Brax, in pure JAX too: `brax:halfcheetah`

@@ -1,25 +1,25 @@
-"""Three small tasks of credit assignment: `hindsight:shortcut-N`, `hindsight:delayed-effect-N`, `hindsight:ambiguous-bandit`.
+"""Three small tasks of credit assignment: `hindsight:shortcut-N`, `hindsight:delayed-effect-N`, and a bandit.
 
 After figure 2 of *Hindsight Credit Assignment* (Harutyunyan et al. 2019, arXiv 1912.02503). **Reconstructed**: lengths,
 rewards and chances are the paper's as far as they are known from accounts of it; it could not be read.
 
 - There are two actions, and episodes end by themselves, for good. Observations are the state, one-hot.
 - A reward is what is earned in a state, for the action that leaves it. So the states that pay at the end are states
-  like others: the episode is over after one more action there, which changes nothing. This is how the paper counts, and
+  like others: the episode is over after one more action there, which changes nothing. So does the published code count, and
   it lets a method that asks which state earned a reward see that state.
 
-`shortcut-N`: a row of N states; every step costs 1 and the last state pays 1. Action 0 leads to the last state at once, 1 to
-the next one, or with probability 0.1 to the last one too. The best return is 0, that of always action 1 in a row of 5
-is -2.439.
+`shortcut-N`: a row of N states; every step costs 1 and the last state pays 1. Action 0 leads to the last state at once,
+1 to the next one, or with probability 0.1 to the last one too. The best return is 0, that of always action 1 in a row
+of 5 is -2.439.
 
-`delayed-effect-N`: the first action decides whether the episode ends in a state that pays 1 (action 0) or in one that costs 1
-(action 1), but N states in between, where actions do nothing, look the same for both. With
+`delayed-effect-N`: the first action decides whether the episode ends in a state that pays 1 (action 0) or in one that
+costs 1 (action 1), but N states in between, where actions do nothing, look the same for both. With
 `delayed-effect-N-noise-X` each of those N earns a random number, normal with mean 0 and standard deviation X.
 
-`ambiguous-bandit`: action 0 leads to a state that pays 2 in the mean, action 1 to one that pays 1; what is paid is normal
-with standard deviation 1.5. With probability 0.1 an action leads to the other's state. `ambiguous-bandit-hidden` shows both
-states alike. `-noise-X` and `-crossover-X` behind the name, in this order, set the deviation and the probability:
-`ambiguous-bandit-hidden-noise-0.5-crossover-0.2`.
+`ambiguous-bandit`: action 0 leads to a state that pays 2 in the mean, action 1 to one that pays 1; what is paid is
+normal with standard deviation 1.5. With probability 0.1 an action leads to the other's state. `ambiguous-bandit-hidden`
+shows both states alike. `-noise-X` and `-crossover-X` behind the name, in this order, set the deviation and the
+probability: `ambiguous-bandit-hidden-noise-0.5-crossover-0.2`.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ class Config(configs.Adam):
     discount: Share = 0.99
     """gamma, per environment step."""
     max_ratio: Positive | None = None
-    """The ratio of hindsight is clipped to it: h / pi of a later state, pi / h of a return; None for no clipping, as the
-    authors have it."""
+    """The ratio of hindsight is clipped to it: h / pi of a later state, pi / h of a return; None for no clipping, as
+    the authors have it."""
     num_bins: Annotated[int, at_least(2)] = 21
     """Bins of the return that hindsight tells apart."""
     max_error: Positive = 3.0

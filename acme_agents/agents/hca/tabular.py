@@ -1,9 +1,9 @@
 """Hindsight credit assignment by tables, as the paper's authors published it, and the policy gradients beside it.
 
-After each episode every table moves by its learning rate times an increment, and all increments are of the tables as they
-were during the episode: `state_update` and `return_update` are those of the authors' `hca_classes.py`
-(github.com/hca-neurips2019/hca), without any clipping. An episode is T steps of states and actions by number; those that
-are behind its end have `valid` false. Every reward is earned in the state of its row.
+After each episode every table moves by its learning rate times an increment, and all increments are of the tables as
+they were during the episode: `state_update` and `return_update` are those of the authors' `hca_classes.py`
+(github.com/hca-neurips2019/hca), without any clipping. An episode is T steps of states and actions by number; those
+that are behind its end have `valid` false. Every reward is earned in the state of its row.
 """
 
 import functools
@@ -115,7 +115,7 @@ def policy_gradient_update(tables: Tables, episode: Episode, *, discount: float,
     is not over by then. The values learn the same G.
     """
     _check(tables, episode)
-    state, action, reward, valid = episode
+    state, action, _, valid = episode
     found = returns(episode, discount)
     if n is not None:
         later = jnp.concatenate([jnp.where(valid, tables.value[state], 0.0)[n:], jnp.zeros(min(n, len(state)))])

@@ -14,7 +14,7 @@ def _episode(states, actions, rewards, valid=None):
 
 
 def test_state_update_by_hand() -> None:
-    """x0 -a0-> x1, which pays 4. pi is uniform, h(a0|x0, x1) = 3/4, h = 1/2 elsewhere; the row behind the end is odd."""
+    """x0 -a0-> x1, which pays 4. pi is uniform, h(a0|x0, x1) = 3/4, h = 1/2 elsewhere; a row is behind the end."""
     tables = tabular.init(2, 2, 2)
     tables = tables._replace(hindsight=tables.hindsight.at[0, 1].set(jnp.log(jnp.array([3.0, 1.0]))))
     found = tabular.state_update(tables, _episode([0, 1, 0], [0, 1, 1], [0, 4, 9], [True, True, False]), discount=0.5)
