@@ -16,7 +16,7 @@ class Config(configs.Adam):
 
     torso_layers: Layers = (128, 128)
     """Widths of the layers behind the encoded observation, which policy, value and reward model share."""
-    hindsight_layers: Layers = (128, 128)
+    hindsight_layers: Layers = (64, 64)
     """Widths of the layers of the hindsight network, which has an encoder of its own."""
 
     unroll_length: PositiveInt = 32
