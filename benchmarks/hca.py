@@ -34,7 +34,7 @@ from acme_agents.agents.hca import tabular
 from acme_agents.core.types import Array
 
 RUNS = 100
-_TUNING_RUNS = 30
+_TUNING_RUNS = 20
 _ROLLOUTS = 1000
 _NAMED = tabular.Tables(0.2, 0.2, 0.4, 0.2)
 PROBABILITIES = (0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99)
@@ -279,7 +279,7 @@ def _plot(
     )
     axes[0, 2].legend(fontsize=7)
 
-    noises, crossovers = (0.0, 1.0, 2.0, 4.0), (0.0, 0.1, 0.2, 0.4)
+    noises, crossovers = (0.0, 2.0, 4.0), (0.0, 0.2, 0.4)
     for i, method in enumerate(METHODS):
         means = [curves(delayed_effect(3, noise), method, rates[NOISY, method]).mean() for noise in noises]
         axes[1, 2].plot(noises, means, color=f"C{i}", marker=".")

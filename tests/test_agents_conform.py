@@ -136,6 +136,7 @@ VMPO = {
 }
 IMPALA = {"torso_layers": (32,), "unroll_length": 8, "batch_size": 16, "discount": 0.9, "learning_rate": 1e-2}
 HCA = IMPALA | {"hindsight_layers": (32, 32), "hindsight_learning_rate": 1e-2}
+RETURN = {"outcome": "return", "max_ratio": 2.0, "learning_rate": 3e-3}
 # A policy gradient of a few continuous actions is noisy: more of them, and less of what comes later.
 STEADY = {"batch_size": 32, "discount": 0.5, "learning_rate": 5e-3, "entropy_weight": 0.0}
 UNSCALED = {"normalise_rewards": False, "normalise_observations": False}
@@ -190,7 +191,7 @@ SUBJECTS = {
     ),
     "dqn": _subject(dqn, DQN, DISCRETE, value=_q_value),
     "hca": _subject(hca, HCA | UNSCALED, DISCRETE, value=_value, discount=0.9),
-    "hca-return": _subject(hca, HCA | {"outcome": "return"}, _seeing(DICT, DISCRETE)),
+    "hca-return": _subject(hca, HCA | RETURN, _seeing(DICT, DISCRETE)),
     "impala": _subject(impala, IMPALA | UNSCALED, DISCRETE, value=_value, discount=0.9),
     "impala-continuous": _subject(impala, IMPALA | STEADY, _seeing(DICT, CONTINUOUS)),
     "mpo-mixture": _subject(mpo, MPO, CONTINUOUS, value=_q_value),
