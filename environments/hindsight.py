@@ -5,8 +5,8 @@ rewards and chances are the paper's as far as they are known from accounts of it
 
 - There are two actions, and episodes end by themselves, for good. Observations are the state, one-hot.
 - A reward is what is earned in a state, for the action that leaves it. So the states that pay at the end are states
-  like others: the episode is over after one more action there, which changes nothing. So does the published code count, and
-  it lets a method that asks which state earned a reward see that state.
+  like others: the episode is over after one more action there, which changes nothing. So does the published code count,
+  and it lets a method that asks which state earned a reward see that state.
 
 `shortcut-N`: a row of N states; every step costs 1 and the last state pays 1. Action 0 leads to the last state at once,
 1 to the next one, or with probability 0.1 to the last one too. The best return is 0, that of always action 1 in a row
