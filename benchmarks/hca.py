@@ -5,7 +5,7 @@ later states and on the return; two are the forms that the agent `hca` has with 
 outcome adds to the policy, a model of the immediate reward, and for returns a baseline. Beside them is the policy
 gradient with a baseline by Monte Carlo, and by returns of three steps.
 
-    python benchmarks/hca.py --output benchmarks/results/hca.md
+    python benchmarks/hca.py --output benchmarks/results/hca.md --runs runs/hca
 
 What is counted is the exact expected return of the policy before each episode. Columns: task, method, its mean over the
 episodes and over the runs, with the standard error; that of the last policy; learning rates (policy and values;
@@ -38,6 +38,7 @@ _TUNING_RUNS = 20
 _ROLLOUTS = 1000
 _NAMED = tabular.Tables(0.2, 0.2, 0.4, 0.2)
 PROBABILITIES = (0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99)
+_NOISES, _CROSSOVERS = (0.0, 2.0, 4.0), (0.0, 0.2, 0.4)
 _POLICY_RATES, _HINDSIGHT_RATES = (0.1, 0.2, 0.4, 0.8), (0.4, 1.0, 2.0)
 
 STATE, RETURN, STATE_NET, RETURN_NET, PG, PG3 = METHODS = (
@@ -135,12 +136,13 @@ def curves(task: Task, method: str, rates: tabular.Tables, *, runs: int = RUNS, 
 
 
 def best_rates(task: Task, method: str) -> tabular.Tables:
-    """The rates of the grid with the best mean, in runs with a seed of their own."""
+    """The rates of the grid with the best mean less its standard error, in runs with a seed of their own."""
     hindsight_rates = (0.0,) if method in (PG, PG3) else _HINDSIGHT_RATES
     policy, hindsight = (x.ravel() for x in np.meshgrid(_POLICY_RATES, hindsight_rates))
     grid = tabular.Tables(policy, policy, hindsight, policy)
-    means = curves(task, method, grid, runs=_TUNING_RUNS, seed=1).mean((1, 2))
-    return jax.tree.map(lambda x: float(x[np.argmax(means)]), grid)
+    means = curves(task, method, grid, runs=_TUNING_RUNS, seed=1).mean(2)  # [R, runs]
+    best = np.argmax(means.mean(1) - means.std(1) / math.sqrt(_TUNING_RUNS))
+    return jax.tree.map(lambda x: float(x[best]), grid)
 
 
 def advantages(method: str, probabilities: tuple[float, ...], *, runs: int = RUNS) -> np.ndarray:
@@ -188,7 +190,12 @@ def above(a: Score, b: Score) -> str:
 
 def main() -> None:
     """Runs the benchmark."""
-    options = common.parser(__doc__).parse_args()
+    parser = common.parser(__doc__)
+    parser.add_argument(
+        "--runs", type=pathlib.Path, help="a folder that keeps what is computed, so that it is not again"
+    )
+    options = parser.parse_args()
+    kept = functools.partial(_kept, options.runs)
     columns = ["task", "method", "mean", "error", "last", "rates", "mean at the named rates"]
     report = common.Report("Hindsight credit assignment by tables: expected returns", columns)
     found, rates, scores = {}, {}, {}
@@ -196,17 +203,19 @@ def main() -> None:
         label = task.name + (", long way first" if task.bias else "")
         report.row(label, "the best there is", task.best, "", "", "", "")
         for method in METHODS:
-            rates[task, method] = best = best_rates(task, method)
-            found[task, method] = at_best = curves(task, method, best)
+            of = f"{task.name} {task.bias:g} {method}"
+            numbers = kept(f"{of} rates", best_rates, task, method)
+            rates[task, method] = best = tabular.Tables(*map(float, numbers))
+            found[task, method] = at_best = kept(of, curves, task, method, best)
             scores[task, method] = score(at_best.mean(1))
-            named = curves(task, method, _NAMED).mean()
+            named = kept(f"{of} named", curves, task, method, _NAMED).mean()
             used = f"{best.policy:g}; {best.hindsight:g}" if best.hindsight else f"{best.policy:g}"
             mean, error = scores[task, method]
             report.row("", method, *(f"{x:.3f}" for x in (mean, error, at_best[:, -1].mean())), used, f"{named:.3f}")
     for text, task, ours, theirs in _claims():
         outcomes = [f"{method}: {above(scores[task, method], scores[task, theirs])}" for method in ours]
         report.note(f"{text}, on {task.name}: {'; '.join(outcomes)}.")
-    estimates = {method: advantages(method, PROBABILITIES) for method in METHODS}
+    estimates = {method: kept(f"advantages {method}", advantages, method, PROBABILITIES) for method in METHODS}
     exact = np.asarray(-shortcut_value(jnp.array([[[1 - p, p]] * 5 for p in PROBABILITIES])))
     for i in (2, -1):
         squares = {method: np.sqrt(np.mean(np.square(estimates[method][i] - exact[i]))) for method in METHODS}
@@ -219,9 +228,33 @@ def main() -> None:
     if options.output is not None:
         figure = options.output.with_suffix(".png")
         figure.parent.mkdir(parents=True, exist_ok=True)
-        _plot(figure, found, rates, estimates, exact)
+        sweeps = {method: kept(f"sweeps {method}", _sweeps, method, rates) for method in METHODS}
+        _plot(figure, found, sweeps, estimates, exact)
         report.note(f"![Learning curves, advantages, noise and crossover]({figure.name})")
     report.finish(options.output)
+
+
+def _kept(runs: pathlib.Path | None, name: str, make: Callable[..., Any], *args: Any) -> np.ndarray:
+    """The numbers that `make` returns, or what it returned before if that is kept."""
+    if runs is None:
+        return np.asarray(make(*args))
+    path = runs / f"{name}.npy"
+    if not path.exists():
+        made = make(*args)
+        runs.mkdir(parents=True, exist_ok=True)
+        np.save(path, made)
+    return np.load(path)
+
+
+def _sweeps(method: str, rates: dict[Any, tabular.Tables]) -> np.ndarray:
+    """The means over the noises of the delayed effect and over the bandit's crossovers, [2, 3]."""
+    tasks = [bandit(f"ambiguous-bandit-noise-0.5-crossover-{crossover:g}", 0.5, crossover) for crossover in _CROSSOVERS]
+    return np.array(
+        [
+            [curves(delayed_effect(3, noise), method, rates[NOISY, method]).mean() for noise in _NOISES],
+            [curves(task, method, rates[BANDIT, method]).mean() for task in tasks],
+        ]
+    )
 
 
 def _claims() -> list[tuple[str, Task, tuple[str, ...], str]]:
@@ -246,7 +279,7 @@ def _claims() -> list[tuple[str, Task, tuple[str, ...], str]]:
 def _plot(
     path: pathlib.Path,
     found: dict[Any, np.ndarray],
-    rates: dict[Any, tabular.Tables],
+    sweeps: dict[str, np.ndarray],
     estimates: dict[str, np.ndarray],
     exact: np.ndarray,
 ) -> None:
@@ -279,17 +312,11 @@ def _plot(
     )
     axes[0, 2].legend(fontsize=7)
 
-    noises, crossovers = (0.0, 2.0, 4.0), (0.0, 0.2, 0.4)
     for i, method in enumerate(METHODS):
-        means = [curves(delayed_effect(3, noise), method, rates[NOISY, method]).mean() for noise in noises]
-        axes[1, 2].plot(noises, means, color=f"C{i}", marker=".")
-        means = []
-        for crossover in crossovers:
-            task = bandit(f"ambiguous-bandit-noise-0.5-crossover-{crossover:g}", 0.5, crossover)
-            means.append(curves(task, method, rates[BANDIT, method]).mean())
-        axes[2, 2].plot(crossovers, means, color=f"C{i}", marker=".")
+        axes[1, 2].plot(_NOISES, sweeps[method][0], color=f"C{i}", marker=".")
+        axes[2, 2].plot(_CROSSOVERS, sweeps[method][1], color=f"C{i}", marker=".")
     axes[1, 2].set(title="delayed-effect-3", xlabel="noise", ylabel="mean over the episodes")
-    axes[2, 2].plot(crossovers, [2.0 - crossover for crossover in crossovers], "k--")
+    axes[2, 2].plot(_CROSSOVERS, [2.0 - crossover for crossover in _CROSSOVERS], "k--")
     axes[2, 2].set(title="ambiguous-bandit-noise-0.5", xlabel="crossover", ylabel="mean over the episodes")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
