@@ -38,7 +38,6 @@ _TUNING_RUNS = 20
 _ROLLOUTS = 1000
 _NAMED = tabular.Tables(0.2, 0.2, 0.4, 0.2)
 PROBABILITIES = (0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99)
-_NOISES, _CROSSOVERS = (0.0, 2.0, 4.0), (0.0, 0.2, 0.4)
 _POLICY_RATES, _HINDSIGHT_RATES = (0.1, 0.2, 0.4, 0.8), (0.4, 1.0, 2.0)
 
 STATE, RETURN, STATE_NET, RETURN_NET, PG, PG3 = METHODS = (
@@ -92,9 +91,11 @@ def delayed_effect(length: int, noise: float) -> Task:
 
 SHORTCUT = Task("shortcut-5", 100, 5, tuple(np.arange(-3.0, 2.0).tolist()), shortcut_value, 0.0)
 LONG = SHORTCUT._replace(bias=3.0)
-DELAYED, NOISY = delayed_effect(5, 0.0), delayed_effect(3, 2.0)
+DELAYED, NOISY, NOISIER = delayed_effect(5, 0.0), delayed_effect(3, 2.0), delayed_effect(3, 4.0)
 BANDIT, HIDDEN = bandit("ambiguous-bandit", 1.5, 0.1), bandit("ambiguous-bandit-hidden", 1.5, 0.1)
-TASKS = (SHORTCUT, LONG, DELAYED, NOISY, BANDIT, HIDDEN)
+TASKS = (SHORTCUT, LONG, DELAYED, NOISY, NOISIER, BANDIT, HIDDEN)
+_NOISES = ((0.0, delayed_effect(3, 0.0)), (2.0, NOISY), (4.0, NOISIER))
+_CROSSOVERS = [(x, bandit(f"ambiguous-bandit-noise-0.5-crossover-{x:g}", 0.5, x)) for x in (0.0, 0.2, 0.4)]
 
 
 class Setting(NamedTuple):
@@ -198,14 +199,14 @@ def main() -> None:
     kept = functools.partial(_kept, options.runs)
     columns = ["task", "method", "mean", "error", "last", "rates", "mean at the named rates"]
     report = common.Report("Hindsight credit assignment by tables: expected returns", columns)
-    found, rates, scores = {}, {}, {}
+    found, scores = {}, {}
     for task in TASKS:
         label = task.name + (", long way first" if task.bias else "")
         report.row(label, "the best there is", task.best, "", "", "", "")
         for method in METHODS:
             of = f"{task.name} {task.bias:g} {method}"
             numbers = kept(f"{of} rates", best_rates, task, method)
-            rates[task, method] = best = tabular.Tables(*map(float, numbers))
+            best = tabular.Tables(*map(float, numbers))
             found[task, method] = at_best = kept(of, curves, task, method, best)
             scores[task, method] = score(at_best.mean(1))
             named = kept(f"{of} named", curves, task, method, _NAMED).mean()
@@ -228,7 +229,11 @@ def main() -> None:
     if options.output is not None:
         figure = options.output.with_suffix(".png")
         figure.parent.mkdir(parents=True, exist_ok=True)
-        sweeps = {method: kept(f"sweeps {method}", _sweeps, method, rates) for method in METHODS}
+        sweeps = {
+            (name, method): kept(f"{name} {method}", _sweep, [task for _, task in sweep], method)
+            for name, sweep in (("noise", _NOISES), ("crossover", _CROSSOVERS))
+            for method in METHODS
+        }
         _plot(figure, found, sweeps, estimates, exact)
         report.note(f"![Learning curves, advantages, noise and crossover]({figure.name})")
     report.finish(options.output)
@@ -246,15 +251,9 @@ def _kept(runs: pathlib.Path | None, name: str, make: Callable[..., Any], *args:
     return np.load(path)
 
 
-def _sweeps(method: str, rates: dict[Any, tabular.Tables]) -> np.ndarray:
-    """The means over the noises of the delayed effect and over the bandit's crossovers, [2, 3]."""
-    tasks = [bandit(f"ambiguous-bandit-noise-0.5-crossover-{crossover:g}", 0.5, crossover) for crossover in _CROSSOVERS]
-    return np.array(
-        [
-            [curves(delayed_effect(3, noise), method, rates[NOISY, method]).mean() for noise in _NOISES],
-            [curves(task, method, rates[BANDIT, method]).mean() for task in tasks],
-        ]
-    )
+def _sweep(tasks: list[Task], method: str) -> np.ndarray:
+    """The means of a method on tasks, at the best rates of each, [len(tasks)]."""
+    return np.array([curves(task, method, best_rates(task, method)).mean() for task in tasks])
 
 
 def _claims() -> list[tuple[str, Task, tuple[str, ...], str]]:
@@ -270,6 +269,7 @@ def _claims() -> list[tuple[str, Task, tuple[str, ...], str]]:
         ("HCA of states is above HCA of returns", SHORTCUT, (STATE,), RETURN),
         ("HCA is above bootstrapping", DELAYED, (STATE, RETURN, STATE_NET, RETURN_NET), PG3),
         ("HCA is above Monte Carlo with noise", NOISY, (STATE, RETURN, STATE_NET, RETURN_NET), PG),
+        ("HCA is above Monte Carlo with more noise", NOISIER, (STATE, RETURN, STATE_NET, RETURN_NET), PG),
         ("HCA is above the policy gradient", BANDIT, (STATE, RETURN, STATE_NET, RETURN_NET), PG),
         ("HCA of returns is above the policy gradient", HIDDEN, (RETURN, RETURN_NET), PG),
         ("HCA of returns is above HCA of states", HIDDEN, (RETURN,), STATE),
@@ -279,7 +279,7 @@ def _claims() -> list[tuple[str, Task, tuple[str, ...], str]]:
 def _plot(
     path: pathlib.Path,
     found: dict[Any, np.ndarray],
-    sweeps: dict[str, np.ndarray],
+    sweeps: dict[tuple[str, str], np.ndarray],
     estimates: dict[str, np.ndarray],
     exact: np.ndarray,
 ) -> None:
@@ -289,34 +289,33 @@ def _plot(
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    lines = dict.fromkeys(METHODS, "-") | {PG3: "--"}  # It often lies on the other policy gradient.
     figure, axes = pyplot.subplots(3, 3, figsize=(13, 10))
     places = {SHORTCUT: axes[0, 0], LONG: axes[0, 1], DELAYED: axes[1, 0], NOISY: axes[1, 1], BANDIT: axes[2, 0]}
     for task, axis in (places | {HIDDEN: axes[2, 1]}).items():
         for i, method in enumerate(METHODS):
             values = found[task, method]
             mean, error = values.mean(0), values.std(0) / math.sqrt(len(values))
-            axis.plot(mean, color=f"C{i}", label=method)
+            axis.plot(mean, lines[method], color=f"C{i}", label=method)
             axis.fill_between(np.arange(len(mean)), mean - 2 * error, mean + 2 * error, color=f"C{i}", alpha=0.2)
         axis.axhline(task.best, color="0.7", linewidth=0.8, zorder=0)
         title = task.name + (", from a policy of the long way" if task.bias else "")
         axis.set(title=title, xlabel="episodes", ylabel="expected return")
     axes[0, 0].legend(fontsize=7)
 
-    axes[0, 2].plot(PROBABILITIES, exact, "k--", label="exact")
+    axes[0, 2].plot(PROBABILITIES, exact, "k:", label="exact")
     for i, method in enumerate(METHODS):
         axes[0, 2].errorbar(
             PROBABILITIES, estimates[method].mean(1), estimates[method].std(1), color=f"C{i}", marker="."
         )
-    axes[0, 2].set(
-        title="the shortcut's advantage, 1,000 rollouts; one deviation", xlabel="probability of the long way"
-    )
+    axes[0, 2].set(title="advantage of the shortcut, one deviation", xlabel="probability of the long way")
     axes[0, 2].legend(fontsize=7)
 
     for i, method in enumerate(METHODS):
-        axes[1, 2].plot(_NOISES, sweeps[method][0], color=f"C{i}", marker=".")
-        axes[2, 2].plot(_CROSSOVERS, sweeps[method][1], color=f"C{i}", marker=".")
+        for axis, name, sweep in ((axes[1, 2], "noise", _NOISES), (axes[2, 2], "crossover", _CROSSOVERS)):
+            axis.plot([x for x, _ in sweep], sweeps[name, method], lines[method], color=f"C{i}", marker=".")
     axes[1, 2].set(title="delayed-effect-3", xlabel="noise", ylabel="mean over the episodes")
-    axes[2, 2].plot(_CROSSOVERS, [2.0 - crossover for crossover in _CROSSOVERS], "k--")
+    axes[2, 2].plot([x for x, _ in _CROSSOVERS], [task.best for _, task in _CROSSOVERS], color="0.7", linewidth=0.8)
     axes[2, 2].set(title="ambiguous-bandit-noise-0.5", xlabel="crossover", ylabel="mean over the episodes")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
