@@ -34,10 +34,10 @@ class Networks(NamedTuple):
 
     Attributes:
       agent: from a normalised observation [..., *O] to `Outputs`.
-      hindsight: `(params, observation, policy, outcome) -> logits`, normalised logarithms being those of the policy
-        plus what the outcome adds to them. Of states: of observations [B, T + 1, *O], policies [B, T, A] in
-        logarithms, and (), [B, T, T + 1, A] for each row and each of the batch's rows as its outcome. Of returns:
-        of observations [B, T, *O], policies, and bins [B, T] int32, [B, T, A].
+      hindsight: `(params, observation, log policy [B, T, A], outcome) -> logits`: the policy's plus what the outcome
+        adds to them. Given states, from observations [B, T + 1, *O] and no outcome, (), to [B, T, T + 1, A]: every row
+        with every row as what came of it. Given returns, from observations [B, T, *O] and bins [B, T] int32 to
+        [B, T, A].
       law: the policy's kind.
     """
 

@@ -87,7 +87,8 @@ def return_update(
 ) -> Tables:
     """Return-conditional: `A(i) = (1 - pi(a_i|x_i) / h(a_i|x_i,bin)) G_i`, with the bin whose centre is nearest to G_i.
 
-    The logits of x_i take in `A (1[a = a_i] - pi(a|x_i))`, and h a step of cross-entropy. Bins: [K] float32.
+    The logits of x_i take in `A (1[a = a_i] - pi(a|x_i))`, and h a step of cross-entropy. Bins: [K] float32. With
+    `baseline` the ratio multiplies `G_i - V(x_i)`; `relative` is as in `state_update`.
     """
     _check(tables, episode)
     state, action, _, valid = episode

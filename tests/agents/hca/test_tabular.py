@@ -26,16 +26,35 @@ def test_state_update_by_hand() -> None:
     np.testing.assert_allclose(found.reward, [[0, 0], [0, 4]])
 
 
-def test_return_update_by_hand() -> None:
-    """One state and a return of 2, whose bin is the second: (1 - 0.5 / 0.25) x 2 = -2."""
-    tables = tabular.init(1, 2, 3)
+@pytest.mark.parametrize(("baseline", "first"), [(False, -1.0), (True, 0.5)])
+def test_return_update_by_hand(baseline: bool, first: float) -> None:
+    """One state and a return of 2, whose bin is the second: (1 - 0.5 / 0.25) x 2 = -2, and with V = 3 it is 1."""
+    tables = tabular.init(1, 2, 3)._replace(value=jnp.array([3.0]))
     tables = tables._replace(hindsight=tables.hindsight.at[0, 1].set(jnp.log(jnp.array([1.0, 3.0]))))
     found = tabular.return_update(
-        tables, _episode([0, 0], [0, 1], [2, 7], [True, False]), discount=1.0, bins=jnp.array([0.0, 1.8, 4.0])
+        tables,
+        _episode([0, 0], [0, 1], [2, 7], [True, False]),
+        discount=1.0,
+        bins=jnp.array([0.0, 1.8, 4.0]),
+        baseline=baseline,
     )
-    np.testing.assert_allclose(found.policy, [[-1, 1]], atol=1e-6)
+    np.testing.assert_allclose(found.policy, [[first, -first]], atol=1e-6)
     np.testing.assert_allclose(found.hindsight[0], [[0, 0], [0.75, -0.75], [0, 0]], atol=1e-6)
-    assert found.value == 2
+    assert found.value == 2 - 3
+
+
+def test_relative_hindsight_is_the_policys_with_what_an_outcome_adds() -> None:
+    """pi is (1/4, 3/4) and the table says 3 : 1, so that h is (1/2, 1/2), and pi / h of action 0 is 1/2."""
+    tables = tabular.init(1, 2, 1)
+    odds = jnp.log(jnp.array([3.0, 1.0]))
+    tables = tables._replace(policy=-odds[None], hindsight=odds[None, None])
+    episode = _episode([0], [0], [2])
+    found = tabular.return_update(tables, episode, discount=1.0, bins=jnp.zeros(1), relative=True)
+    np.testing.assert_allclose(found.policy, [[0.5 * 2 * 0.75, -0.5 * 2 * 0.75]], rtol=1e-5)
+    np.testing.assert_allclose(found.hindsight[0], [[0.5, -0.5]], rtol=1e-5)
+    found = tabular.state_update(tables, episode, discount=1.0, relative=True)
+    np.testing.assert_allclose(found.policy, [[2 * (0.5 - 0.25), 2 * (0.5 - 0.75)]], rtol=1e-5)
+    np.testing.assert_allclose(found.hindsight[0], [[0.5, -0.5]], rtol=1e-5)
 
 
 @pytest.mark.parametrize(
