@@ -10,24 +10,28 @@ from acme_agents.launch.options import Launcher, Options
 
 
 @dataclasses.dataclass(frozen=True)
-class Train(Options):
-    """Train an agent in an environment."""
+class _Experiment:
+    """What to run, on what, and for how long. As the last base of `Train` it comes first in the help."""
 
     env: str | None = None
     """Environment, as `acme-agents list` has them (default: the one that the dataset names, if it names one)."""
     launcher: Launcher = "in-process"
     """Where it runs: all in this process; as Launchpad processes of this machine, or of a Ray cluster; or compiled
     into one program together with the environment, which is in pure JAX then."""
-    dry_run: bool = False
-    """With --launcher ray: print where the workers would be placed, and start nothing."""
-    actors: int = 1
-    """Actor processes; with --launcher in-process there is one actor."""
-    environments_per_actor: int = 1
-    """Environments of each actor, with any launcher: one call of the policy acts in all of them."""
     steps: int | None = None
     """Environment steps of all actors together (default: 1,000,000; with --updates no limit; with --dataset none)."""
     updates: int | None = None
     """Learner updates; with --steps, whichever ends first."""
+    run_dir: pathlib.Path | None = None
+    """Run directory (default: runs/AGENT-ENVIRONMENT-TIME)."""
+    seed: int = 0
+    """Seed of everything random."""
+    actors: int = 1
+    """Actor processes; with --launcher in-process there is one actor."""
+    environments_per_actor: int = 1
+    """Environments of each actor, with any launcher: one call of the policy acts in all of them."""
+    dry_run: bool = False
+    """With --launcher ray: print where the workers would be placed, and start nothing."""
     dataset: str | None = None
     """Dataset to learn from: a Minari dataset, a D4RL HDF5 file or an RL Unplugged TFRecord set."""
     offline_updates: int = 0
@@ -51,10 +55,6 @@ class Train(Options):
     """Run directory whose policy teaches, for agents that learn from one."""
     record: str | None = None
     """Where to write the run's whole history when it ends, as a Minari dataset."""
-    seed: int = 0
-    """Seed of everything random."""
-    run_dir: pathlib.Path | None = None
-    """Run directory (default: runs/AGENT-ENVIRONMENT-TIME)."""
     resume: bool = False
     """Continue the run in --run-dir from its newest checkpoint; options that are not given stay as
     they were, the launcher too."""
@@ -71,6 +71,12 @@ class Train(Options):
     """Newest checkpoints that are kept, at least 2: a damaged one is skipped for the one before it."""
     keep_every: int | None = None
     """Updates; the first checkpoint at or after each multiple of it is kept too, for good."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Train(Options, _Experiment):
+    """Train an agent in an environment."""
+
     config: Any = None
     """Configuration of the agent."""
 

@@ -75,8 +75,8 @@ def plot(
 
     Runs that differ in nothing but their seed share one line: the interquartile mean with its 95% bootstrap confidence
     interval (Agarwal et al. 2021, arXiv 2108.13264), over the range of x that all of them have reached. Each run is
-    also drawn faintly. A run without such company is drawn as it is. Two runs that do not differ in their seed either
-    are not two samples: the one that got further counts, of equals the newer.
+    also drawn faintly. A single run is drawn alone. Of runs with the same seed only the one that got
+    furthest counts, of equals the newest.
 
     Args:
       run_dirs: run directories, also of runs that are still going; one given twice counts once, and one of several
