@@ -26,6 +26,7 @@ class Outputs(NamedTuple):
 
     law: Any  # a Gaussian [B, T, A], or logits [B, T, A]
     value: Array  # [B, T] float32, in units of the normalised return
+    features: Array  # [B, T, H] float32, which both are read from: of the observation and the memory
 
 
 class Networks(NamedTuple):
@@ -66,7 +67,7 @@ def make_networks(config: ActorCritic, spec: EnvironmentSpec, *, agent: str = "V
         features = torsos.layer_norm_mlp(torsos.encode(observation, spec), config.torso_layers)
         if config.lstm_size is not None:
             features, memory = recurrent.LSTM(config.lstm_size)(features, memory, begins)
-        return Outputs(policy(features), hk.Linear(1, name="value")(features)[..., 0]), memory
+        return Outputs(policy(features), hk.Linear(1, name="value")(features)[..., 0], features), memory
 
     net = hk.without_apply_rng(hk.transform(unroll))
     no_memory = () if config.lstm_size is None else recurrent.zero_state(1, config.lstm_size)
