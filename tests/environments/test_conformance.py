@@ -30,6 +30,8 @@ OWN = [
     "noisy-tv:symbols",
     "noisy-tv:pixels",
     "maze:four-rooms",
+    "feedback-bandit:5",
+    "key-to-door:2",
     "deep-sea:10",
     "deep-sea:10:stochastic",
     "key-door:5",
