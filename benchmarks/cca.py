@@ -10,15 +10,16 @@ import numpy as np
 
 from acme_agents.agents import cca, impala
 from acme_agents.agents.cca import learning, networks
+from acme_agents.agents.vmpo import acting
 from acme_agents.agents.vmpo import networks as policies
-from acme_agents.core import normalising
+from acme_agents.core import normalising, running
 from acme_agents.core.interfaces import ActorContext, ActorCore
 from acme_agents.core.types import Array, Key, Step, Unroll
 from acme_agents.environments import feedback_bandit, key_to_door
 from acme_agents.environments.pure import Pure
 
 _BASE = {"torso_layers": (64,), "learning_rate": 3e-3, "entropy_weight": 0.0, "value_weight": 1.0}
-_HINDSIGHT = _BASE
+_QUANTILES = 16
 
 
 def play(environment: Pure, actor: ActorCore, params: Any, key: Key, *, length: int, batch_size: int) -> Unroll:
@@ -42,45 +43,48 @@ def play(environment: Pure, actor: ActorCore, params: Any, key: Key, *, length: 
     return Unroll(jax.vmap(episode)(jax.random.split(key, batch_size)), jnp.zeros(batch_size, jnp.int32))
 
 
-def policy_of(agent, spec, params) -> Array:
-    """pi(a | c) [21, 21]."""
-    nets = policies.make_networks(agent.config, spec)
-    contexts = jnp.eye(feedback_bandit.NUM_ACTIONS, spec.observation.shape[0])
-    seen = normalising.normalise(contexts, params.scale)
-    return jax.nn.softmax(nets.unroll(params.network, seen[:, None], jnp.zeros((21, 1), bool), nets.no_memory)[0].law[:, 0])
+def measure(agent: Any, state: Any, noise: Array) -> dict[str, Array]:
+    """The policy's mean return, and the mean and the variance of one episode's gradient, by enumeration.
 
+    Of all contexts and actions, and of the noise at equally likely quantiles; gradients are in the logits [21, 21] of the
+    policy's table, in units of the reward, and of one episode each.
+    """
+    config, environment = agent.config, feedback_bandit.bandit(noise)
+    spec, number = environment.spec, feedback_bandit.NUM_ACTIONS
+    grid = jnp.meshgrid(jnp.arange(number), jnp.arange(number), jnp.arange(_QUANTILES), indexing="ij")
+    context, action, quantile = (x.ravel() for x in grid)  # [M]
+    luck = noise * jax.scipy.special.ndtri((quantile + 0.5) / _QUANTILES)
+    _, timestep = jax.vmap(environment.step)(feedback_bandit.State(context, luck), action)
+    first = jnp.eye(number, spec.observation.shape[0])[context]
+    rows = jnp.stack([first, timestep.observation, timestep.observation], axis=1)  # [M, 3, 41]
+    last = jnp.broadcast_to(jnp.array([False, True, True]), rows.shape[:2])
+    steps = Step(rows, jnp.stack([action] * 3, axis=1), None, jnp.zeros(rows.shape[:2]), last, acting.Taken((), (), (), ()))
+    scale = running.stddev(state.returns)
+    reward = jnp.stack([timestep.reward / scale, jnp.zeros_like(timestep.reward)], axis=1)
+    seen = normalising.normalise(rows, normalising.scale_of(state.observations, spec))
+    policy = policies.make_networks(config, spec, agent="CCA")
+    looked = learning.look(config, policy, networks.make_networks(config, spec), state.params, seen, reward, Unroll(steps, None))
 
-def measure(agent: Any, environment: Pure, state: Any, key: Key, size=2**14) -> dict[str, Array]:
-    config, spec = agent.config, environment.spec
-    learner, actor = agent.learner(spec), agent.actor(spec, ActorContext(False))
-    params = learner.params(state)
-    batch = play(environment, actor, params, key, length=1, batch_size=size)
-    reward, scale, _ = normalising.rewards(state.returns, batch.steps, gamma=config.discount, enabled=True)
-    seen = normalising.normalise(batch.steps.observation, params.scale)
-    policy, nets = policies.make_networks(config, spec), networks.make_networks(config, spec)
-    looked = learning.look(config, policy, nets, state.params, seen, reward, batch)
-    action, valid = batch.steps.action[:, :-1], ~batch.steps.last[:, :-1]
-    context = batch.steps.observation[:, 0, :21]
+    pi = jax.nn.softmax(looked.logits[:, 0])  # [M, 21]
+    weight = jnp.take_along_axis(pi, action[:, None], axis=1)[:, 0] / (number * _QUANTILES)  # of each row, sum one
+    means = jnp.asarray(feedback_bandit.mean_rewards())
+    table = pi.reshape(number, -1, number)[:, 0]  # [21, 21]
+    exact = table * (means - jnp.sum(table * means, axis=1, keepdims=True)) / number
 
-    def gradients(looked, estimator):
-        def loss(logits):
-            return learning.losses_of(looked._replace(logits=logits), action, valid, estimator=estimator)["policy_loss"]
-        return -scale * size * jax.grad(loss)(looked.logits)[:, 0]
+    def figures(looked: learning.Looked, estimator: str) -> dict[str, Array]:
+        def loss(logits: Array) -> Array:
+            now = looked._replace(logits=logits)
+            return learning.losses_of(now, steps.action[:, :-1], ~last[:, :-1], estimator=estimator)["policy_loss"]
 
-    pi = policy_of(agent, spec, params)
-    r = jnp.asarray(feedback_bandit.mean_rewards())
-    exact = pi * (r - jnp.sum(pi * r, 1, keepdims=True)) / 21
-    found = {"return": jnp.mean(jnp.sum(pi * r, 1))}
-    plain = looked._replace(estimates=looked.value[..., None])
-    for name, each in (("plain", gradients(plain, "baseline")), ("cca", gradients(looked, config.estimator))):
-        mean = context.T @ each / size
-        variance = jnp.mean(jnp.sum(each**2, -1)) - jnp.sum(mean**2)
-        found |= {
-            f"{name}_variance": variance,
-            f"{name}_bias": jnp.linalg.norm(mean - exact) / jnp.linalg.norm(exact),
-            f"{name}_floor": jnp.sqrt(variance / size) / jnp.linalg.norm(exact),
-            f"{name}_cosine": jnp.sum(mean * exact) / jnp.linalg.norm(exact) / jnp.linalg.norm(mean),
-            f"{name}_slope": jnp.sum(mean * exact) / jnp.sum(exact**2),
+        each = -scale * len(context) * jax.grad(loss)(looked.logits)[:, 0]  # [M, 21], the agent's own
+        mean = jax.ops.segment_sum(weight[:, None] * each, context, number)
+        variance = jnp.sum(weight * jnp.sum(jnp.square(each), axis=1)) - jnp.sum(jnp.square(mean))
+        return {
+            "variance": variance,
+            "bias": jnp.linalg.norm(mean - exact) / jnp.linalg.norm(exact),
+            "share": jnp.sum(mean * exact) / jnp.sum(jnp.square(exact)),
         }
-    losses = learning.losses_of(looked, action, valid, estimator=config.estimator)
-    return found | losses
+
+    plain = figures(looked._replace(estimates=looked.value[..., None]), "baseline")
+    found = figures(looked, config.estimator) | {f"plain_{name}": value for name, value in plain.items()}
+    return found | {"return": jnp.sum(table * means) / number, "signal": jnp.linalg.norm(exact)}

@@ -76,11 +76,8 @@ def look(
         gamma=config.discount,
         trace_decay=config.trace_decay,
     )
-    behind = jnp.ones_like(steps.last[:, :1])  # The row behind the unroll is there for its observation alone.
-    last = jnp.concatenate([steps.last[:, :-1], behind], axis=1)
-    reward = jnp.pad(reward, ((0, 0), (0, 1)))
     of_statistic, of_critic = params.hindsight
-    phi = nets.statistic(of_statistic, observation, steps.action, reward, last)[:, :-1]
+    phi = nets.statistic(of_statistic, observation, steps.action[:, :-1], reward, steps.last[:, :-1])
     features = stop(outputs.features[:, :-1])
     return Looked(
         logits,

@@ -19,8 +19,9 @@ class Networks(NamedTuple):
 
     Attributes:
       init: `(key) -> (statistic's, critic's, classifier's params)`.
-      statistic: `(params, observation [B, T, *O], action [B, T], reward [B, T], last [B, T]) -> phi [B, T, K]`, of
-        each row's action, its reward and all that comes later in its episode, as far as the rows reach.
+      statistic: `(params, observation [B, T + 1, *O], action [B, T], reward [B, T], last [B, T]) -> phi [B, T, K]`,
+        of all rows behind each row in its episode, as far as they reach: not of the row's own action and its reward.
+        At an episode's final row it means nothing.
       critic: `(params, features [B, T, H], phi) -> [B, T, N]`: how much more than V(x) the return is, given phi; of
         each action (N = A), or of the one taken (N = 1).
       classifier: `(params, features [B, T, H], phi) -> [B, T, A]`: what phi adds to the policy's logits.
@@ -41,14 +42,15 @@ def make_networks(config: Config, spec: EnvironmentSpec) -> Networks:
     num_actions = specs.num_actions(spec, agent="CCA")
 
     def statistic(observation: Observation, action: Array, reward: Array, last: Array) -> Array:
-        # A final observation has neither action nor reward.
-        action = jnp.where(last[..., None], 0.0, jax.nn.one_hot(action, num_actions))
-        reward = jnp.where(last, 0.0, reward)[..., None]
-        seen = jnp.concatenate([torsos.encode(observation, spec), action, reward], axis=-1)
+        # Neither a final observation nor the row behind the unroll has an action and a reward.
+        taken = jnp.concatenate([jax.nn.one_hot(action, num_actions), reward[..., None]], axis=-1)
+        taken = jnp.pad(jnp.where(last[..., None], 0.0, taken), ((0, 0), (0, 1), (0, 0)))
+        seen = jnp.concatenate([torsos.encode(observation, spec), taken], axis=-1)[:, 1:]  # rows 1 .. T
         inputs = torsos.layer_norm_mlp(seen, config.hindsight_layers)
+        # From the last row to the first; nothing is carried over an episode's end, and the first is the last of all.
+        ends = jnp.pad(last[:, 1:], ((0, 0), (0, 1)))
         state = recurrent.zero_state(last.shape[0], config.hindsight_lstm_size)
-        # From the last row to the first: at an episode's final observation there is nothing later.
-        later, _ = recurrent.LSTM(config.hindsight_lstm_size)(inputs[:, ::-1], state, last[:, ::-1])
+        later, _ = recurrent.LSTM(config.hindsight_lstm_size)(inputs[:, ::-1], state, ends[:, ::-1])
         return hk.Linear(config.statistic_size)(jnp.concatenate([later[:, ::-1], seen], axis=-1))
 
     def head(layers: tuple[int, ...], size: int) -> Callable[[Array, Array], Array]:
@@ -59,7 +61,7 @@ def make_networks(config: Config, spec: EnvironmentSpec) -> Networks:
         return apply
 
     num_estimates = num_actions if config.estimator == "critic" else 1
-    rows: Any = jax.tree.map(lambda x: x[None], torsos.zeros_like(spec.observation))  # [1, 1, *O]
+    rows: Any = jax.tree.map(lambda x: x[None].repeat(2, axis=1), torsos.zeros_like(spec.observation))  # [1, 2, *O]
     none, nowhere = jnp.zeros((1, 1)), jnp.zeros((1, 1), bool)
     features = jnp.zeros((1, 1, config.lstm_size or config.torso_layers[-1]))
     phi = jnp.zeros((1, 1, config.statistic_size))
