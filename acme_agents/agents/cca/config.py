@@ -27,10 +27,10 @@ class Config(configs.ActorCritic):
     """Widths of the layers of the baseline or critic that sees the statistic."""
     classifier_layers: configs.Layers = (64,)
     """Widths of the layers of the hindsight classifier."""
-    independence_weight: NotNegative = 1.0
+    independence_weight: NotNegative = 10.0
     """Weight of what the statistic tells of the action, in nats, beside the squared error of what it tells of the return;
     at 0 the gradient is biased."""
-    hindsight_learning_rate: NotNegative = 1e-3
+    hindsight_learning_rate: NotNegative = 3e-3
     """Adam's, of the statistic and of what sees it, per update."""
     classifier_learning_rate: NotNegative = 3e-3
     """Adam's, of the hindsight classifier, per update: it must follow the statistic."""
