@@ -8,7 +8,7 @@ from acme_agents.core.configs import NotNegative, PositiveInt
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(configs.ActorCritic):
+class Config(configs.PolicyAndValue):
     """Counterfactual credit assignment, feed-forward or recurrent, for discrete actions.
 
     Sources: [P] Mesnard et al. 2021, from notes of it; where a field names none, the number is ours, for small tasks.

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from acme_agents.core import heads, laws, recurrent, specs, torsos
-from acme_agents.core.configs import ActorCritic
+from acme_agents.core.configs import ActorCritic, PolicyAndValue
 from acme_agents.core.laws import Law
 from acme_agents.core.normalising import Scale
 from acme_agents.core.types import Array, EnvironmentSpec, Key, Observation, Params, Unroll
@@ -46,19 +46,20 @@ class Networks(NamedTuple):
     law: Law
 
 
-def make_networks(config: ActorCritic, spec: EnvironmentSpec, *, agent: str = "V-MPO") -> Networks:
-    """Makes the network, for discrete or continuous actions.
+def make_networks(config: PolicyAndValue, spec: EnvironmentSpec, *, agent: str = "V-MPO") -> Networks:
+    """Makes the network, for discrete actions, or continuous ones where the configuration is an `ActorCritic`.
 
     Raises:
-      UserError: the environment's reward is a vector.
+      UserError: the environment's reward is a vector, or its actions are continuous and the agent's are not.
     """
     specs.needs_one_reward(spec, agent=agent)
-    discrete = spec.action.num_values is not None
+    discrete = spec.action.num_values is not None or not isinstance(config, ActorCritic)
     num_outputs = specs.num_actions(spec, agent=agent) if discrete else specs.num_dimensions(spec, agent=agent)
 
     def policy(features: Array) -> Any:
         if discrete:
             return hk.Linear(num_outputs, w_init=hk.initializers.VarianceScaling(1e-4), name="logits")(features)
+        assert isinstance(config, ActorCritic)
         return heads.gaussian(
             features, num_outputs, init_stddev=config.policy_init_stddev, min_stddev=config.policy_min_stddev
         )
