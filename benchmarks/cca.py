@@ -47,7 +47,7 @@ from acme_agents.environments import feedback_bandit, key_to_door
 from acme_agents.environments.pure import Pure
 
 _POLICY = {"torso_layers": (64,), "learning_rate": 1e-3, "entropy_weight": 0.01, "value_weight": 1.0, "discount": 1.0}
-_HINDSIGHT = {"hindsight_layers": (32,), "hindsight_lstm_size": 16, "critic_layers": (32,), "classifier_layers": (32,)}
+_HINDSIGHT = {"hindsight_layers": (32,), "hindsight_size": 16, "critic_layers": (32,), "classifier_layers": (32,)}
 _METHODS: dict[str, dict[str, Any] | None] = {  # what differs; None is the plain policy gradient
     "pg": None,
     "cca": {},

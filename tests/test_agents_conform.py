@@ -138,7 +138,7 @@ IMPALA = {"torso_layers": (32,), "unroll_length": 8, "batch_size": 16, "discount
 CCA = IMPALA | {
     "statistic_size": 4,
     "hindsight_layers": (16,),
-    "hindsight_lstm_size": 8,
+    "hindsight_size": 8,
     "critic_layers": (16,),
     "classifier_layers": (16,),
 }

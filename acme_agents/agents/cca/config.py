@@ -21,19 +21,19 @@ class Config(configs.PolicyAndValue):
     """Numbers that the statistic of the future is made of."""
     hindsight_layers: configs.Layers = (64,)
     """Widths of the layers through which the backward recurrence sees each step."""
-    hindsight_lstm_size: PositiveInt = 32
-    """Units of the LSTM that goes through the unroll backwards."""
+    hindsight_size: PositiveInt = 32
+    """Units of the recurrence that goes through the unroll backwards: sums, each with a decay of its own."""
     critic_layers: configs.Layers = (64,)
     """Widths of the layers of the baseline or critic that sees the statistic."""
     classifier_layers: configs.Layers = (64,)
     """Widths of the layers of the hindsight classifier."""
-    independence_weight: NotNegative = 10.0
-    """Weight of what the statistic tells of the action, in nats, beside the squared error of what it tells of the return;
-    at 0 the gradient is biased."""
-    hindsight_learning_rate: NotNegative = 3e-3
+    independence_weight: NotNegative = 30.0
+    """Weight of what the statistic tells of the action, in nats, beside the squared error of what it tells of the
+    return; at 0 the gradient is biased (benchmarks/cca.py)."""
+    hindsight_learning_rate: NotNegative = 1e-3
     """Adam's, of the statistic and of what sees it, per update."""
     classifier_learning_rate: NotNegative = 3e-3
-    """Adam's, of the hindsight classifier, per update: it must follow the statistic."""
+    """Adam's, of the hindsight classifier, per update: above the statistic's, which it must follow."""
 
     entropy_weight: NotNegative = 0.01
     """Weight of the policy's entropy, in nats."""

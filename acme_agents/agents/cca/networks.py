@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from acme_agents.agents.cca.config import Config
-from acme_agents.core import networks, recurrent, specs, torsos
+from acme_agents.core import networks, specs, torsos
 from acme_agents.core.types import Array, EnvironmentSpec, Key, Observation, Params
 
 _SMALL = hk.initializers.VarianceScaling(1e-2)  # of last layers: at first the statistic changes little
@@ -46,12 +46,11 @@ def make_networks(config: Config, spec: EnvironmentSpec) -> Networks:
         taken = jnp.concatenate([jax.nn.one_hot(action, num_actions), reward[..., None]], axis=-1)
         taken = jnp.pad(jnp.where(last[..., None], 0.0, taken), ((0, 0), (0, 1), (0, 0)))
         seen = jnp.concatenate([torsos.encode(observation, spec), taken], axis=-1)[:, 1:]  # rows 1 .. T
-        inputs = torsos.layer_norm_mlp(seen, config.hindsight_layers)
-        # From the last row to the first; nothing is carried over an episode's end, and the first is the last of all.
-        ends = jnp.pad(last[:, 1:], ((0, 0), (0, 1)))
-        state = recurrent.zero_state(last.shape[0], config.hindsight_lstm_size)
-        later, _ = recurrent.LSTM(config.hindsight_lstm_size)(inputs[:, ::-1], state, ends[:, ::-1])
-        return hk.Linear(config.statistic_size)(jnp.concatenate([later[:, ::-1], seen], axis=-1))
+        hidden = torsos.layer_norm_mlp(seen, config.hindsight_layers)
+        # A return is a sum of rewards, and which of them count is for the layers to say.
+        parts = hk.Linear(config.hindsight_size)(jnp.concatenate([hidden, hidden * seen[..., -1:], seen], axis=-1))
+        later = _sums(parts, jnp.pad(last[:, 1:], ((0, 0), (0, 1))))
+        return hk.Linear(config.statistic_size)(jnp.concatenate([later, seen], axis=-1))
 
     def head(layers: tuple[int, ...], size: int) -> Callable[[Array, Array], Array]:
         def apply(features: Array, statistic: Array) -> Array:
@@ -74,3 +73,26 @@ def make_networks(config: Config, spec: EnvironmentSpec) -> Networks:
         return of_future.init(keys[0]), critic.init(keys[1]), classifier.init(keys[2])
 
     return Networks(init, of_future.apply, critic.apply, classifier.apply)
+
+
+def _sums(parts: Array, ends: Array) -> Array:
+    """The recurrence that goes backwards: `s_t = p_t + d s_{t+1}`, with a learned decay d in (0, 1) of each unit.
+
+    Args:
+      parts: [B, T, H] float32, p.
+      ends: [B, T] bool, whether an episode ends at the row, so that nothing is carried over.
+
+    Returns:
+      [B, T, H] float32.
+    """
+    # From hardly a step to a thousand of them.
+    init = hk.initializers.Constant(jnp.linspace(-2.0, 7.0, parts.shape[-1]))
+    decay = jax.nn.sigmoid(hk.get_parameter("decay", parts.shape[-1:], init=init))
+
+    def step(later: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+        part, end = now
+        later = part + jnp.where(end[:, None], 0.0, decay[None] * later)
+        return later, later
+
+    _, sums = jax.lax.scan(step, jnp.zeros_like(parts[:, 0]), (jnp.swapaxes(parts, 0, 1), ends.T), reverse=True)
+    return jnp.swapaxes(sums, 0, 1)

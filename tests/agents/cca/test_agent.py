@@ -16,7 +16,7 @@ SPEC = EnvironmentSpec(ArraySpec((2,)), ArraySpec((), "int32", 3))
 SMALL = {
     "torso_layers": (4,),
     "hindsight_layers": (4,),
-    "hindsight_lstm_size": 4,
+    "hindsight_size": 4,
     "statistic_size": 2,
     "critic_layers": (4,),
     "classifier_layers": (4,),
