@@ -1,35 +1,35 @@
-"""What does a baseline that knows the future do to a policy gradient? Its variance, its bias, and what is learned with it.
+"""What does a baseline that knows the future do to a policy gradient: to its variance, its bias, and what is learned?
 
-On `feedback-bandit:NOISE` (Mesnard et al. 2021): the reward is -(c - a)^2 and noise, which can be read from the feedback.
-The agent `cca` with its baseline, with its critic of all actions, and with the baseline but without the independence loss;
-`pg` is the agent impala, which in one process is the plain policy gradient with a baseline V(x). All have the same
-networks, batches and learning rate of the policy.
+On `feedback-bandit:NOISE` (Mesnard et al. 2021): the reward is -(c - a)^2 and noise, which the feedback tells. Compared
+are the agent `cca` with its baseline, with its critic of all actions, and with the baseline but without the
+independence loss; and `pg`, the agent impala, which in one process is the plain policy gradient with a baseline V(x).
+All have the same networks, batches and learning rate of the policy.
 
     python benchmarks/cca.py --output benchmarks/results/cca.md
 
 First, with the policy held as it is at first, nearly uniform: hindsight alone is trained, and then the gradient of one
-episode in the logits of the policy's table, [21, 21], has its mean and variance taken over all contexts, all actions and the
-noise at 16 equally likely quantiles. That is the agent's own loss, and no sample is drawn. The exact gradient is known.
-`variance` is that of the plain gradient whose baseline is the exact V(x), as 1. `bias` is the distance of the mean from the exact
-gradient, and `share` the part of the exact gradient that is in it: 1 where it is unbiased. `told` is what the statistic tells of the
-action by the classifier's own account, in nats of at most 3.04.
+episode in the logits of the policy's table, [21, 21], has its mean and its variance taken over all contexts, all
+actions and the noise at 16 equally likely quantiles. It is the agent's own loss, and no sample is drawn. `variance` is
+in units of that of the plain gradient with the exact V(x). `bias` is the distance of the mean from the exact gradient,
+over its length, and `share` the part of the exact gradient that is in the mean, 1 where it is unbiased. `told` is what
+the statistic tells of the action by the classifier's account, in nats: of at most 3.04, but without the independence
+loss, where some actions seem impossible to it.
 
-Reading it: with the independence loss, variance should fall the further the larger the noise, at a bias near 0. Without it
-the statistic tells the action, the baseline is the return itself, variance and gradient are gone, and the bias is 1.
+Reading it: with the independence loss the variance should fall the further the larger the noise, at a bias near 0.
+Without it the statistic tells the action, the baseline becomes the return itself, and the bias 1.
 
-Second, what the policy learns: its mean return after all updates, exactly, at most 0, and -73.3 of a uniform policy.
-
-Each method's figures are kept under --runs, and what is there is not repeated.
+Second, what the policy learns: its mean return after all updates, exactly. At most 0, and -73.3 of a uniform policy.
 
     python benchmarks/cca.py --task key-to-door --output benchmarks/results/cca_key_to_door.md
 
-is the same comparison of pg and cca on `key-to-door:SPREAD`: in how many episodes of the last updates the door was opened, and the
-return without the apples' luck.
+is the same comparison on `key-to-door:SPREAD`: in what share of the last episodes the door was opened, and their return
+without the apples' luck, which is 10 at most. A method's figures are kept under --runs; what is there is not repeated.
 """
 
 import argparse
 import pathlib
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import common
 import jax
@@ -46,7 +46,7 @@ from acme_agents.core.types import Array, Key, Step, Unroll
 from acme_agents.environments import feedback_bandit, key_to_door
 from acme_agents.environments.pure import Pure
 
-_POLICY = {"torso_layers": (64,), "learning_rate": 1e-3, "entropy_weight": 0.01, "value_weight": 1.0, "discount": 1.0}
+_POLICY = {"torso_layers": (64,), "entropy_weight": 0.01, "value_weight": 1.0, "discount": 1.0}
 _HINDSIGHT = {"hindsight_layers": (32,), "hindsight_size": 16, "critic_layers": (32,), "classifier_layers": (32,)}
 _METHODS: dict[str, dict[str, Any] | None] = {  # what differs; None is the plain policy gradient
     "pg": None,
@@ -54,18 +54,36 @@ _METHODS: dict[str, dict[str, Any] | None] = {  # what differs; None is the plai
     "cca, critic": {"estimator": "critic"},
     "cca, no independence": {"independence_weight": 0.0},
 }
-_TASKS = {"bandit": (feedback_bandit.bandit, 1), "key-to-door": (key_to_door.rooms, 32)}  # and steps of an episode
+
+
+class _Task(NamedTuple):
+    """A task, and what is run on it unless the command line says otherwise."""
+
+    make: Callable[[Any], Pure]  # of its number
+    length: int  # of an episode, in steps
+    learning_rate: float  # of the policy
+    numbers: tuple[float, ...]
+    methods: tuple[str, ...]
+    seeds: int
+    batch_size: int
+    updates: int
+
+
+_TASKS = {
+    "bandit": _Task(feedback_bandit.bandit, 1, 1e-3, (10.0, 100.0, 1000.0), tuple(_METHODS), 3, 64, 2_000),
+    "key-to-door": _Task(key_to_door.rooms, 32, 3e-3, (0.0, 10.0), ("pg", "cca"), 2, 16, 1_000),
+}
 _QUANTILES = 16
 _LOOKS = 20  # at what was learned
 
 
-def make(method: str, length: int, batch_size: int, **changes: Any) -> Any:
+def make(method: str, length: int, batch_size: int, *, learning_rate: float) -> Any:
     """The agent of a method; an unroll is an episode."""
-    options = _POLICY | {"unroll_length": length + 1, "batch_size": batch_size}
+    options = _POLICY | {"unroll_length": length + 1, "batch_size": batch_size, "learning_rate": learning_rate}
     hindsight = _METHODS[method]
     if hindsight is None:
-        return impala.make(impala.Config(**options | changes))
-    return cca.make(cca.Config(**options | _HINDSIGHT | hindsight | changes))
+        return impala.make(impala.Config(**options))
+    return cca.make(cca.Config(**options | _HINDSIGHT | hindsight))
 
 
 def play(environment: Pure, actor: ActorCore, params: Any, key: Key, *, length: int, batch_size: int) -> Unroll:
@@ -101,7 +119,7 @@ def mean_return(agent: Any, params: policies.ActorParams) -> Array:
 
 
 def gradients(agent: Any, state: learning.TrainingState, noise: Array) -> dict[str, Array]:
-    """The mean and the variance of one episode's gradient on the bandit, by enumeration; see this module's docstring."""
+    """One episode's gradient on the bandit, its mean and its variance by enumeration; see this module's docstring."""
     config, environment = agent.config, feedback_bandit.bandit(noise)
     spec, number = environment.spec, feedback_bandit.NUM_ACTIONS
     grid = jnp.meshgrid(jnp.arange(number), jnp.arange(number), jnp.arange(_QUANTILES), indexing="ij")
@@ -120,7 +138,9 @@ def gradients(agent: Any, state: learning.TrainingState, noise: Array) -> dict[s
     looked = learning.look(config, policy, nets, state.params, seen, reward, batch)
 
     pi = jax.nn.softmax(looked.logits[:, 0])  # [M, 21]
-    weight = jnp.take_along_axis(pi, action[:, None], axis=1)[:, 0] / (number * _QUANTILES)  # of each row; their sum is 1
+    weight = jnp.take_along_axis(pi, action[:, None], axis=1)[:, 0] / (
+        number * _QUANTILES
+    )  # of each row; their sum is 1
     table, means = pi.reshape(number, -1, number)[:, 0], jnp.asarray(feedback_bandit.mean_rewards())  # [21, 21]
     value = jnp.sum(table * means, axis=1)
     exact = table * (means - value[:, None]) / number
@@ -153,10 +173,10 @@ def train(method: str, task: str, number: Array, key: Key, options: argparse.Nam
     Returns:
       Figures [looks], or [] where the policy is held fixed.
     """
-    make_environment, length = _TASKS[task]
-    environment = make_environment(number)
-    changes = {"learning_rate": 0.0} if fixed else {}
-    agent = make(method, length, options.batch_size, **changes)
+    length = _TASKS[task].length
+    environment = _TASKS[task].make(number)
+    learning_rate = 0.0 if fixed else _TASKS[task].learning_rate
+    agent = make(method, length, options.batch_size, learning_rate=learning_rate)
     learner = agent.learner(environment.spec)
     actor = agent.actor(environment.spec, ActorContext(evaluation=False))
 
@@ -192,7 +212,10 @@ def figures(method: str, task: str, options: argparse.Namespace, *, fixed: bool)
     updates = options.fixed_updates if fixed else options.updates
     numbers = "-".join(f"{number:g}" for number in options.numbers)
     kind = "fixed" if fixed else "learns"
-    path = options.runs / f"{task}-{kind}-{method.replace(', ', '-').replace(' ', '-')}-{numbers}-{options.seeds}-{updates}.npz"
+    path = (
+        options.runs
+        / f"{task}-{kind}-{method.replace(', ', '-').replace(' ', '-')}-{numbers}-{options.seeds}-{updates}.npz"
+    )
     if not path.exists():
         keys = jax.random.split(jax.random.PRNGKey(0), options.seeds)
         of_seeds = jax.vmap(lambda n, key: train(method, task, n, key, options, fixed=fixed), (None, 0))
@@ -207,14 +230,15 @@ def main() -> None:
     parser = common.parser(__doc__)
     parser.add_argument("--task", default="bandit", choices=list(_TASKS))
     parser.add_argument("--numbers", type=float, nargs="+", help="standard deviations: of the noise, or of an apple")
-    parser.add_argument("--methods", default=list(_METHODS), nargs="+", help="which")
-    parser.add_argument("--seeds", default=3, type=int, help="how many")
-    parser.add_argument("--batch-size", default=64, type=int, help="episodes of an update")
-    parser.add_argument("--updates", default=2_000, type=int, help="where the policy learns")
+    parser.add_argument("--methods", nargs="+", choices=list(_METHODS), help="which")
+    parser.add_argument("--seeds", type=int, help="how many")
+    parser.add_argument("--batch-size", type=int, help="episodes of an update")
+    parser.add_argument("--updates", type=int, help="where the policy learns")
     parser.add_argument("--fixed-updates", default=1_500, type=int, help="where it does not")
     parser.add_argument("--runs", default=pathlib.Path("runs/cca"), type=pathlib.Path, help="where figures are kept")
     options = parser.parse_args()
-    options.numbers = options.numbers or ([10.0, 100.0, 1000.0] if options.task == "bandit" else [0.0, 10.0])
+    for name in ("numbers", "methods", "seeds", "batch_size", "updates"):
+        setattr(options, name, getattr(options, name) or getattr(_TASKS[options.task], name))
     if options.task == "bandit":
         _bandit(options)
     else:
@@ -235,9 +259,10 @@ def _bandit(options: argparse.Namespace) -> None:
             report.row(f"{noise:g}", method, *cells, _cell(learned[method]["return"][i, :, -1]))
     worst = max(float(found["plain_bias"].max()) for found in fixed.values())
     report.note(
-        f"Mean of {options.seeds} seeds, and each of them. Gradients at the first policy after {options.fixed_updates:,} "
-        f"updates of hindsight; returns after {options.updates:,} updates; {options.batch_size} episodes an update. The "
-        f"same enumeration of the plain gradient with the exact V(x) finds a bias of at most {worst:.1g}."
+        f"Mean of {options.seeds} seeds, and each of them. Gradients at the first policy after "
+        f"{options.fixed_updates:,} updates of hindsight; returns after {options.updates:,} updates; "
+        f"{options.batch_size} episodes an update. The same enumeration of the plain gradient with the "
+        f"exact V(x) finds a bias of at most {worst:.1g}."
     )
     if options.output is not None:
         figure = options.output.with_suffix(".png")
@@ -257,8 +282,9 @@ def _key_to_door(options: argparse.Namespace) -> None:
             cells = (_cell(learned[method][name][i, :, -1]) for name in ("door", "return"))
             report.row(f"{spread:g}", method, *cells)
     report.note(
-        f"Mean of {options.seeds} seeds, and each of them, over the last {options.updates // _LOOKS} of {options.updates:,} "
-        f"updates of {options.batch_size} episodes each, by the policy that explores."
+        f"Mean of {options.seeds} seeds, and each of them, over the last "
+        f"{options.updates // _LOOKS} of {options.updates:,} updates of {options.batch_size} episodes each, by the "
+        "policy that explores."
     )
     if options.output is not None:
         figure = options.output.with_suffix(".png")
@@ -281,7 +307,9 @@ def _curves(axes: Any, learned: dict[str, Any], name: str, i: int, options: argp
     axes.set_xlabel("episodes")
 
 
-def _draw_bandit(fixed: dict[str, Any], learned: dict[str, Any], options: argparse.Namespace, path: pathlib.Path) -> None:
+def _draw_bandit(
+    fixed: dict[str, Any], learned: dict[str, Any], options: argparse.Namespace, path: pathlib.Path
+) -> None:
     """Above the gradient's variance and bias over the noise, below what is learned at each noise."""
     import matplotlib
 
@@ -292,7 +320,9 @@ def _draw_bandit(fixed: dict[str, Any], learned: dict[str, Any], options: argpar
     figure = pyplot.figure(figsize=(4 * columns, 7))
     above, below = figure.subfigures(2, 1)
     for axes, name, title in zip(
-        above.subplots(1, 2), ("variance", "bias"), ("variance of the gradient / plain", "bias of the gradient / its length")
+        above.subplots(1, 2),
+        ("variance", "bias"),
+        ("variance of the gradient / plain", "bias of the gradient / its length"),
     ):
         for method, found in fixed.items():
             color = f"C{list(learned).index(method)}"

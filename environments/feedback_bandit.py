@@ -1,18 +1,18 @@
 """A contextual bandit that tells afterwards how lucky one was: `feedback-bandit:NOISE`, NOISE the reward's deviation.
 
-The bandit with feedback of Counterfactual Credit Assignment (Mesnard et al. 2021, arXiv 2011.09464): a reward whose noise
-hides what the action was worth, and a feedback from which that noise can be read.
+The bandit with feedback of Counterfactual Credit Assignment (Mesnard et al. 2021, arXiv 2011.09464): a reward whose
+noise hides what the action was worth, and a feedback from which that noise can be read.
 
 - One step. The context c and the action a are whole numbers from -10 to 10; the context is uniformly random, and
   action number i is a = i - 10.
 - The reward is R = -(c - a)^2 + e with e normal, of mean 0 and standard deviation NOISE.
-- The feedback is F = U_c + V_a + e W, of 20 numbers. The vectors U_c, V_a and W are standard normal, drawn once: they are the
-  same for every seed, and so for all actors of a run.
+- The feedback is F = U_c + V_a + e W, of 20 numbers. The vectors U_c, V_a and W are standard normal, drawn once: they
+  are the same for every seed, and so for all actors of a run.
 - The observation, [41] float32, is the context, one-hot in 21, and no feedback; and after the step the feedback and no
   context.
 
-Optimal: a = c, a return of 0 in the mean. Uniformly random actions: -73.3. Any action that does not depend on the context:
-at best a = 0, -36.7.
+Optimal: a = c, a return of 0 in the mean. Uniformly random actions: -73.3. Any action that does not depend on the
+context: at best a = 0, -36.7.
 
 **Unverified**: the formula of the feedback, that its vectors are normal, and that it has 20 numbers.
 """
@@ -73,7 +73,9 @@ def bandit(noise: float | Array) -> Pure:
         return state, TimeStep(reward, jnp.float32(0), jnp.bool_(True), observation)
 
     actions = ArraySpec((), "int32", NUM_ACTIONS)
-    spec = EnvironmentSpec(ArraySpec((NUM_ACTIONS + _FEEDBACK_SIZE,)), actions, action_bounds=((0,), (NUM_ACTIONS - 1,)))
+    spec = EnvironmentSpec(
+        ArraySpec((NUM_ACTIONS + _FEEDBACK_SIZE,)), actions, action_bounds=((0,), (NUM_ACTIONS - 1,))
+    )
     return Pure(spec, init, step)
 
 

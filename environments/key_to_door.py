@@ -1,8 +1,9 @@
-"""A key that pays much later, and apples that pay in between: `key-to-door:SPREAD`, SPREAD the deviation of an apple's reward.
+"""A key that pays much later, and apples that pay in between: `key-to-door:SPREAD`, an apple's reward's deviation.
 
-After the task of Counterfactual Credit Assignment (Mesnard et al. 2021, arXiv 2011.09464), which has it from Hung et al. 2019
-(arXiv 1810.06721): what the key was worth must be told from what luck the apples brought. **Reconstructed**: of the paper's are
-the three rooms, the key whose reward comes with the door, and apples of low and of high variance; all numbers are ours.
+After the task of Counterfactual Credit Assignment (Mesnard et al. 2021, arXiv 2011.09464), which has it from Hung et
+al. 2019 (arXiv 1810.06721): what the key was worth must be told from what luck the apples brought. **Reconstructed**:
+of the paper's are the three rooms, the key whose reward comes with the door, and apples of low and of high variance;
+all numbers are ours.
 
 - Three rooms of 5 x 5 cells, one after the other, for 8, 16 and 8 steps. The agent begins each in its middle; what
   lies there lies on other cells, uniformly random. Actions move up, down, left and right, as far as the walls allow.
@@ -11,11 +12,11 @@ the three rooms, the key whose reward comes with the door, and apples of low and
 - In the third is a door. Stepping on it with the key opens it, once, and earns 5; without the key it earns nothing.
 - The episode ends for good after the third room: 32 steps.
 
-The observation, [53] float32, is the agent's cell, one-hot in 25; what still lies in the room, 25 cells; and the room, one-hot
-in 3. It does not show whether the agent has the key, nor what an apple will earn.
+The observation, [53] float32, is the agent's cell, one-hot in 25; what still lies in the room, 25 cells; and the room,
+one-hot in 3. It does not show whether the agent has the key, nor what an apple will earn.
 
-With key, apples and door a return of 10 in the mean. A uniformly random policy picks up the key in 20 % of the episodes, opens
-the door in 4 % and has a return of 1.8 (measured, 20,000 episodes).
+With key, apples and door a return of 10 in the mean. A uniformly random policy picks up the key in 20 % of the
+episodes, opens the door in 4 % and has a return of 1.8 (measured, 20,000 episodes).
 """
 
 from __future__ import annotations

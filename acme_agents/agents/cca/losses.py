@@ -1,7 +1,7 @@
 """The losses of counterfactual credit assignment (Mesnard et al. 2021, arXiv 2011.09464).
 
-Shapes: [B, T] rows, `valid` [B, T] bool where there is an action; means are over those. A loss sends its gradient to its
-first argument alone.
+Shapes: [B, T] rows, `valid` [B, T] bool where there is an action; means are over those. A loss sends its gradient to
+its first argument alone.
 """
 
 import chex

@@ -81,10 +81,11 @@ def test_each_loss_trains_its_own_part(estimator):
         return learning.losses_of(looked, action[:, :-1], ~last[:, :-1], estimator=estimator)
 
     gradients = jax.jit(jax.jacrev(found))(params)
-    trains = {
-        name: [bool(any(np.any(x) for x in jax.tree.leaves(part))) for part in (of.network, *of.hindsight, of.classifier)]
-        for name, of in gradients.items()
-    }
+
+    def parts(of):
+        return [any(np.any(x) for x in jax.tree.leaves(part)) for part in (of.network, *of.hindsight, of.classifier)]
+
+    trains = {name: parts(of) for name, of in gradients.items()}
     assert trains == {  # policy and value, statistic, critic, classifier
         "policy_loss": [True, False, False, False],
         "value_loss": [True, False, False, False],

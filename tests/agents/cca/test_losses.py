@@ -64,7 +64,8 @@ EXACT = PI * (PAID - PI @ PAID)
 def _each(loss, *arguments):
     """What each outcome adds to the policy's gradient, [6, 3]."""
     logits = jnp.broadcast_to(jnp.log(jnp.asarray(PI)), (6, 1, 3))
-    return -6 * np.asarray(jax.grad(loss)(logits, *(jnp.asarray(x)[:, None] for x in (*arguments, np.ones(6, bool)))))[:, 0]
+    rows = (jnp.asarray(x)[:, None] for x in (*arguments, np.ones(6, bool)))
+    return -6 * np.asarray(jax.grad(loss)(logits, *rows))[:, 0]
 
 
 def _mean_and_variance(each):
