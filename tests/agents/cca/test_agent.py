@@ -1,5 +1,6 @@
 """CCA's learner: what the statistic is of, and which loss trains what."""
 
+import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -101,3 +102,11 @@ def test_each_loss_trains_its_own_part(estimator):
 def test_continuous_actions_are_refused_in_one_sentence():
     with pytest.raises(errors.UserError, match="CCA needs discrete actions"):
         cca.make(cca.Config()).learner(EnvironmentSpec(ArraySpec((2,)), ArraySpec((1,))))
+
+
+def test_the_recurrence_by_hand():
+    sums = hk.without_apply_rng(hk.transform(networks._sums))
+    parts = jnp.array([1.0, 2.0, 4.0, 8.0])[None, :, None]
+    ends = jnp.array([[False, True, False, False]])
+    later = sums.apply({"~": {"decay": jnp.zeros(1)}}, parts, ends)  # a decay of 1/2
+    np.testing.assert_allclose(later[0, :, 0], [2.0, 2.0, 8.0, 8.0])
