@@ -300,11 +300,11 @@ def _cell(values: np.ndarray) -> str:
 
 def _curves(axes: Any, learned: dict[str, Any], name: str, i: int, options: argparse.Namespace) -> None:
     """A line for each method, the mean over seeds, and a thin one for each seed."""
-    x = np.linspace(0, options.updates, _LOOKS + 1)[1:] * options.batch_size
+    x = np.linspace(0, options.updates, _LOOKS + 1)[1:] * options.batch_size / 1000
     for color, (method, found) in enumerate(learned.items()):
         axes.plot(x, found[name][i].T, color=f"C{color}", linewidth=0.5, alpha=0.5)
         axes.plot(x, found[name][i].mean(0), color=f"C{color}", linewidth=1.8, label=method)
-    axes.set_xlabel("episodes")
+    axes.set_xlabel("thousand episodes")
 
 
 def _draw_bandit(
@@ -334,7 +334,9 @@ def _draw_bandit(
         axes.legend(fontsize=8)
     for i, axes in enumerate(below.subplots(1, columns, squeeze=False)[0]):
         _curves(axes, learned, "return", i, options)
-        axes.set(title=f"noise {options.numbers[i]:g}", ylabel="mean return", yscale="symlog", ylim=(-110, 0))
+        axes.set(
+            title=f"noise {options.numbers[i]:g}", ylabel="" if i else "mean return", yscale="symlog", ylim=(-110, 0)
+        )
     axes.legend(fontsize=8)
     figure.savefig(path, dpi=110, bbox_inches="tight")
 
