@@ -16,6 +16,10 @@
 `maze:NAME`            continuous mazes without reward: `maze:four-rooms` and `maze:u`; these three are pure JAX too
 `hindsight:NAME`       small tasks of credit assignment, in pure JAX too: `hindsight:shortcut-5`,
                        `hindsight:delayed-effect-3-noise-2`, `hindsight:ambiguous-bandit`
+`feedback-bandit:NOISE`
+                       a contextual bandit with noisy rewards, and a feedback that tells the noise: `feedback-bandit:10`
+`key-to-door:SPREAD`   a key that pays much later, and apples that pay in between, the more at random the larger the
+                       spread: `key-to-door:5`; these two are pure JAX too
 `gymnax:ID`            the environments of gymnax, in pure JAX too: `gymnax:CartPole-v1`
 `brax:NAME`            those of Brax, in pure JAX too: `brax:halfcheetah`
 `probe:NAME`           the project's own tiny tasks with known values: `probe:reach`
@@ -57,7 +61,8 @@ if TYPE_CHECKING:
 
 # Their names are known.
 _LISTED = ("control", "ale", "jax", "trackers", "noisy-tv", "maze", "hindsight", "gymnax", "brax", "probe")
-_OPEN = ("deep-sea", "key-door", *naming.WRAPPERS)  # These have one for each size, or for each environment.
+# These have one for each size, for each deviation of their rewards, or for each environment.
+_OPEN = ("deep-sea", "key-door", "feedback-bandit", "key-to-door", *naming.WRAPPERS)
 _SOURCES = ("gym", *_LISTED, *_OPEN)
 _MODULES = {  # Where a module is named otherwise.
     "probe": "probes",
@@ -66,6 +71,8 @@ _MODULES = {  # Where a module is named otherwise.
     "jax": "classic",
     "noisy-tv": "noisy_tv",
     "maze": "mazes",
+    "feedback-bandit": "feedback_bandit",
+    "key-to-door": "key_to_door",
 }
 _PURE = (  # Those in pure JAX.
     "jax:NAME",
@@ -73,13 +80,15 @@ _PURE = (  # Those in pure JAX.
     "noisy-tv:SCREEN",
     "maze:NAME",
     "hindsight:NAME",
+    "feedback-bandit:NOISE",
+    "key-to-door:SPREAD",
     "gymnax:ID",
     "brax:NAME",
 )
 _FORMS = (
     "control:DOMAIN:TASK, gym:ID, ale:GAME, deep-sea:N, key-door:N, jax:NAME, trackers:NOISE, noisy-tv:SCREEN, "
-    "maze:NAME, hindsight:NAME, gymnax:ID, brax:NAME, probe:NAME, scaled:FACTOR:NAME, repeat:N:NAME, "
-    "delayed:MILLISECONDS:NAME, persistive:NAME or energy:NAME"
+    "maze:NAME, hindsight:NAME, feedback-bandit:NOISE, key-to-door:SPREAD, gymnax:ID, brax:NAME, probe:NAME, "
+    "scaled:FACTOR:NAME, repeat:N:NAME, delayed:MILLISECONDS:NAME, persistive:NAME or energy:NAME"
 )
 
 
@@ -202,7 +211,8 @@ def check(name: str) -> None:
 def names() -> list[str]:
     """Returns every name of the sources that list theirs, as far as their packages are installed.
 
-    Those of Gymnasium are `gym:` and any of its ids; of `deep-sea:` and `key-door:` there is one for each size.
+    Those of Gymnasium are `gym:` and any of its ids; of `deep-sea:` and `key-door:` there is one for each size,
+    and of `feedback-bandit:` and `key-to-door:` one for each deviation of their rewards.
     """
     found = []
     for source in _LISTED:

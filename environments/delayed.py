@@ -6,24 +6,19 @@ It sleeps meanwhile, and leaves the processor to others. Resets are not delayed.
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any
 
 import dm_env
 
 from acme_agents import environments
-from acme_agents.environments import wrapping
+from acme_agents.environments import naming, wrapping
 
 
 def problem(name: str) -> str | None:
     """Returns what is wrong with `MILLISECONDS:NAME`, or None."""
     milliseconds, _, inner = name.partition(":")
-    try:
-        number = float(milliseconds)
-    except ValueError:
-        number = math.nan
-    if not (math.isfinite(number) and number >= 0):
+    if not naming.is_size(milliseconds):
         return (
             "a delayed environment is delayed:MILLISECONDS:NAME with milliseconds of at least 0, and "
             f"{milliseconds!r} is none."

@@ -1,10 +1,20 @@
 """Names of environments: what a wrapper's is made of, and sentences about names that do not exist."""
 
 import difflib
+import math
 from collections.abc import Container, Iterable
 
 WRAPPERS = {"scaled": 1, "repeat": 1, "delayed": 1, "persistive": 0, "energy": 0}
 """The sources that wrap another, and how many arguments each has before its name."""
+
+
+def is_size(text: str) -> bool:
+    """Whether a part of a name is a number of at least 0, such as a factor or a standard deviation."""
+    try:
+        number = float(text)
+    except ValueError:
+        return False
+    return math.isfinite(number) and number >= 0
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

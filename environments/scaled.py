@@ -7,7 +7,6 @@ With factor 0 there is no reward, for agents that explore by a bonus alone.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import dm_env
@@ -15,17 +14,13 @@ import numpy as np
 
 from acme_agents import environments
 from acme_agents.core.types import Action
-from acme_agents.environments import pure, wrapping
+from acme_agents.environments import naming, pure, wrapping
 
 
 def problem(name: str) -> str | None:
     """Returns what is wrong with `FACTOR:NAME`, or None."""
     factor, _, inner = name.partition(":")
-    try:
-        number = float(factor)
-    except ValueError:
-        number = math.nan
-    if not (math.isfinite(number) and number >= 0):
+    if not naming.is_size(factor):
         return f"a scaled environment is scaled:FACTOR:NAME with a factor of at least 0, and {factor!r} is none."
     return wrapping.problem(inner)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from acme_agents.agents import bc, crr, d4pg, ddpg, dime, dqn, hca, impala, mpo, ppo, r2d2, r2d3, sac, td3, vmpo
+from acme_agents.agents import bc, cca, crr, d4pg, ddpg, dime, dqn, hca, impala, mpo, ppo, r2d2, r2d3, sac, td3, vmpo
 from acme_agents.core import returns
 from acme_agents.core.types import ArraySpec, EnvironmentSpec
 from acme_agents.experiments import registry
@@ -137,6 +137,13 @@ VMPO = {
 IMPALA = {"torso_layers": (32,), "unroll_length": 8, "batch_size": 16, "discount": 0.9, "learning_rate": 1e-2}
 HCA = IMPALA | {"hindsight_layers": (32, 32), "hindsight_learning_rate": 1e-2}
 RETURN = {"outcome": "return", "max_ratio": 2.0, "learning_rate": 3e-3}
+CCA = IMPALA | {
+    "statistic_size": 4,
+    "hindsight_layers": (16,),
+    "hindsight_size": 8,
+    "critic_layers": (16,),
+    "classifier_layers": (16,),
+}
 # A policy gradient of a few continuous actions is noisy: more of them, and less of what comes later.
 STEADY = {"batch_size": 32, "discount": 0.5, "learning_rate": 5e-3, "entropy_weight": 0.0}
 UNSCALED = {"normalise_rewards": False, "normalise_observations": False}
@@ -172,6 +179,8 @@ def _around(bonus, bonus_options, base, options, spec):
 SUBJECTS = {
     "bc-mixture": _subject(bc, BC, CONTINUOUS, imitates=True),
     "bc-tanh": _subject(bc, BC | {"policy": "tanh-gaussian"}, _seeing(DICT, OBJECTIVES), imitates=True),
+    "cca": _subject(cca, CCA | UNSCALED, DISCRETE, value=_value, discount=0.9),
+    "cca-critic": _subject(cca, CCA | {"estimator": "critic"}, _seeing(DICT, DISCRETE)),
     "crr-exp": _subject(crr, CRR, CONTINUOUS, value=_q_value),
     "crr-binary": _subject(
         crr,
@@ -226,6 +235,7 @@ BONUSES = {
 # These are looked at only.
 PICTURES = {
     "bc-pixels": _subject(bc, BC, _seeing(PIXELS, CONTINUOUS)),
+    "cca-memory": _subject(cca, CCA | {"lstm_size": 8}, _seeing(DICT, DISCRETE)),
     "dqn-pixels": _subject(dqn, DQN, _seeing(PIXELS, DISCRETE)),
     "hca-pixels": _subject(hca, HCA | {"batch_size": 2, "max_ratio": 4.0}, _seeing(PIXELS, DISCRETE)),
     "impala-memory": _subject(impala, IMPALA | {"lstm_size": 8}, _seeing(DICT, DISCRETE)),
@@ -289,6 +299,7 @@ def test_every_field_of_a_bonus_is_read(name):
 
 # What the configurations above leave out; a part of an agent that is switched off reads no numbers.
 OTHERS = {
+    "cca": [{"lstm_size": 4}],
     "crr": [{"critic": "mixture", "evaluation": "cwp"}],
     "d4pg": [{"critic": "mixture"}],
     "dime": [{"behaviour": "awbc"}, {"critic": "categorical"}],
@@ -304,7 +315,7 @@ OTHERS = {
 @pytest.mark.parametrize("name", FOLDERS)
 def test_every_field_of_a_configuration_is_read(name):
     module = importlib.import_module(f"acme_agents.agents.{name}")
-    spec = DISCRETE if name in ("dqn", "hca", "r2d2", "r2d3") else OBJECTIVES if name == "dime" else CONTINUOUS
+    spec = DISCRETE if name in ("cca", "dqn", "hca", "r2d2", "r2d3") else OBJECTIVES if name == "dime" else CONTINUOUS
     configs = [module.Config(batch_size=4, **changes) for changes in ({}, *OTHERS.get(name, ()))]
     cases = [(configs, spec)]
     if name == "vmpo":  # It has bounds of its own for each kind of actions.

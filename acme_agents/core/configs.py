@@ -200,17 +200,13 @@ class StochasticPolicy(Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class ActorCritic(Adam):
+class PolicyAndValue(Adam):
     """One network for policy and value that learns from unrolls: what recurrent on-policy agents share."""
 
     torso_layers: Layers = (128, 128)
     """Widths of the layers behind the encoded observation, which policy and value share (ours, for small tasks)."""
     lstm_size: PositiveInt | None = None
     """Units of an LSTM behind them, for partial observations; None for none."""
-    policy_init_stddev: Positive = 0.7
-    """Standard deviation of the untrained policy, in units of the action, where actions are continuous (Acme's MPO)."""
-    policy_min_stddev: Positive = 1e-3
-    """Added to every standard deviation of the policy, in the same units (ours)."""
 
     unroll_length: PositiveInt = 32
     """Rows of an unroll: steps, and final observations of episodes (Stoix's V-MPO)."""
@@ -230,6 +226,16 @@ class ActorCritic(Adam):
     ppo."""
     normalise_rewards: bool = True
     """By the deviation of all discounted returns so far, clipped to 10, as in ppo."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ActorCritic(PolicyAndValue):
+    """The same for agents that take continuous actions too."""
+
+    policy_init_stddev: Positive = 0.7
+    """Standard deviation of the untrained policy, in units of the action, where actions are continuous (Acme's MPO)."""
+    policy_min_stddev: Positive = 1e-3
+    """Added to every standard deviation of the policy, in the same units (ours)."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,7 @@ AGENTS = {
     name: f"acme_agents.agents.{name}"
     for name in (
         "bc",
+        "cca",
         "crr",
         "d4pg",
         "ddpg",

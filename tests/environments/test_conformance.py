@@ -31,6 +31,8 @@ OWN = [
     "noisy-tv:pixels",
     "maze:four-rooms",
     "hindsight:delayed-effect-3-noise-2",
+    "feedback-bandit:5",
+    "key-to-door:2",
     "deep-sea:10",
     "deep-sea:10:stochastic",
     "key-door:5",

@@ -179,6 +179,7 @@ _SMALLEST = {
     "bc": ("--env", "probe:reach", "--dataset", "data/mpo", *_BATCH, *_POLICY),
     "crr": ("--env", "probe:reach", "--dataset", "data/mpo", *_CRITIC),
     "r2d3": ("--env", "probe:memory", "--dataset", "data/r2d2", *_RECURRENT),
+    "cca": ("--env", "probe:choice", "--config.torso-layers", "4", "--config.batch-size", "2"),
     "d4pg": ("--env", "probe:reach", *_CRITIC),
     "ddpg": ("--env", "probe:reach", *_CRITIC),
     "dime": ("--env", "probe:reach", *_CRITIC),

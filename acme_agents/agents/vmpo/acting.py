@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from acme_agents.agents.vmpo.networks import ActorParams, Networks
 from acme_agents.core import normalising
-from acme_agents.core.configs import ActorCritic
+from acme_agents.core.configs import PolicyAndValue
 from acme_agents.core.interfaces import ActorCore, ignore_reward
 from acme_agents.core.types import Action, Array, EnvironmentSpec, Extras, Key, Observation
 
@@ -29,7 +29,7 @@ class Taken(NamedTuple):
     memory: Any  # [H], of the `ActorState`, before the observation
 
 
-def make_actor(config: ActorCritic, nets: Networks, spec: EnvironmentSpec, *, evaluation: bool) -> ActorCore:
+def make_actor(config: PolicyAndValue, nets: Networks, spec: EnvironmentSpec, *, evaluation: bool) -> ActorCore:
     """Makes the actor's functions; an evaluation takes the mode of the policy."""
     is_discrete = spec.action.num_values is not None
 

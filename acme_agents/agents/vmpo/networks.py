@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from acme_agents.core import heads, laws, recurrent, specs, torsos
-from acme_agents.core.configs import ActorCritic
+from acme_agents.core.configs import ActorCritic, PolicyAndValue
 from acme_agents.core.laws import Law
 from acme_agents.core.normalising import Scale
 from acme_agents.core.types import Array, EnvironmentSpec, Key, Observation, Params, Unroll
@@ -26,6 +26,7 @@ class Outputs(NamedTuple):
 
     law: Any  # a Gaussian [B, T, A], or logits [B, T, A]
     value: Array  # [B, T] float32, in units of the normalised return
+    features: Array  # [B, T, H] float32, which both are read from: of the observation and the memory
 
 
 class Networks(NamedTuple):
@@ -45,19 +46,20 @@ class Networks(NamedTuple):
     law: Law
 
 
-def make_networks(config: ActorCritic, spec: EnvironmentSpec, *, agent: str = "V-MPO") -> Networks:
-    """Makes the network, for discrete or continuous actions.
+def make_networks(config: PolicyAndValue, spec: EnvironmentSpec, *, agent: str = "V-MPO") -> Networks:
+    """Makes the network, for discrete actions, or continuous ones where the configuration is an `ActorCritic`.
 
     Raises:
-      UserError: the environment's reward is a vector.
+      UserError: the environment's reward is a vector, or its actions are continuous and the agent's are not.
     """
     specs.needs_one_reward(spec, agent=agent)
-    discrete = spec.action.num_values is not None
+    discrete = spec.action.num_values is not None or not isinstance(config, ActorCritic)
     num_outputs = specs.num_actions(spec, agent=agent) if discrete else specs.num_dimensions(spec, agent=agent)
 
     def policy(features: Array) -> Any:
         if discrete:
             return hk.Linear(num_outputs, w_init=hk.initializers.VarianceScaling(1e-4), name="logits")(features)
+        assert isinstance(config, ActorCritic)
         return heads.gaussian(
             features, num_outputs, init_stddev=config.policy_init_stddev, min_stddev=config.policy_min_stddev
         )
@@ -66,7 +68,7 @@ def make_networks(config: ActorCritic, spec: EnvironmentSpec, *, agent: str = "V
         features = torsos.layer_norm_mlp(torsos.encode(observation, spec), config.torso_layers)
         if config.lstm_size is not None:
             features, memory = recurrent.LSTM(config.lstm_size)(features, memory, begins)
-        return Outputs(policy(features), hk.Linear(1, name="value")(features)[..., 0]), memory
+        return Outputs(policy(features), hk.Linear(1, name="value")(features)[..., 0], features), memory
 
     net = hk.without_apply_rng(hk.transform(unroll))
     no_memory = () if config.lstm_size is None else recurrent.zero_state(1, config.lstm_size)
