@@ -2,6 +2,7 @@
 them."""
 
 import ast
+import gc
 import math
 import os
 import shutil
@@ -83,6 +84,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         own = 0 if "cluster" in item.keywords else 1 if "slow" in item.keywords else 2
         rank[item.path] = min(own, rank.get(item.path, 2))
     items.sort(key=lambda item: rank[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """Spares Python's collector the modules and tests, which stay: tracing makes garbage, and each search for it looked
+    at all of them.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 10)
 
 
 @pytest.fixture(scope="session")
