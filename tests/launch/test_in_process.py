@@ -166,27 +166,28 @@ for arguments in json.loads(sys.argv[1]):
 
 
 _BATCH = ("--config.min-replay-size", "20", "--config.batch-size", "4")
+_SELDOM = ("--config.samples-per-insert", "2")
 _POLICY = ("--config.policy-layers", "4")
 _CRITIC = (*_BATCH, *_POLICY, "--config.critic-layers", "4")
 _RECURRENT = (
-    *(*_BATCH, "--config.torso-layers", "4", "--config.head-layers", "4", "--config.lstm-size", "4"),
+    *(*_BATCH, *_SELDOM, "--config.torso-layers", "4", "--config.head-layers", "4", "--config.lstm-size", "4"),
     *("--config.trace-length", "4", "--config.burn-in-length", "1", "--config.sequence-period", "2"),
 )
 # What each agent is trained with, the agents before those that learn from what these recorded.
 _SMALLEST = {
-    "mpo": ("--env", "probe:reach", *_CRITIC, "--config.critic", "scalar", "--record", "data/mpo"),
+    "mpo": ("--env", "probe:reach", *_CRITIC, *_SELDOM, "--config.critic", "scalar", "--record", "data/mpo"),
     "r2d2": ("--env", "probe:memory", *_RECURRENT, "--record", "data/r2d2"),
     "bc": ("--env", "probe:reach", "--dataset", "data/mpo", *_BATCH, *_POLICY),
     "crr": ("--env", "probe:reach", "--dataset", "data/mpo", *_CRITIC),
     "r2d3": ("--env", "probe:memory", "--dataset", "data/r2d2", *_RECURRENT),
-    "d4pg": ("--env", "probe:reach", *_CRITIC),
-    "ddpg": ("--env", "probe:reach", *_CRITIC),
-    "dime": ("--env", "probe:reach", *_CRITIC),
-    "dqn": ("--env", "probe:choice", *_BATCH, "--config.torso-layers", "4", "--config.head-layers", "4"),
+    "d4pg": ("--env", "probe:reach", *_CRITIC, *_SELDOM),
+    "ddpg": ("--env", "probe:reach", *_CRITIC, *_SELDOM),
+    "dime": ("--env", "probe:reach", *_CRITIC, *_SELDOM),
+    "dqn": ("--env", "probe:choice", *_BATCH, *_SELDOM, "--config.torso-layers", "4", "--config.head-layers", "4"),
     "impala": ("--env", "probe:choice", "--config.torso-layers", "4", "--config.batch-size", "2"),
     "ppo": ("--env", "probe:choice", *_POLICY, "--config.unroll-length", "16", "--config.batch-size", "2"),
-    "sac": ("--env", "probe:reach", *_CRITIC),
-    "td3": ("--env", "probe:reach", *_CRITIC),
+    "sac": ("--env", "probe:reach", *_CRITIC, *_SELDOM),
+    "td3": ("--env", "probe:reach", *_CRITIC, *_SELDOM),
     "vmpo": (
         "--env",
         "probe:choice",
@@ -200,19 +201,21 @@ _SMALLEST = {
 }
 
 
-# Bonuses, each around agents of two kinds of experience.
+# Bonuses, each around agents of two kinds of experience, and their layers and sizes.
+_BYOL = ("encoder-layers", "embedding-size", "memory-size")
 _BONUSES = {
-    "byol-explore": ("vmpo", "r2d2"),
-    "byol-hindsight": ("impala",),
-    "gem": ("sac", "ppo"),
-    "rnd": ("dqn", "ppo"),
+    "byol-explore": (("vmpo", "r2d2"), (*_BYOL, "predictor-layers")),
+    "byol-hindsight": (("impala",), (*_BYOL, "generator-layers", "reconstructor-layers", "critic-layers")),
+    "gem": (("sac", "ppo"), ("rarity-layers", "embedding-layers", "contrast-size")),
+    "rnd": (("dqn", "ppo"), ("target-layers", "predictor-layers", "embedding-size")),
 }
 
 
 def _around(bonus: str, base: str) -> tuple[str, ...]:
-    """The arguments that train a bonus around an agent with that agent's smallest configuration."""
+    """The arguments that train a bonus around an agent, of both the smallest configuration."""
     arguments = [argument.replace("--config.", "--base.config.") for argument in _SMALLEST[base]]
-    return bonus, "--base.agent", base, *arguments
+    sizes = [word for size in _BONUSES[bonus][1] for word in (f"--config.{size}", "4")]
+    return bonus, "--base.agent", base, *arguments, *sizes
 
 
 def _train_without_the_others(directory: pathlib.Path, runs: dict[str, tuple[str, ...]]) -> None:
@@ -242,7 +245,7 @@ def test_no_agent_needs_tensorflow_reverb_or_launchpad(tmp_path: pathlib.Path) -
 @pytest.mark.timeout(600)
 def test_no_bonus_needs_tensorflow_reverb_or_launchpad(tmp_path: pathlib.Path) -> None:
     assert set(_BONUSES) == set(registry.BONUSES)
-    pairs = [(bonus, base) for bonus, bases in _BONUSES.items() for base in bases]
+    pairs = [(bonus, base) for bonus, (bases, _) in _BONUSES.items() for base in bases]
     _train_without_the_others(tmp_path, {f"{b}-{base}": (*_around(b, base), "--steps", "200") for b, base in pairs})
 
 
