@@ -165,29 +165,28 @@ for arguments in json.loads(sys.argv[1]):
 """
 
 
-_BATCH = ("--config.min-replay-size", "20", "--config.batch-size", "4")
-_SELDOM = ("--config.samples-per-insert", "2")
+_BATCH = ("--config.min-replay-size", "20", "--config.batch-size", "4", "--config.samples-per-insert", "2")
 _POLICY = ("--config.policy-layers", "4")
 _CRITIC = (*_BATCH, *_POLICY, "--config.critic-layers", "4")
 _RECURRENT = (
-    *(*_BATCH, *_SELDOM, "--config.torso-layers", "4", "--config.head-layers", "4", "--config.lstm-size", "4"),
+    *(*_BATCH, "--config.torso-layers", "4", "--config.head-layers", "4", "--config.lstm-size", "4"),
     *("--config.trace-length", "4", "--config.burn-in-length", "1", "--config.sequence-period", "2"),
 )
 # What each agent is trained with, the agents before those that learn from what these recorded.
 _SMALLEST = {
-    "mpo": ("--env", "probe:reach", *_CRITIC, *_SELDOM, "--config.critic", "scalar", "--record", "data/mpo"),
+    "mpo": ("--env", "probe:reach", *_CRITIC, "--config.critic", "scalar", "--record", "data/mpo"),
     "r2d2": ("--env", "probe:memory", *_RECURRENT, "--record", "data/r2d2"),
     "bc": ("--env", "probe:reach", "--dataset", "data/mpo", *_BATCH, *_POLICY),
     "crr": ("--env", "probe:reach", "--dataset", "data/mpo", *_CRITIC),
     "r2d3": ("--env", "probe:memory", "--dataset", "data/r2d2", *_RECURRENT),
-    "d4pg": ("--env", "probe:reach", *_CRITIC, *_SELDOM),
-    "ddpg": ("--env", "probe:reach", *_CRITIC, *_SELDOM),
-    "dime": ("--env", "probe:reach", *_CRITIC, *_SELDOM),
-    "dqn": ("--env", "probe:choice", *_BATCH, *_SELDOM, "--config.torso-layers", "4", "--config.head-layers", "4"),
+    "d4pg": ("--env", "probe:reach", *_CRITIC),
+    "ddpg": ("--env", "probe:reach", *_CRITIC),
+    "dime": ("--env", "probe:reach", *_CRITIC),
+    "dqn": ("--env", "probe:choice", *_BATCH, "--config.torso-layers", "4", "--config.head-layers", "4"),
     "impala": ("--env", "probe:choice", "--config.torso-layers", "4", "--config.batch-size", "2"),
     "ppo": ("--env", "probe:choice", *_POLICY, "--config.unroll-length", "16", "--config.batch-size", "2"),
-    "sac": ("--env", "probe:reach", *_CRITIC, *_SELDOM),
-    "td3": ("--env", "probe:reach", *_CRITIC, *_SELDOM),
+    "sac": ("--env", "probe:reach", *_CRITIC),
+    "td3": ("--env", "probe:reach", *_CRITIC),
     "vmpo": (
         "--env",
         "probe:choice",
