@@ -2,6 +2,7 @@
 them."""
 
 import ast
+import gc
 import math
 import os
 import shutil
@@ -10,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -74,15 +75,38 @@ def _memory() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the files first that take longest, those with hosts and then those with slow tests.
+    """Puts the files first that are likely to take longest, so that the last ones end together.
 
-    With two files at a time the last ones then end together.
+    Those with hosts come before all: they mostly wait, and `pytest_xdist_make_scheduler` keeps them together.
     """
-    rank: dict[Path, int] = {}
+    seconds: dict[Path, float] = {}
     for item in items:
-        own = 0 if "cluster" in item.keywords else 1 if "slow" in item.keywords else 2
-        rank[item.path] = min(own, rank.get(item.path, 2))
-    items.sort(key=lambda item: rank[item.path])
+        likely = math.inf if "cluster" in item.keywords else 15.0 if "slow" in item.keywords else 0.3
+        seconds[item.path] = seconds.get(item.path, 0.0) + likely
+    items.sort(key=lambda item: (-seconds[item.path], item.path))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Gives all tests with hosts to one worker, one after the other: it waits while the others compute."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return "tests/cluster" if file.startswith("tests/cluster/") else file
+
+    return Scheduling(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Spares Python's collector the modules and tests, which stay: tracing makes garbage, and each search for it looked
+    at all of them.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 10)
 
 
 @pytest.fixture(scope="session")

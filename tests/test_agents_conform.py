@@ -311,7 +311,7 @@ OTHERS = {
 }
 
 
-@pytest.mark.slow  # Some agents' programs are long to compile.
+@pytest.mark.long
 @pytest.mark.parametrize("name", FOLDERS)
 def test_every_field_of_a_configuration_is_read(name):
     module = importlib.import_module(f"acme_agents.agents.{name}")

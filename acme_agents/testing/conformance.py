@@ -116,7 +116,7 @@ def _trace(subject: Subject) -> None:
     """Traces each of the agent's functions without computing anything."""
     key = jax.random.PRNGKey(0)
     state = jax.eval_shape(subject.learner.init, key)
-    jax.eval_shape(subject.learner.update, state, subject.batch)
+    jax.eval_shape(subject.learner.update, state, subject.form_of_batch())
     params = jax.eval_shape(subject.learner.params, state)
     observation = jax.tree.map(lambda x: x[0], subject.observation)
     for actor in subject.actors.values():

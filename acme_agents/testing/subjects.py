@@ -140,11 +140,18 @@ class Subject:
     @functools.cached_property
     def batch(self) -> Any:
         """A random batch, with the extras that an actor would have stored."""
+        return self.with_extras(self._batch_without_extras())
+
+    def form_of_batch(self) -> Any:
+        """The shapes and dtypes of `batch`; no action is computed."""
+        return jax.eval_shape(self.with_extras, self._batch_without_extras())
+
+    def _batch_without_extras(self) -> Any:
         reach = self.replay.experience.reach
         rng = np.random.default_rng(0)
         episodes = [streams.anything(self.spec, rng, length, 16, NUM_STATES) for length in (1, 2 * reach)]
         all_items = streams.items(self.spec, self.replay, episodes, NUM_STATES)
-        return self.with_extras(next(streams.batches(all_items, self.replay, rng, uniform=False)))
+        return next(streams.batches(all_items, self.replay, rng, uniform=False))
 
     @functools.cached_property
     def _act_once(self) -> Any:

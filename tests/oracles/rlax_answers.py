@@ -184,11 +184,16 @@ def sequences(rng, length=9, gamma=0.9, num_actions=4):
 
         return weights * jnp.stack([one(b) for b in range(B)])
 
+    def with_gradient(errors, n, rescaling):
+        """Errors, and their sum's gradient; compiled whole, which is quicker than operation by operation."""
+        found, back = jax.vjp(jax.jit(lambda x: errors(x, n, rescaling)), q_values)
+        return found, *back(jnp.ones_like(found))
+
     for n, rescaling in ((1, False), (5, False), (5, True)):
         name = f"sequences_{n}{'_rescaled' if rescaling else ''}"
-        yield name, ours(q_values, n, rescaling), theirs(q_values, n, rescaling)
-        gradient = jax.grad(lambda q_values, errors, *how: errors(q_values, *how).sum())
-        yield f"{name}_d_q_values", *(gradient(q_values, errors, n, rescaling) for errors in (ours, theirs))
+        errors, gradients = zip(*(with_gradient(f, n, rescaling) for f in (ours, theirs)))
+        yield name, *errors
+        yield f"{name}_d_q_values", *gradients
 
 
 def double_q(rng, num_actions=4):

@@ -23,10 +23,15 @@ NAMES = {
 @pytest.fixture(scope="module")
 def answers(repository):
     """[seed] {name: (ours, rlax's)}."""
+    env = {
+        "JAX_NUMPY_RANK_PROMOTION": "allow",  # rlax promotes ranks.
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "true",  # Most of the time is XLA's, compiling what runs once.
+        "PYTHONPATH": str(repository),
+    }
     result = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("rlax_answers.py")), "0", "1", "2"],
         cwd=repository,
-        env=os.environ | {"JAX_NUMPY_RANK_PROMOTION": "allow", "PYTHONPATH": str(repository)},  # rlax promotes ranks
+        env=os.environ | env,
         capture_output=True,
         text=True,
         timeout=240,
