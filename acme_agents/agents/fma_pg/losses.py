@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 
 from acme_agents.agents.ppo import losses as ppo
+from acme_agents.agents.ppo.learning import PolicyLoss
 from acme_agents.core.types import Array
 
 Name = Literal["smdpo", "mdpo", "trpo", "sppo", "ppo"]
@@ -102,6 +103,15 @@ def value(name: Name, log_ratio: Array, advantage: Array, *, eta: float, clip: f
     surrogate = SURROGATES[name]
     objective = surrogate.objective(log_ratio, advantage, clip)
     return objective if surrogate.divergence is None else objective - surrogate.divergence(log_ratio) / eta
+
+
+def policy_loss(name: Name, *, eta: float, clip: float) -> PolicyLoss:
+    """The surrogate as PPO's learner takes it: of rows that were sampled, to be made small. See `value`."""
+
+    def loss(log_ratio: Array, advantage: Array) -> tuple[Array, dict[str, Array]]:
+        return -value(name, log_ratio, advantage, eta=eta, clip=clip), {}
+
+    return loss
 
 
 def smdpo_maximiser(policy: Array, advantage: Array, eta: Array) -> Array:
