@@ -26,6 +26,7 @@ from acme_agents.agents.ppo import losses as ppo
 from acme_agents.agents.ppo.learning import PolicyLoss
 from acme_agents.core.types import Array
 
+Scalar = Array | float  # [] float
 Name = Literal["smdpo", "mdpo", "trpo", "sppo", "ppo"]
 
 
@@ -37,7 +38,7 @@ class Surrogate(NamedTuple):
       divergence: `log_ratio -> [B]`, never negative, of how far the policy has gone; None where clipping holds it.
     """
 
-    objective: Callable[[Array, Array, float], Array]
+    objective: Callable[[Array, Array, Scalar], Array]
     divergence: Callable[[Array], Array] | None = None
 
 
@@ -52,7 +53,7 @@ def backward_divergence(log_ratio: Array) -> Array:
     return jnp.exp(log_ratio) * log_ratio - jnp.expm1(log_ratio)
 
 
-def clipped_log_surrogate(log_ratio: Array, advantage: Array, clip: float) -> Array:
+def clipped_log_surrogate(log_ratio: Array, advantage: Array, clip: Scalar) -> Array:
     """sPPO's `A log clip(ratio, 1 / (1 + epsilon), 1 + epsilon)`, elementwise.
 
     Unlike PPO's it takes no minimum: a ratio that has left the interval has no gradient, also where it is on the wrong
@@ -62,17 +63,17 @@ def clipped_log_surrogate(log_ratio: Array, advantage: Array, clip: float) -> Ar
     return advantage * jnp.clip(log_ratio, -limit, limit)
 
 
-def _log_ratio(log_ratio: Array, advantage: Array, clip: float) -> Array:
+def _log_ratio(log_ratio: Array, advantage: Array, clip: Scalar) -> Array:
     del clip
     return advantage * log_ratio
 
 
-def _ratio(log_ratio: Array, advantage: Array, clip: float) -> Array:
+def _ratio(log_ratio: Array, advantage: Array, clip: Scalar) -> Array:
     del clip
     return advantage * jnp.exp(log_ratio)
 
 
-def _clipped_ratio(log_ratio: Array, advantage: Array, clip: float) -> Array:
+def _clipped_ratio(log_ratio: Array, advantage: Array, clip: Scalar) -> Array:
     return -ppo.clipped_surrogate(log_ratio, advantage, clip)
 
 
@@ -85,7 +86,7 @@ SURROGATES: dict[Name, Surrogate] = {
 }
 
 
-def value(name: Name, log_ratio: Array, advantage: Array, *, eta: float, clip: float) -> Array:
+def value(name: Name, log_ratio: Array, advantage: Array, *, eta: Scalar, clip: Scalar) -> Array:
     """The surrogate of each of B states and actions.
 
     Args:
@@ -105,7 +106,7 @@ def value(name: Name, log_ratio: Array, advantage: Array, *, eta: float, clip: f
     return objective if surrogate.divergence is None else objective - surrogate.divergence(log_ratio) / eta
 
 
-def policy_loss(name: Name, *, eta: float, clip: float) -> PolicyLoss:
+def policy_loss(name: Name, *, eta: Scalar, clip: Scalar) -> PolicyLoss:
     """The surrogate as PPO's learner takes it: of rows that were sampled, to be made small. See `value`."""
 
     def loss(log_ratio: Array, advantage: Array) -> tuple[Array, dict[str, Array]]:
@@ -114,13 +115,13 @@ def policy_loss(name: Name, *, eta: float, clip: float) -> PolicyLoss:
     return loss
 
 
-def smdpo_maximiser(policy: Array, advantage: Array, eta: Array) -> Array:
+def smdpo_maximiser(policy: Array, advantage: Array, eta: Scalar) -> Array:
     """The policy that maximises smdpo's surrogate at each state: `pi_t max(1 + eta A, 0)`, normalised.
 
     Args:
       policy: pi_t, [S, A] float, rows that sum to 1.
       advantage: [S, A] float.
-      eta: [] float.
+      eta: see `value`.
 
     Returns:
       [S, A] float.
@@ -130,7 +131,7 @@ def smdpo_maximiser(policy: Array, advantage: Array, eta: Array) -> Array:
     return unnormalised / jnp.sum(unnormalised, axis=1, keepdims=True)
 
 
-def mdpo_maximiser(policy: Array, advantage: Array, eta: Array) -> Array:
+def mdpo_maximiser(policy: Array, advantage: Array, eta: Scalar) -> Array:
     """The policy that maximises mdpo's surrogate at each state: `pi_t exp(eta A)`, normalised; see `smdpo_maximiser`.
 
     Values in the place of the advantages give the same.

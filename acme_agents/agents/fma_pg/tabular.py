@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from acme_agents.agents.fma_pg import losses
+from acme_agents.agents.fma_pg.losses import Scalar
 from acme_agents.core.types import Array
 
 
@@ -38,7 +39,7 @@ Improve = Callable[[Array, Evaluation], Array]
 
 
 def evaluate(logits: Array, process: Process) -> Evaluation:
-    """Solves `v = r_pi + gamma P_pi v` and `d = (1 - gamma) (start + gamma P_pi' d / (1 - gamma))`."""
+    """Solves `v = r_pi + gamma P_pi v` and `d = (1 - gamma) start + gamma P_pi' d`."""
     log_policy = jax.nn.log_softmax(logits, axis=1)
     policy = jnp.exp(log_policy)
     stays = jnp.eye(logits.shape[0], dtype=logits.dtype)
@@ -83,7 +84,7 @@ def _rows(logits: Array, at: Evaluation) -> tuple[Array, Array, Array]:
     return weights.ravel(), log_ratio.ravel(), at.advantage.ravel()
 
 
-def surrogate(name: losses.Name, logits: Array, at: Evaluation, *, eta: Array, clip: Array) -> Array:
+def surrogate(name: losses.Name, logits: Array, at: Evaluation, *, eta: Scalar, clip: Scalar) -> Array:
     """The surrogate of the policy of `logits`, []; `at` is pi_t. See `losses.value`."""
     weights, log_ratio, advantage = _rows(logits, at)
     return weights @ losses.value(name, log_ratio, advantage, eta=eta, clip=clip)
@@ -106,7 +107,7 @@ def divergence(name: losses.Name, logits: Array, at: Evaluation) -> Array:
 # Ways to make a surrogate larger.
 
 
-def closed_form(name: losses.Name, *, eta: Array, floor: float = 0.0) -> Improve:
+def closed_form(name: losses.Name, *, eta: Scalar, floor: float = 0.0) -> Improve:
     """To the maximiser of smdpo or mdpo: `losses.smdpo_maximiser` and `mdpo_maximiser`, in logarithms.
 
     Args:
@@ -124,7 +125,7 @@ def closed_form(name: losses.Name, *, eta: Array, floor: float = 0.0) -> Improve
     return improve
 
 
-def fixed_steps(name: losses.Name, *, eta: Array, clip: Array, step_size: Array, num_steps: int) -> Improve:
+def fixed_steps(name: losses.Name, *, eta: Scalar, clip: Scalar, step_size: Scalar, num_steps: int) -> Improve:
     """Gradient steps of one size."""
 
     def improve(logits: Array, at: Evaluation) -> Array:
@@ -137,8 +138,8 @@ def fixed_steps(name: losses.Name, *, eta: Array, clip: Array, step_size: Array,
 def armijo_steps(
     name: losses.Name,
     *,
-    eta: Array,
-    armijo: Array,
+    eta: Scalar,
+    armijo: Scalar,
     num_steps: int,
     max_step_size: float = 10.0,
     warm_start: float | None = 2.0,
@@ -158,14 +159,14 @@ def armijo_steps(
     """
 
     def improve(logits: Array, at: Evaluation) -> Array:
-        def regularised_objective(logits: Array) -> Array:
-            return objective(name, logits, at) - divergence(name, logits, at) / eta
+        def whole(logits: Array) -> Array:
+            return surrogate(name, logits, at, eta=eta, clip=0.0)
 
-        measured = regularised_objective if regularised else (lambda logits: objective(name, logits, at))
+        measured = whole if regularised else (lambda logits: objective(name, logits, at))
 
         def step(_: int, carry: tuple[Array, Array]) -> tuple[Array, Array]:
             logits, first = carry
-            direction = jax.grad(regularised_objective)(logits)
+            direction = jax.grad(whole)(logits)
             promised = armijo * jnp.sum(jnp.square(direction))
             before = measured(logits)
 
@@ -181,7 +182,7 @@ def armijo_steps(
     return improve
 
 
-def constrained_steps(name: losses.Name, *, delta: Array, num_steps: int, max_step_size: float = 1e5) -> Improve:
+def constrained_steps(name: losses.Name, *, delta: Scalar, num_steps: int, max_step_size: float = 1e5) -> Improve:
     """TRPO's steps on an objective: uphill as its divergence measures distance, and as far as `delta` allows.
 
     The direction is `H^+ g`, g the objective's gradient and H the Hessian of the divergence at the logits; the first
@@ -230,7 +231,7 @@ def _backtrack(accepts: Callable[[Array], Array], first: Array, *, decay: float 
         size, number = carry
         return ~accepts(size) & (number < most)
 
-    size, number = jax.lax.while_loop(goes_on, lambda carry: (decay * carry[0], carry[1] + 1), (first, 0))
+    size, number = jax.lax.while_loop(goes_on, lambda carry: (decay * carry[0], carry[1] + 1), (first, jnp.int32(0)))
     return jnp.where(number < most, size, 0.0)
 
 
@@ -271,4 +272,5 @@ def deep_sea_treasure(size: int = 5, discount: float = 0.9) -> Process:
 
 
 def _process(transitions: np.ndarray, rewards: np.ndarray, *, start: int, discount: float) -> Process:
-    return Process(*map(jnp.asarray, (transitions, rewards, np.eye(len(rewards))[start])), discount)
+    first = np.eye(len(rewards))[start]
+    return Process(jnp.asarray(transitions), jnp.asarray(rewards), jnp.asarray(first), discount)
