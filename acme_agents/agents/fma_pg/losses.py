@@ -1,15 +1,14 @@
 """Functional mirror ascent's surrogates of the return, each a mean over states and actions of the policy that acted.
 
 A surrogate is `E_{s ~ d_t, a ~ pi_t}[objective - divergence / eta]` (Vaswani et al. 2021, arXiv 2108.05828), with d_t
-the states that pi_t visits. All are functions of the advantages of pi_t and of `log_ratio = log pi(a|s) / pi_t(a|s)`:
+the states that pi_t visits. Both are functions of `log_ratio = log pi(a|s) / pi_t(a|s)`, and the objective of the
+advantages of pi_t:
 
-| | objective | divergence, in the mean over actions |
-|---|---|---|
-| smdpo | `A log_ratio` | `KL(pi_t \\|\\| pi)` |
-| mdpo | `A ratio` | `KL(pi \\|\\| pi_t)` |
-| trpo | `A ratio` | `KL(pi_t \\|\\| pi)` |
-| ppo | `min(A ratio, A clip(ratio, 1 - epsilon, 1 + epsilon))` | none |
-| sppo | `A log clip(ratio, 1 / (1 + epsilon), 1 + epsilon)` | none |
+- smdpo: `A log_ratio`, and `KL(pi_t || pi)`;
+- mdpo: `A ratio`, and `KL(pi || pi_t)`;
+- trpo: `A ratio`, and `KL(pi_t || pi)`;
+- ppo: `min(A ratio, A clip(ratio, 1 - epsilon, 1 + epsilon))`, and none;
+- sppo: `A log clip(ratio, 1 / (1 + epsilon), 1 + epsilon)`, and none.
 
 So the same functions serve samples, of which the mean is taken, and tables, whose entries are weighted by
 `d_t(s) pi_t(a|s)`: see `tabular.py`.
