@@ -86,7 +86,8 @@ class Found(NamedTuple):
 
 
 def _powers(low: int, high: int, every: int) -> tuple[float, ...]:
-    return tuple(2.0**i for i in range(low, high + 1, every))
+    """Powers of two, the highest among them."""
+    return tuple(2.0**i for i in range(high, low - 1, -every))[::-1]
 
 
 def sweeps(full: bool) -> Iterator[Sweep]:
@@ -99,7 +100,7 @@ def sweeps(full: bool) -> Iterator[Sweep]:
             yield Sweep(task, "closed", surrogate, 0, (("eta", _powers(-13, 0, 1)),))
         for num_steps in (1, 10, 100, 1000):
             every = 1 if full and num_steps < 1000 else 2
-            etas, sizes = _powers(-13, -1, every), _powers(largest - 16 if task == "cliff" else -13, largest, every)
+            etas, sizes = _powers(-13, -1, every), _powers(-13, largest, every)
             epsilons = clips
             if not full and num_steps == 100:
                 sizes = sizes[-1::-3][::-1]
