@@ -42,8 +42,10 @@ class Surrogate(NamedTuple):
 
 
 def forward_divergence(log_ratio: Array) -> Array:
-    """`ratio - 1 - log_ratio`: in the mean over actions of pi_t, `KL(pi_t || pi)`, and with less noise than
-    `-log_ratio`, whose mean is the same."""
+    """`ratio - 1 - log_ratio`: in the mean over actions of pi_t, `KL(pi_t || pi)`.
+
+    `-log_ratio` has the same mean, and more noise.
+    """
     return jnp.expm1(log_ratio) - log_ratio
 
 
@@ -114,26 +116,27 @@ def policy_loss(name: Name, *, eta: Scalar, clip: Scalar) -> PolicyLoss:
     return loss
 
 
-def smdpo_maximiser(policy: Array, advantage: Array, eta: Scalar) -> Array:
+def smdpo_maximiser(log_policy: Array, advantage: Array, eta: Scalar, *, floor: float = 0.0) -> Array:
     """The policy that maximises smdpo's surrogate at each state: `pi_t max(1 + eta A, 0)`, normalised.
 
     Args:
-      policy: pi_t, [S, A] float, rows that sum to 1.
+      log_policy: log pi_t, [S, A] float.
       advantage: [S, A] float.
       eta: see `value`.
+      floor: `1 + eta A` is cut off here. At 0 an action may lose all of its chance, for good; the authors' code has
+        1e-8, from which it can come back.
 
     Returns:
-      [S, A] float.
+      [S, A] float, the logarithm of the new policy.
     """
-    chex.assert_equal_shape([policy, advantage])
-    unnormalised = policy * jnp.maximum(1.0 + eta * advantage, 0.0)
-    return unnormalised / jnp.sum(unnormalised, axis=1, keepdims=True)
+    chex.assert_equal_shape([log_policy, advantage])
+    return jax.nn.log_softmax(log_policy + jnp.log(jnp.maximum(1.0 + eta * advantage, floor)), axis=1)
 
 
-def mdpo_maximiser(policy: Array, advantage: Array, eta: Scalar) -> Array:
+def mdpo_maximiser(log_policy: Array, advantage: Array, eta: Scalar) -> Array:
     """The policy that maximises mdpo's surrogate at each state: `pi_t exp(eta A)`, normalised; see `smdpo_maximiser`.
 
     Values in the place of the advantages give the same.
     """
-    chex.assert_equal_shape([policy, advantage])
-    return jax.nn.softmax(jnp.log(policy) + eta * advantage, axis=1)
+    chex.assert_equal_shape([log_policy, advantage])
+    return jax.nn.log_softmax(log_policy + eta * advantage, axis=1)

@@ -108,19 +108,12 @@ def divergence(name: losses.Name, logits: Array, at: Evaluation) -> Array:
 
 
 def closed_form(name: losses.Name, *, eta: Scalar, floor: float = 0.0) -> Improve:
-    """To the maximiser of smdpo or mdpo: `losses.smdpo_maximiser` and `mdpo_maximiser`, in logarithms.
-
-    Args:
-      name: smdpo or mdpo.
-      eta: see `losses.value`, [].
-      floor: smdpo's `1 + eta A` is cut off here. At 0 an action may lose all of its chance, for good; the authors' code
-        has 1e-8, from which it can come back.
-    """
+    """To the maximiser of smdpo or mdpo; `floor` is smdpo's: see `losses.smdpo_maximiser`."""
 
     def improve(logits: Array, at: Evaluation) -> Array:
         if name == "mdpo":
-            return at.log_policy + eta * at.advantage
-        return at.log_policy + jnp.log(jnp.maximum(1.0 + eta * at.advantage, floor))
+            return losses.mdpo_maximiser(at.log_policy, at.advantage, eta)
+        return losses.smdpo_maximiser(at.log_policy, at.advantage, eta, floor=floor)
 
     return improve
 

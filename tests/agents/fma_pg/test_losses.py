@@ -53,11 +53,14 @@ def test_divergences_are_the_two_of_kullback_and_leibler():
 
 
 def test_maximisers_by_hand():
-    policy, advantage = jnp.array([[0.5, 0.25, 0.25]]), jnp.array([[1.0, 2.0, -4.0]])
+    log_policy, advantage = jnp.log(jnp.array([[0.5, 0.25, 0.25]])), jnp.array([[1.0, 2.0, -4.0]])
     # 1 + A / 2 = 1.5, 2 and -1.
-    np.testing.assert_allclose(losses.smdpo_maximiser(policy, advantage, 0.5), [[0.6, 0.4, 0.0]], atol=1e-6)
+    found = jnp.exp(losses.smdpo_maximiser(log_policy, advantage, 0.5))
+    np.testing.assert_allclose(found, [[0.6, 0.4, 0.0]], atol=1e-6)
+    found = jnp.exp(losses.smdpo_maximiser(log_policy, advantage, 0.5, floor=1.0))
+    np.testing.assert_allclose(found, [[0.5, 1 / 3, 1 / 6]], atol=1e-6)
     weights = np.array([0.5 * math.e**0.5, 0.25 * math.e, 0.25 * math.e**-2])
-    found = losses.mdpo_maximiser(policy, advantage + 7.0, 0.5)
+    found = jnp.exp(losses.mdpo_maximiser(log_policy, advantage + 7.0, 0.5))
     np.testing.assert_allclose(found, [weights / weights.sum()], atol=1e-6)
 
 
@@ -71,6 +74,6 @@ def test_nothing_is_left_to_climb_at_the_maximiser(name, eta):
         log_ratio = jax.nn.log_softmax(logits)[0] - jnp.log(policy[0])
         return policy[0] @ losses.value(name, log_ratio, advantage[0], eta=eta, clip=0.2)
 
-    best = jnp.log(maximiser(policy, advantage, eta))
+    best = maximiser(jnp.log(policy), advantage, eta)
     np.testing.assert_allclose(jax.grad(mean)(best), np.zeros((1, 3)), atol=1e-6)
     assert mean(best) > mean(jnp.log(policy)) == 0.0
