@@ -47,7 +47,9 @@ class Sweep:
     """Settings of one method on one task."""
 
     task: str
-    variant: str  # closed, fixed, line search, line search (regularised), line search (cold), constrained
+    variant: (
+        str  # closed, closed (1e-8), fixed, line search, line search (regularised), line search (cold), constrained
+    )
     surrogate: losses.Name
     num_steps: int  # m, inner steps per iteration; 0 for the closed form
     axes: tuple[tuple[str, tuple[float, ...]], ...]  # all combinations are run
@@ -99,6 +101,7 @@ def sweeps(full: bool) -> Iterator[Sweep]:
         largest = 3 if task == "cliff" else -2  # exponent of the step size
         for surrogate in ("smdpo", "mdpo"):
             yield Sweep(task, "closed", surrogate, 0, (("eta", _powers(-13, 0, 1)),))
+        yield Sweep(task, "closed (1e-8)", "smdpo", 0, (("eta", _powers(-13, 0, 1)),))
         for num_steps in (1, 10, 100, 1000):
             every = 1 if full and num_steps < 1000 else 2
             etas, sizes = _powers(-13, -1, every), _powers(-13, largest, every)
@@ -129,8 +132,8 @@ def sweeps(full: bool) -> Iterator[Sweep]:
 
 def improvement(sweep: Sweep, setting: dict[str, Any]) -> tabular.Improve:
     """An iteration of a sweep's method with one of its settings."""
-    if sweep.variant == "closed":
-        return tabular.closed_form(sweep.surrogate, **setting)
+    if sweep.variant.startswith("closed"):
+        return tabular.closed_form(sweep.surrogate, **setting, floor=0.0 if sweep.variant == "closed" else 1e-8)
     if sweep.variant == "fixed":
         return tabular.fixed_steps(sweep.surrogate, **({"eta": 1.0, "clip": 0.0} | setting), num_steps=sweep.num_steps)
     if sweep.variant == "constrained":
@@ -158,7 +161,7 @@ def solve(sweep: Sweep) -> Found:
     def run(setting: dict[str, Any]) -> Any:
         return tabular.ascend(process, improvement(sweep, setting), iterations=iterations)[0]
 
-    side_by_side = sweep.variant in ("closed", "fixed")
+    side_by_side = sweep.variant.startswith(("closed", "fixed"))
     run_all = jax.vmap(run) if side_by_side else functools.partial(jax.lax.map, run)
     program = jax.jit(run_all).lower(stacked).compile()
     began = time.process_time()
@@ -294,6 +297,7 @@ def _of_the_cliff(results: Results) -> Iterator[Claim]:
     yield task, claim, f"settings that do: {here}", insensitive if all(reached) else False
     yield _small_etas(results, task)
     yield _theory(results, task, {"smdpo": 9.9e-4, "mdpo": 1.4e-6})
+    yield _cut_off(results, task)
     here = ", ".join(f"{results.final(task, 'fixed', 'sppo', num):.3f} (m = {num})" for num in (1, 10, 100, 1000))
     yield task, "(of sPPO's clipped logarithm nothing is reported)", here, "ours"
 
@@ -355,6 +359,16 @@ def _small_etas(results: Results, task: str) -> Claim:
     )
     claim = "smdpo works for every eta below 1 - gamma = 0.1"
     return task, claim, here, "holds in part" if len(good) < len(finals) else True
+
+
+def _cut_off(results: Results, task: str) -> Claim:
+    """What smdpo's closed form leaves of an action decides where it ends."""
+    ends = {}
+    for variant, leaves in (("closed", "0"), ("closed (1e-8)", "1e-8")):
+        ((sweep, found),) = results.all(task, variant, "smdpo").items()
+        large = [final for setting, final in zip(sweep.settings, found.finals) if setting["eta"] >= 0.125]
+        ends[leaves] = f"{min(large):.4f} to {max(large):.4f} where 1 + eta A is cut off at {leaves}"
+    return task, "(where smdpo's closed form ends from eta = 1/8 on is not reported)", "; ".join(ends.values()), "ours"
 
 
 def _theory(results: Results, task: str, bounds: dict[str, float]) -> Claim:
