@@ -39,7 +39,7 @@ TASKS: dict[str, tuple[Callable[[], tabular.Process], int]] = {
 }
 REGULARISED: tuple[losses.Name, ...] = ("smdpo", "mdpo", "trpo")
 SAFE = 0.9**8  # the cliff's way around, one column away from it
-_REACHED = 0.99  # of the best value
+_REACHED = 0.95  # of the best value: the next-best policy of the cliff has 0.81 of it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +107,7 @@ def sweeps(full: bool) -> Iterator[Sweep]:
             etas, sizes = _powers(-13, -1, every), _powers(-13, largest, every)
             epsilons = clips
             if not full and num_steps == 100:
-                sizes = sizes[-1::-3][::-1]
+                sizes = sizes[-5:]
             if num_steps == 1000:
                 etas, sizes, epsilons = (2.0**-5, 2.0**-1), sizes[-3:-2], (0.1, 0.5)
             for surrogate in REGULARISED:
@@ -123,9 +123,7 @@ def sweeps(full: bool) -> Iterator[Sweep]:
             if num_steps == 100:
                 etas, searched = (2.0**-9, 2.0**-5, 2.0**-1), (0.5,)
             for variant in ("line search", "line search (regularised)", "line search (cold)"):
-                if variant == "line search (cold)" and num_steps != 10:
-                    continue
-                if variant == "line search (regularised)" and num_steps == 100 and not full:
+                if variant == "line search (cold)" and num_steps == 1:
                     continue
                 yield Sweep(task, variant, surrogate, num_steps, (("eta", etas), ("armijo", searched)))
 
@@ -414,19 +412,23 @@ def _draw(results: Results, path: pathlib.Path) -> None:
     from matplotlib import pyplot
 
     numbers = (1, 10, 100, 1000)
-    rows = (("fixed", "eta", REGULARISED), ("line search", "eta", REGULARISED), ("constrained", "delta", REGULARISED))
-    rows += (("fixed", "clip", ("ppo", "sppo")),)
-    figure, axes = pyplot.subplots(len(rows), len(numbers) + 1, figsize=(17, 12), squeeze=False)
+    searches = ("line search", "line search (regularised)")
+    rows = [(variant, "eta", REGULARISED) for variant in ("fixed", *searches)]
+    rows += [("constrained", "delta", REGULARISED), ("fixed", "clip", ("ppo", "sppo"))]
+    figure, axes = pyplot.subplots(len(rows), len(numbers) + 1, figsize=(17, 14), squeeze=False)
     for at, (variant, parameter, names) in enumerate(rows):
         for column, num_steps in enumerate(numbers):
             axis = axes[at, column]
+            if not results.all("cliff", variant, names[0], num_steps):
+                axis.axis("off")
+                continue
             axis.set_title(f"{variant}, m = {num_steps}", fontsize=9)
-            for name in names:
+            for style, name in zip(("-", "--", ":"), names):
                 for sweep, found in results.all("cliff", variant, name, num_steps).items():
                     values = np.array([setting[parameter] for setting in sweep.settings])
                     shown = np.unique(values)
                     finals = [found.finals[values == value].max() for value in shown]
-                    axis.plot(shown, finals, marker=".", label=name)
+                    axis.plot(shown, finals, style, marker=".", label=name)
             axis.axhline(results.best["cliff"], color="black", linewidth=0.5)
             axis.axhline(SAFE, color="grey", linewidth=0.5, linestyle=":")
             axis.set_ylim(-0.1, 0.6)
