@@ -27,6 +27,7 @@ from acme_agents.runtime import loggers
 _METHODS: dict[str, dict[str, Any]] = {
     "ppo": {"surrogate": "ppo"},
     "sppo": {"surrogate": "sppo"},
+    "sppo-min": {"surrogate": "sppo-min"},
     "smdpo": {"surrogate": "smdpo"},
     "mdpo": {"surrogate": "mdpo"},
     "trpo": {"surrogate": "trpo"},
@@ -73,7 +74,7 @@ def _settings(options: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
     """What is compared: a surrogate that clips once, another one for each eta."""
     found = []
     for name in options.methods:
-        if name in ("ppo", "sppo"):
+        if name in ("ppo", "sppo", "sppo-min"):
             found.append((name, _METHODS[name]))
         else:
             found += [(f"{name}, eta {eta:g}", _METHODS[name] | {"eta": eta}) for eta in options.etas]

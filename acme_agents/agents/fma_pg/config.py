@@ -14,8 +14,8 @@ class Config(ppo_config.Config):
     What is not here is PPO's.
     """
 
-    surrogate: losses.Name = "sppo"
-    """What the policy climbs: see losses.py. smdpo, mdpo and trpo are held by a divergence, sppo and ppo by `clip`."""
+    surrogate: losses.Name = "sppo-min"
+    """What the policy climbs: see losses.py. smdpo, mdpo and trpo are held by a divergence, the others by `clip`."""
     eta: Positive = 0.3
     """Of smdpo, mdpo and trpo: a step's size in the space of policies, in units of 1 / advantage; where advantages are
     normalised, of their standard deviation (ours)."""

@@ -8,7 +8,8 @@ advantages of pi_t:
 - mdpo: `A ratio`, and `KL(pi || pi_t)`;
 - trpo: `A ratio`, and `KL(pi_t || pi)`;
 - ppo: `min(A ratio, A clip(ratio, 1 - epsilon, 1 + epsilon))`, and none;
-- sppo: `A log clip(ratio, 1 / (1 + epsilon), 1 + epsilon)`, and none.
+- sppo: `A log clip(ratio, 1 / (1 + epsilon), 1 + epsilon)`, and none;
+- sppo-min: the smaller one of this and `A log_ratio`, and none.
 
 So the same functions serve samples, of which the mean is taken, and tables, whose entries are weighted by
 `d_t(s) pi_t(a|s)`: see `tabular.py`.
@@ -26,7 +27,7 @@ from acme_agents.agents.ppo.learning import PolicyLoss
 from acme_agents.core.types import Array
 
 Scalar = Array | float  # [] float
-Name = Literal["smdpo", "mdpo", "trpo", "sppo", "ppo"]
+Name = Literal["smdpo", "mdpo", "trpo", "sppo", "sppo-min", "ppo"]
 
 
 class Surrogate(NamedTuple):
@@ -64,6 +65,11 @@ def clipped_log_surrogate(log_ratio: Array, advantage: Array, clip: Scalar) -> A
     return advantage * jnp.clip(log_ratio, -limit, limit)
 
 
+def pessimistic_log_surrogate(log_ratio: Array, advantage: Array, clip: Scalar) -> Array:
+    """sPPO's with PPO's minimum: `min(A log_ratio, A log clip(ratio, 1 / (1 + epsilon), 1 + epsilon))`, elementwise."""
+    return jnp.minimum(advantage * log_ratio, clipped_log_surrogate(log_ratio, advantage, clip))
+
+
 def _log_ratio(log_ratio: Array, advantage: Array, clip: Scalar) -> Array:
     del clip
     return advantage * log_ratio
@@ -83,6 +89,7 @@ SURROGATES: dict[Name, Surrogate] = {
     "mdpo": Surrogate(_ratio, backward_divergence),
     "trpo": Surrogate(_ratio, forward_divergence),
     "sppo": Surrogate(clipped_log_surrogate),
+    "sppo-min": Surrogate(pessimistic_log_surrogate),
     "ppo": Surrogate(_clipped_ratio),
 }
 

@@ -55,5 +55,5 @@ def test_a_small_eta_holds_the_policy_back():
 
 
 def test_there_are_these_surrogates():
-    with pytest.raises(errors.UserError, match="surrogate must be smdpo, mdpo, trpo, sppo or ppo, not 'npg'"):
+    with pytest.raises(errors.UserError, match="surrogate must be smdpo, mdpo, trpo, sppo, sppo-min or ppo, not 'npg'"):
         fma_pg.Config(surrogate="npg")

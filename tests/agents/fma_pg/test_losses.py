@@ -34,6 +34,9 @@ def _value(name, ratio, advantage):
         ("sppo", 2.0, 3.0, 3 * math.log(1.25), 0.0),
         ("sppo", 0.5, 3.0, 3 * math.log(0.8), 0.0),
         ("sppo", 2.0, -3.0, -3 * math.log(1.25), 0.0),  # where PPO's has a slope
+        ("sppo-min", 2.0, -3.0, -3 * math.log(2.0), -3.0),
+        ("sppo-min", 0.5, 3.0, -3 * math.log(2.0), 3.0),
+        ("sppo-min", 2.0, 3.0, 3 * math.log(1.25), 0.0),
     ],
 )
 def test_surrogate(name, ratio, advantage, expected, slope):
