@@ -19,6 +19,7 @@ AGENTS = {
         "dime",
         "dqn",
         "fma-pg",
+        "hca",
         "impala",
         "mpo",
         "ppo",
