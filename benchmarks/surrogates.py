@@ -127,7 +127,7 @@ def _draw(curves: dict[tuple[str, str], list[Any]], tasks: list[str], path: path
         axis.set_title(task)
         axis.set_xlabel("environment steps")
         axis.set_ylabel("return")
-    axes[0, 0].legend()
+        axis.legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
 
