@@ -6,7 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from acme_agents.agents import bc, cca, crr, d4pg, ddpg, dime, dqn, hca, impala, mpo, ppo, r2d2, r2d3, sac, td3, vmpo
+from acme_agents.agents import (
+    bc,
+    cca,
+    crr,
+    d4pg,
+    ddpg,
+    dime,
+    dqn,
+    fma_pg,
+    hca,
+    impala,
+    mpo,
+    ppo,
+    r2d2,
+    r2d3,
+    sac,
+    td3,
+    vmpo,
+)
 from acme_agents.core import returns
 from acme_agents.core.types import ArraySpec, EnvironmentSpec
 from acme_agents.experiments import registry
@@ -199,6 +217,9 @@ SUBJECTS = {
         value=_q_values,
     ),
     "dqn": _subject(dqn, DQN, DISCRETE, value=_q_value),
+    "fma_pg": _subject(fma_pg, PPO | RAW, DISCRETE, value=_value, discount=0.9),
+    "fma_pg-smdpo": _subject(fma_pg, PPO | {"surrogate": "smdpo"}, _seeing(DICT, CONTINUOUS)),
+    "fma_pg-mdpo": _subject(fma_pg, PPO | RAW | {"surrogate": "mdpo"}, DISCRETE, value=_value, discount=0.9),
     "hca": _subject(hca, HCA | UNSCALED, DISCRETE, value=_value, discount=0.9),
     "hca-return": _subject(hca, HCA | RETURN, _seeing(DICT, DISCRETE)),
     "impala": _subject(impala, IMPALA | UNSCALED, DISCRETE, value=_value, discount=0.9),
@@ -276,7 +297,7 @@ FOLDERS = sorted(file.parent.name for file in Path(__file__).parents[1].glob("ac
 
 
 def test_finds_the_agents():
-    assert set(registry.AGENTS) <= set(FOLDERS)
+    assert {name.replace("-", "_") for name in registry.AGENTS} <= set(FOLDERS)
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -303,6 +324,7 @@ OTHERS = {
     "crr": [{"critic": "mixture", "evaluation": "cwp"}],
     "d4pg": [{"critic": "mixture"}],
     "dime": [{"behaviour": "awbc"}, {"critic": "categorical"}],
+    "fma_pg": [{"surrogate": "mdpo"}],
     "gem": [{"similarity": "learned"}],
     "hca": [{"outcome": "return"}],
     "impala": [{"lstm_size": 4}],

@@ -10,7 +10,7 @@ from acme_agents.core import errors
 
 # A module offers `Config`, a frozen dataclass, and `make(config)`; the first line of its docstring is its description.
 AGENTS = {
-    name: f"acme_agents.agents.{name}"
+    name: f"acme_agents.agents.{name.replace('-', '_')}"
     for name in (
         "bc",
         "cca",
@@ -19,6 +19,7 @@ AGENTS = {
         "ddpg",
         "dime",
         "dqn",
+        "fma-pg",
         "hca",
         "impala",
         "mpo",

@@ -33,7 +33,7 @@ def _documented(source):
 
 
 def test_finds_agents_and_what_they_inherit():
-    assert set(registry.AGENTS) <= set(CONFIGS)
+    assert {name.replace("-", "_") for name in registry.AGENTS} <= set(CONFIGS)
     assert {"Replay", "Critic", "Checked"} <= set(BASES)
     assert all(issubclass(config, configs.Checked) for config in CONFIGS.values())
 

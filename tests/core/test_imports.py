@@ -34,7 +34,7 @@ def core_files(repository):
 @pytest.fixture(scope="module")
 def agent_files(repository):
     folders = sorted(file.parent for file in (repository / "acme_agents" / "agents").glob("*/config.py"))
-    assert set(registry.AGENTS) <= {folder.name for folder in folders}
+    assert {name.replace("-", "_") for name in registry.AGENTS} <= {folder.name for folder in folders}
     checks = sorted((repository / "acme_agents" / "testing").glob("*.py"))
     folders += sorted(file.parent for file in (repository / "acme_agents" / "exploration").rglob("config.py"))
     files = [folder / f"{name}.py" for folder in folders for name in PURE_FILES if (folder / f"{name}.py").exists()]

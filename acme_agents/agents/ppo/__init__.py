@@ -19,11 +19,12 @@ class PPO:
 
     def learner(self, spec: EnvironmentSpec) -> LearnerCore:
         """Makes the learner's functions."""
-        return learning.make_learner(self.config, networks.make_networks(self.config, spec), spec)
+        nets = networks.make_networks(self.config, spec, agent="PPO")
+        return learning.make_learner(self.config, nets, spec, learning.clipped_loss(self.config))
 
     def actor(self, spec: EnvironmentSpec, context: ActorContext) -> ActorCore:
         """Makes the actor's functions: exploring, or the policy's mode for an evaluation."""
-        nets = networks.make_networks(self.config, spec)
+        nets = networks.make_networks(self.config, spec, agent="PPO")
         return acting.make_actor(self.config, nets, spec, evaluation=context.evaluation)
 
     def replay(self, spec: EnvironmentSpec) -> ReplaySpec:

@@ -1,5 +1,6 @@
 """PPO's learner: advantages of a batch of unrolls, and several passes over its rows in minibatches."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -44,7 +45,21 @@ class _Rows(NamedTuple):
     valid: Array  # [N] bool, whether the row has a transition
 
 
-def make_learner(config: Config, nets: Networks, spec: EnvironmentSpec) -> LearnerCore:
+# `(log_ratio, advantage) -> loss, metrics`: [B] float32 each, of each row of a minibatch.
+PolicyLoss = Callable[[Array, Array], tuple[Array, dict[str, Array]]]
+
+
+def clipped_loss(config: Config) -> PolicyLoss:
+    """PPO's loss of the policy."""
+
+    def loss(log_ratio: Array, advantage: Array) -> tuple[Array, dict[str, Array]]:
+        clipped = jnp.abs(jnp.exp(log_ratio) - 1.0) > config.clip
+        return losses.clipped_surrogate(log_ratio, advantage, config.clip), {"clipped": clipped.astype(jnp.float32)}
+
+    return loss
+
+
+def make_learner(config: Config, nets: Networks, spec: EnvironmentSpec, policy_loss: PolicyLoss) -> LearnerCore:
     """Makes the learner's functions; their state is a `TrainingState`."""
     optimizer = _optimizer(config)
     is_discrete = spec.action.num_values is not None
@@ -64,19 +79,18 @@ def make_learner(config: Config, nets: Networks, spec: EnvironmentSpec) -> Learn
         def mean(x: Array) -> Array:
             return masks.mean_where(x, rows.valid)
 
-        policy_loss = mean(losses.clipped_surrogate(log_ratio, advantage, config.clip))
+        row_loss, row_metrics = policy_loss(log_ratio, advantage)
+        surrogate_loss = mean(row_loss)
         value_loss = mean(losses.value_loss(value, rows.value, rows.target, config.value_clip))
         entropy = mean(nets.law.entropy(law))
-        total = policy_loss + config.value_weight * value_loss - config.entropy_weight * entropy
-        ratio = jnp.exp(log_ratio)
-        return total, {
+        total = surrogate_loss + config.value_weight * value_loss - config.entropy_weight * entropy
+        return total, {name: mean(x) for name, x in row_metrics.items()} | {
             "loss": total,
-            "policy_loss": policy_loss,
+            "policy_loss": surrogate_loss,
             "value_loss": value_loss,
             "entropy": entropy,
             # Schulman's estimate of the KL divergence of the new policy from the one that acted, never negative.
-            "kl": mean(ratio - 1.0 - log_ratio),
-            "clipped": mean((jnp.abs(ratio - 1.0) > config.clip).astype(jnp.float32)),
+            "kl": mean(jnp.exp(log_ratio) - 1.0 - log_ratio),
         }
 
     def step(carry: tuple[Weights, optax.OptState], rows: _Rows) -> Any:

@@ -7,7 +7,7 @@ from acme_agents.core import masks
 from acme_agents.core.types import Array
 
 
-def clipped_surrogate(log_ratio: Array, advantage: Array, clip: float) -> Array:
+def clipped_surrogate(log_ratio: Array, advantage: Array, clip: Array | float) -> Array:
     """`-min(ratio A, clip(ratio, 1 - epsilon, 1 + epsilon) A)` (Schulman et al. 2017, arXiv 1707.06347, eq. 7).
 
     Args:

@@ -36,15 +36,15 @@ class Networks(NamedTuple):
     law: Law
 
 
-def make_networks(config: Config, spec: EnvironmentSpec) -> Networks:
-    """Makes the networks, for discrete or continuous actions.
+def make_networks(config: Config, spec: EnvironmentSpec, *, agent: str) -> Networks:
+    """Makes the networks, for discrete or continuous actions; `agent` is its name in errors.
 
     Raises:
       UserError: the environment's reward is a vector.
     """
-    specs.needs_one_reward(spec, agent="PPO")
+    specs.needs_one_reward(spec, agent=agent)
     discrete = spec.action.num_values is not None
-    num_outputs = specs.num_actions(spec, agent="PPO") if discrete else specs.num_dimensions(spec, agent="PPO")
+    num_outputs = specs.num_actions(spec, agent=agent) if discrete else specs.num_dimensions(spec, agent=agent)
 
     def policy(observation: Observation) -> Any:
         outputs = _mlp(torsos.encode(observation, spec), config.policy_layers, num_outputs, 0.01)

@@ -40,7 +40,7 @@ def test_the_action_is_clipped_and_the_one_that_was_drawn_is_kept_with_its_proba
     actions, _, extras = jax.vmap(lambda key: actor.select_action(params, observation, actor.init(key)))(keys)
     assert np.abs(extras.action).max() > 2.0
     np.testing.assert_array_equal(actions, np.clip(extras.action, -1, 1))
-    nets = networks.make_networks(agent.config, CONTINUOUS)
+    nets = networks.make_networks(agent.config, CONTINUOUS, agent="PPO")
     law = nets.policy.apply(params.policy, normalising.normalise(observation[None], params.scale))
     np.testing.assert_allclose(law.stddev, np.e * np.ones((1, 2)), rtol=1e-6)
     expected = [distributions.log_prob(law, action[None])[0] for action in extras.action]
