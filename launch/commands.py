@@ -47,6 +47,9 @@ class Train(Options):
     replay: Literal["learner", "server"] | None = None
     """Who draws batches when there are several processes: the learner, or the replay server, for sequences that do not
     fit beside the learner (default: the agent's choice)."""
+    precision: Literal["default", "float32", "bfloat16"] = "default"
+    """Precision in which the learner's updates multiply matrices; sums stay float32. The default is the device's: tf32
+    on NVIDIA's GPUs. CPUs have float32 alone."""
     teacher: str | None = None
     """Run directory whose policy teaches, for agents that learn from one."""
     record: str | None = None

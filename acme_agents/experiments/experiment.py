@@ -14,6 +14,7 @@ import numpy as np
 
 from acme_agents import environments
 from acme_agents.core import errors
+from acme_agents.core.computing import Precision
 from acme_agents.core.types import EnvironmentSpec
 from acme_agents.environments import limited
 from acme_agents.experiments import registry
@@ -79,6 +80,8 @@ class Experiment:
     """Clip the dataset's continuous actions that are out of bounds, counted; otherwise their episodes are bad."""
     replay: typing.Literal["learner", "server"] | None = None
     """Who draws batches when there are several processes; None for the agent's choice."""
+    precision: Precision = "default"
+    """Of the factors in the learner's products of matrices, whose sums are float32; the device's default otherwise."""
     teacher: str | None = None
     """Run directory whose policy teaches, for agents that learn from one."""
     record: str | None = None

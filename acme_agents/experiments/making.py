@@ -9,8 +9,8 @@ from typing import Any
 
 import jax
 
-from acme_agents.core import checkpoint, errors
-from acme_agents.core.interfaces import DATASET, REPLAY, ActorContext, Agent, ReplaySpec
+from acme_agents.core import checkpoint, computing, errors
+from acme_agents.core.interfaces import DATASET, REPLAY, ActorContext, Agent, LearnerCore, ReplaySpec
 from acme_agents.core.types import Action, EnvironmentSpec, Key, Observation, Params
 from acme_agents.experiments import registry
 from acme_agents.experiments.experiment import Base, Experiment
@@ -41,6 +41,12 @@ def _make_alone(name: str, config: Any, teacher_dir: str | None) -> Agent:
     if "teacher" not in inspect.signature(make).parameters:
         raise errors.UserError(f"The agent {name} learns from no teacher: leave --teacher out.")
     return make(config, teacher=teacher(pathlib.Path(teacher_dir)))
+
+
+def make_learner(experiment: Experiment) -> LearnerCore:
+    """Makes the learner's functions, whose updates are computed as the experiment says."""
+    core = make_agent(experiment).learner(experiment.environment_spec())
+    return computing.with_precision(core, experiment.precision)
 
 
 def replay_spec(experiment: Experiment, spec: EnvironmentSpec) -> ReplaySpec:

@@ -111,7 +111,7 @@ class _Run:
         experiment, spec = self._experiment, self._experiment.environment_spec()
         agent = making.make_agent(experiment)
         return fused_loop.make(
-            agent.learner(spec),
+            making.make_learner(experiment),
             lambda index: agent.actor(spec, ActorContext(False, index, self._num_envs)),
             check(experiment),
             self._steps,
