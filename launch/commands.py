@@ -50,6 +50,8 @@ class Train(Options):
     precision: Literal["default", "float32", "bfloat16"] = "default"
     """Precision in which the learner's updates multiply matrices; sums stay float32. The default is the device's: tf32
     on NVIDIA's GPUs. CPUs have float32 alone."""
+    learner_devices: int = 1
+    """Devices of the learner's machine over which each update's batch is divided; small updates are faster on one."""
     teacher: str | None = None
     """Run directory whose policy teaches, for agents that learn from one."""
     record: str | None = None

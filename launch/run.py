@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, get_args
 
 from acme_agents import datasets, environments
-from acme_agents.core import errors
+from acme_agents.core import computing, errors
 from acme_agents.experiments import Experiment, making
 from acme_agents.launch import faults, node_files, processes, surroundings
 from acme_agents.launch import run_dir as run_dir_lib
@@ -205,6 +205,8 @@ def check(experiment: Experiment, *, in_process: bool) -> str:
     spec = experiment.environment_spec()
     if in_process and experiment.replay == "server":
         raise errors.UserError("In one process there is no replay server: leave --replay server out.")
+    if in_process:
+        computing.check_devices(experiment.learner_devices)
     experiment = dataclasses.replace(experiment, replay="learner") if in_process else experiment
     steps, replay = chunks.step_spec(agent, spec), making.replay_spec(experiment, spec)
     if experiment.dataset is not None:

@@ -1,15 +1,20 @@
-"""How a learner's updates are computed: in which precision."""
+"""How a learner's updates are computed: in which precision, and on how many devices."""
 
 import types
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from acme_agents.core import errors
 from acme_agents.core.interfaces import LearnerCore, TrainingState, UpdateOutput
+from acme_agents.core.types import Key
 
 Precision = Literal["default", "float32", "bfloat16"]
 
+_BATCH = "batch"  # the mesh's only axis
 _PRODUCTS: Mapping[str, str] = types.MappingProxyType({"float32": "float32", "bfloat16": "BF16_BF16_F32"})
 
 
@@ -29,3 +34,63 @@ def with_precision(core: LearnerCore, precision: Precision) -> LearnerCore:
             return core.update(state, batch)
 
     return core._replace(update=update)
+
+
+def split(core: LearnerCore, num_devices: int) -> LearnerCore:
+    """The learner whose updates divide their batches over devices; every device has the whole training state.
+
+    XLA sums what the devices make of their parts (GSPMD, arXiv 2105.04663), so that an update computes what it does on
+    one device but for the order of sums. What goes in must be on all of these devices, as `replicate` puts it, or come
+    from the host.
+
+    Args:
+      core: the agent's functions; every leaf of a batch is [B, ...].
+      num_devices: to divide over, which divides B.
+
+    Raises:
+      UserError: there are fewer devices.
+    """
+    if num_devices == 1:
+        return core
+    mesh = _mesh(num_devices)
+    parts, whole = NamedSharding(mesh, PartitionSpec(_BATCH)), NamedSharding(mesh, PartitionSpec())
+
+    def init(key: Key) -> TrainingState:
+        return jax.lax.with_sharding_constraint(core.init(key), whole)
+
+    def update(state: TrainingState, batch: Any) -> tuple[TrainingState, UpdateOutput]:
+        results = core.update(state, jax.lax.with_sharding_constraint(batch, parts))
+        return jax.lax.with_sharding_constraint(results, whole)
+
+    return LearnerCore(init, update, core.params)
+
+
+def replicate(arrays: Any, num_devices: int) -> Any:
+    """Arrays of which each of the devices that `split` divides over has a copy; with one device, the arrays.
+
+    Raises:
+      UserError: there are fewer devices.
+    """
+    if num_devices == 1:
+        return arrays
+    return jax.device_put(arrays, NamedSharding(_mesh(num_devices), PartitionSpec()))
+
+
+def check_devices(num_devices: int) -> None:
+    """Checks that this process has so many devices.
+
+    Raises:
+      UserError: it has fewer.
+    """
+    devices = jax.local_devices()
+    if num_devices > len(devices):
+        raise errors.UserError(
+            f"The learner is to use {num_devices} devices, and has {len(devices)} ({devices[0].device_kind}): give at "
+            "most as many --learner-devices."
+        )
+
+
+def _mesh(num_devices: int) -> Mesh:
+    """The first devices of this process, in one line."""
+    check_devices(num_devices)
+    return Mesh(np.array(jax.local_devices()[:num_devices]), (_BATCH,))

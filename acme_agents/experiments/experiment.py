@@ -82,6 +82,8 @@ class Experiment:
     """Who draws batches when there are several processes; None for the agent's choice."""
     precision: Precision = "default"
     """Of the factors in the learner's products of matrices, whose sums are float32; the device's default otherwise."""
+    learner_devices: int = 1
+    """Devices of the learner's machine over which each update's batch is divided."""
     teacher: str | None = None
     """Run directory whose policy teaches, for agents that learn from one."""
     record: str | None = None
@@ -115,6 +117,7 @@ class Experiment:
             ("The seconds between checkpoints", 0, self.checkpoint_seconds),
             ("The number of checkpoints to keep", 2, self.keep_checkpoints),
             ("The updates between checkpoints to keep", 1, self.keep_every),
+            ("The number of the learner's devices", 1, self.learner_devices),
             ("The seed", 0, self.seed),
         ):
             if value is not None and value < least:

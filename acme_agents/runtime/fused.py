@@ -64,6 +64,7 @@ def check(experiment: Experiment) -> Pure:
         (experiment.dataset is not None, "learns from no dataset", "leave --dataset out"),
         (experiment.num_actors > 1, "has one actor", "give it more environments with --environments-per-actor"),
         (experiment.record is not None, "records no dataset", "leave --record out"),
+        (experiment.learner_devices > 1, "runs on one device", "leave --learner-devices out"),
         (experiment.replay == "server", "has no replay server", "leave --replay server out"),
     ):
         if is_so:
