@@ -1,5 +1,6 @@
 """How a learner's updates are computed: in which precision, and on how many devices."""
 
+import contextvars
 import types
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -10,11 +11,12 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from acme_agents.core import errors
 from acme_agents.core.interfaces import LearnerCore, TrainingState, UpdateOutput
-from acme_agents.core.types import Key
+from acme_agents.core.types import Array, Key
 
 Precision = Literal["default", "float32", "bfloat16"]
 
 _BATCH = "batch"  # the mesh's only axis
+_MESH: contextvars.ContextVar[Mesh | None] = contextvars.ContextVar("mesh", default=None)  # of the update being traced
 _PRODUCTS: Mapping[str, str] = types.MappingProxyType({"float32": "float32", "bfloat16": "BF16_BF16_F32"})
 
 
@@ -59,10 +61,31 @@ def split(core: LearnerCore, num_devices: int) -> LearnerCore:
         return jax.lax.with_sharding_constraint(core.init(key), whole)
 
     def update(state: TrainingState, batch: Any) -> tuple[TrainingState, UpdateOutput]:
-        results = core.update(state, jax.lax.with_sharding_constraint(batch, parts))
+        before = _MESH.set(mesh)
+        try:
+            results = core.update(state, jax.lax.with_sharding_constraint(batch, parts))
+        finally:
+            _MESH.reset(before)
         return jax.lax.with_sharding_constraint(results, whole)
 
     return LearnerCore(init, update, core.params)
+
+
+def divided(arrays: Any, axis: int) -> Any:
+    """Arrays that an update made of its batch, divided again along an axis; as they are where `split` divides nothing.
+
+    It is for rows that were put in another order, of which XLA would otherwise give each device all. Call it within
+    `update`, outside of loops. An axis that the number of devices does not divide is left whole.
+    """
+    mesh = _MESH.get()
+    if mesh is None:
+        return arrays
+    parts = NamedSharding(mesh, PartitionSpec(*[None] * axis, _BATCH))
+
+    def divide(x: Array) -> Array:
+        return x if x.shape[axis] % mesh.size else jax.lax.with_sharding_constraint(x, parts)
+
+    return jax.tree.map(divide, arrays)
 
 
 def replicate(arrays: Any, num_devices: int) -> Any:
