@@ -198,17 +198,17 @@ def check(experiment: Experiment, *, in_process: bool) -> str:
 
     Raises:
       UserError: the environment does not exist or does not suit the agent, the dataset does not exist, or the replay
-        would not fit into memory.
+        would not fit into memory; or, with `in_process`, there are fewer devices than the learner is to use.
     """
     environments.check(experiment.environment)
     agent = making.make_agent(experiment)
     spec = experiment.environment_spec()
     if in_process and experiment.replay == "server":
         raise errors.UserError("In one process there is no replay server: leave --replay server out.")
-    if in_process:
-        computing.check_devices(experiment.learner_devices)
     experiment = dataclasses.replace(experiment, replay="learner") if in_process else experiment
     steps, replay = chunks.step_spec(agent, spec), making.replay_spec(experiment, spec)
+    if in_process:
+        computing.check_devices(experiment.learner_devices)
     if experiment.dataset is not None:
         datasets.environment(experiment.dataset)  # Raises where there is no dataset.
     if experiment.is_offline:
