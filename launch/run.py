@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, get_args
 
 from acme_agents import datasets, environments
-from acme_agents.core import computing, errors
+from acme_agents.core import errors
 from acme_agents.experiments import Experiment, making
 from acme_agents.launch import faults, node_files, processes, surroundings
 from acme_agents.launch import run_dir as run_dir_lib
@@ -198,7 +198,7 @@ def check(experiment: Experiment, *, in_process: bool) -> str:
 
     Raises:
       UserError: the environment does not exist or does not suit the agent, the dataset does not exist, or the replay
-        would not fit into memory; or, with `in_process`, there are fewer devices than the learner is to use.
+        would not fit into memory; or, with `in_process`, this process lacks the devices that the learner is to use.
     """
     environments.check(experiment.environment)
     agent = making.make_agent(experiment)
@@ -208,7 +208,7 @@ def check(experiment: Experiment, *, in_process: bool) -> str:
     experiment = dataclasses.replace(experiment, replay="learner") if in_process else experiment
     steps, replay = chunks.step_spec(agent, spec), making.replay_spec(experiment, spec)
     if in_process:
-        computing.check_devices(experiment.learner_devices)
+        making.make_learner(experiment)  # Raises where this process cannot compute as the experiment asks.
     if experiment.dataset is not None:
         datasets.environment(experiment.dataset)  # Raises where there is no dataset.
     if experiment.is_offline:

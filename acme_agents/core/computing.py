@@ -26,10 +26,17 @@ def with_precision(core: LearnerCore, precision: Precision) -> LearnerCore:
     Args:
       core: the agent's functions.
       precision: of the factors: "bfloat16"; "float32", exactly; or "default", the device's, which is tf32 on NVIDIA's
-        GPUs and float32 on CPUs. Convolutions stay in the default with "bfloat16", and CPUs compute in float32 always.
+        GPUs and float32 on CPUs. Convolutions stay in the default with "bfloat16".
+
+    Raises:
+      UserError: the precision is bfloat16, and the learner computes on the CPU, for which XLA has no such products.
     """
     if precision == "default":
         return core
+    if precision == "bfloat16" and jax.default_backend() == "cpu":
+        raise errors.UserError(
+            "--precision bfloat16 needs a GPU or a TPU, and the learner computes on the CPU: leave it out."
+        )
 
     def update(state: TrainingState, batch: Any) -> tuple[TrainingState, UpdateOutput]:
         with jax.default_matmul_precision(_PRODUCTS[precision]):  # It holds for what is traced within.
@@ -99,21 +106,12 @@ def replicate(arrays: Any, num_devices: int) -> Any:
     return jax.device_put(arrays, NamedSharding(_mesh(num_devices), PartitionSpec()))
 
 
-def check_devices(num_devices: int) -> None:
-    """Checks that this process has so many devices.
-
-    Raises:
-      UserError: it has fewer.
-    """
+def _mesh(num_devices: int) -> Mesh:
+    """The first devices of this process, in one line."""
     devices = jax.local_devices()
     if num_devices > len(devices):
         raise errors.UserError(
             f"The learner is to use {num_devices} devices, and has {len(devices)} ({devices[0].device_kind}): give at "
             "most as many --learner-devices."
         )
-
-
-def _mesh(num_devices: int) -> Mesh:
-    """The first devices of this process, in one line."""
-    check_devices(num_devices)
-    return Mesh(np.array(jax.local_devices()[:num_devices]), (_BATCH,))
+    return Mesh(np.array(devices[:num_devices]), (_BATCH,))

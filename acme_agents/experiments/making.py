@@ -47,7 +47,7 @@ def make_learner(experiment: Experiment) -> LearnerCore:
     """Makes the learner's functions, whose updates are computed as the experiment says.
 
     Raises:
-      UserError: this process has fewer devices than the experiment asks for.
+      UserError: this process has fewer devices than the experiment asks for, or none for its precision.
     """
     core = make_agent(experiment).learner(experiment.environment_spec())
     return computing.split(computing.with_precision(core, experiment.precision), experiment.learner_devices)
