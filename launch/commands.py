@@ -52,6 +52,11 @@ class _Experiment:
     replay: Literal["learner", "server"] | None = None
     """Who draws batches when there are several processes: the learner, or the replay server, for sequences that do not
     fit beside the learner (default: the agent's choice)."""
+    precision: Literal["default", "float32", "bfloat16"] = "default"
+    """Precision in which the learner's updates multiply matrices; sums stay float32. The default is the device's: tf32
+    on NVIDIA's GPUs, float32 on CPUs, which have no bfloat16."""
+    learner_devices: int = 1
+    """Devices of the learner's machine over which each update's batch is divided; small updates are faster on one."""
     teacher: str | None = None
     """Run directory whose policy teaches, for agents that learn from one."""
     record: str | None = None

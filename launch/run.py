@@ -198,7 +198,7 @@ def check(experiment: Experiment, *, in_process: bool) -> str:
 
     Raises:
       UserError: the environment does not exist or does not suit the agent, the dataset does not exist, or the replay
-        would not fit into memory.
+        would not fit into memory; or, with `in_process`, this process lacks the devices that the learner is to use.
     """
     environments.check(experiment.environment)
     agent = making.make_agent(experiment)
@@ -207,6 +207,8 @@ def check(experiment: Experiment, *, in_process: bool) -> str:
         raise errors.UserError("In one process there is no replay server: leave --replay server out.")
     experiment = dataclasses.replace(experiment, replay="learner") if in_process else experiment
     steps, replay = chunks.step_spec(agent, spec), making.replay_spec(experiment, spec)
+    if in_process:
+        making.make_learner(experiment)  # Raises where this process cannot compute as the experiment asks.
     if experiment.dataset is not None:
         datasets.environment(experiment.dataset)  # Raises where there is no dataset.
     if experiment.is_offline:

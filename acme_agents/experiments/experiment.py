@@ -14,6 +14,7 @@ import numpy as np
 
 from acme_agents import environments
 from acme_agents.core import errors
+from acme_agents.core.computing import Precision
 from acme_agents.core.types import EnvironmentSpec
 from acme_agents.environments import limited
 from acme_agents.experiments import registry
@@ -80,6 +81,10 @@ class Experiment:
     """Clip the dataset's continuous actions that are out of bounds, counted; otherwise their episodes are bad."""
     replay: typing.Literal["learner", "server"] | None = None
     """Who draws batches when there are several processes; None for the agent's choice."""
+    precision: Precision = "default"
+    """Of the factors in the learner's products of matrices, whose sums are float32; the device's default otherwise."""
+    learner_devices: int = 1
+    """Devices of the learner's machine over which each update's batch is divided."""
     teacher: str | None = None
     """Run directory whose policy teaches, for agents that learn from one."""
     record: str | None = None
@@ -113,6 +118,7 @@ class Experiment:
             ("The seconds between checkpoints", 0, self.checkpoint_seconds),
             ("The number of checkpoints to keep", 2, self.keep_checkpoints),
             ("The updates between checkpoints to keep", 1, self.keep_every),
+            ("The number of the learner's devices", 1, self.learner_devices),
             ("The seed", 0, self.seed),
         ):
             if value is not None and value < least:

@@ -9,8 +9,8 @@ from typing import Any
 
 import jax
 
-from acme_agents.core import checkpoint, errors
-from acme_agents.core.interfaces import DATASET, REPLAY, ActorContext, Agent, ReplaySpec
+from acme_agents.core import checkpoint, computing, errors
+from acme_agents.core.interfaces import DATASET, REPLAY, ActorContext, Agent, LearnerCore, ReplaySpec
 from acme_agents.core.types import Action, EnvironmentSpec, Key, Observation, Params
 from acme_agents.experiments import registry
 from acme_agents.experiments.experiment import Base, Experiment
@@ -43,12 +43,22 @@ def _make_alone(name: str, config: Any, teacher_dir: str | None) -> Agent:
     return make(config, teacher=teacher(pathlib.Path(teacher_dir)))
 
 
+def make_learner(experiment: Experiment) -> LearnerCore:
+    """Makes the learner's functions, whose updates are computed as the experiment says.
+
+    Raises:
+      UserError: this process has fewer devices than the experiment asks for, or none for its precision.
+    """
+    core = make_agent(experiment).learner(experiment.environment_spec())
+    return computing.split(computing.with_precision(core, experiment.precision), experiment.learner_devices)
+
+
 def replay_spec(experiment: Experiment, spec: EnvironmentSpec) -> ReplaySpec:
     """The agent's replay, with the sources that this experiment has.
 
     Raises:
       UserError: the agent learns from a dataset, and there is none, or the other way round; or the replay server is
-        to draw what it cannot.
+        to draw what it cannot; or a batch does not divide over the learner's devices.
     """
     replay = make_agent(experiment).replay(spec)
     drawn_by = "learner" if experiment.is_offline else experiment.replay or replay.drawn_by
@@ -61,6 +71,11 @@ def replay_spec(experiment: Experiment, spec: EnvironmentSpec) -> ReplaySpec:
         raise errors.UserError(
             f"{experiment.full_name} learns only from what its own policy just did: leave --dataset out, or train an "
             "agent that replays (such as mpo or dqn)."
+        )
+    if replay.batch_size % experiment.learner_devices:
+        raise errors.UserError(
+            f"A batch of {replay.batch_size} {replay.experience.noun} does not divide over "
+            f"{experiment.learner_devices} devices: choose other --learner-devices, or another --config.batch-size."
         )
     said = replay.sources.get(DATASET)
     if experiment.dataset is None:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from acme_agents.core import finite
+from acme_agents.core import computing, finite
 from acme_agents.core.interfaces import LearnerCore, ReplaySpec, TrainingState
 from acme_agents.core.types import Array, Key, Step, Trajectory
 from acme_agents.replay import priorities as priorities_lib
@@ -42,24 +42,34 @@ class DeviceSource(Source, Protocol):
 class FixedRing(Dataset):
     """A ring that holds every item of a dataset and never changes."""
 
-    def __init__(self, steps: Step, replay: ReplaySpec, trajectories: Sequence[Trajectory]):
-        """Puts the episodes on the device.
+    def __init__(self, steps: Step, replay: ReplaySpec, trajectories: Sequence[Trajectory], num_devices: int = 1):
+        """Puts the episodes on the learner's device, or on each of its devices.
 
         Args:
           steps: `chunks.step_spec` of the agent and the environment.
           replay: the agent's.
           trajectories: at least one; they fit the spec.
+          num_devices: of the learner.
         """
-        self.state = ring.from_trajectories(steps, trajectories, replay.experience)
+        state = ring.from_trajectories(steps, trajectories, replay.experience)
+        self.state: RingState = computing.replicate(state, num_devices)
         self.size = self.capacity = int(self.state.size)
         exponent = replay.priority_exponent
-        self.priorities: Any = ring.equal_priorities(self.state, exponent) if exponent else ()
+        priorities = ring.equal_priorities(state, exponent) if exponent else ()
+        self.priorities: Any = computing.replicate(priorities, num_devices)
 
 
 class DeviceReplay(FromSources[DeviceSource]):
     """Draws the batch of each update with a key made from the seed and the update's number."""
 
-    def __init__(self, core: LearnerCore, replay: ReplaySpec, seed: int, sources: Mapping[str, DeviceSource]):
+    def __init__(
+        self,
+        core: LearnerCore,
+        replay: ReplaySpec,
+        seed: int,
+        sources: Mapping[str, DeviceSource],
+        num_devices: int = 1,
+    ):
         """Initialises.
 
         Args:
@@ -67,9 +77,10 @@ class DeviceReplay(FromSources[DeviceSource]):
           replay: the agent's, its sources those of `sources`.
           seed: of the sampling.
           sources: to draw from, by name.
+          num_devices: of the learner, as the sources were given it too.
         """
         super().__init__(sources)
-        self._key = jax.random.split(jax.random.PRNGKey(seed))[1]
+        self._key = computing.replicate(jax.random.split(jax.random.PRNGKey(seed))[1], num_devices)
         self._batch_size = replay.batch_size
         in_python = jax.default_backend() == "cpu" and any(_is_pictures(source.state) for source in sources.values())
         self._update = make_update(core, replay, in_python=in_python)

@@ -77,7 +77,16 @@ class _Intake:
 class RingIntake(_Intake):
     """Puts chunks into a ring where the learner computes."""
 
-    def __init__(self, receiver: Receiver, steps: Step, replay: ReplaySpec, *, tolerance: float, on_new: OnNew):
+    def __init__(
+        self,
+        receiver: Receiver,
+        steps: Step,
+        replay: ReplaySpec,
+        *,
+        tolerance: float,
+        on_new: OnNew,
+        num_devices: int = 1,
+    ):
         """Allocates the ring.
 
         Args:
@@ -86,8 +95,9 @@ class RingIntake(_Intake):
           replay: the agent's.
           tolerance: how far sampling may lag before nothing more comes in, in items sampled.
           on_new: receives the chunks that come in.
+          num_devices: of the learner; each has the whole ring.
         """
-        self.ring = Ring(steps, replay)
+        self.ring = Ring(steps, replay, num_devices)
         super().__init__(receiver, replay, self.ring, tolerance, on_new)
 
     @property

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from acme_agents.core import computing
 from acme_agents.core.experience import Experience, Rows, of_trajectories
 from acme_agents.core.interfaces import ReplaySpec
 from acme_agents.core.types import Array, Key, SampleInfo, Step, Trajectory
@@ -37,12 +38,13 @@ class Ring:
       priorities: of the items, by their place; an empty tuple if items are drawn uniformly. Updates replace it.
     """
 
-    def __init__(self, steps: Step, replay: ReplaySpec):
+    def __init__(self, steps: Step, replay: ReplaySpec, num_devices: int = 1):
         """Initialises an empty ring and allocates all of its memory.
 
         Args:
           steps: `chunks.step_spec` of the agent and the environment.
           replay: the agent's.
+          num_devices: of the learner; each has the whole ring.
         """
         self._experience = experience = replay.experience
         self._num_rows = num_rows(replay)
@@ -50,14 +52,16 @@ class Ring:
         self._row = self._place = self._size = self._rows_used = 0  # next row, next place, items held, rows held
         self._held: collections.deque[tuple[int, int]] = collections.deque()  # rows and items of each chunk
         self._exponent = replay.priority_exponent
-        self.priorities: Any = priorities_lib.make(self._num_places) if self._exponent else ()
+        priorities = priorities_lib.make(self._num_places) if self._exponent else ()
+        self.priorities: Any = computing.replicate(priorities, num_devices)
 
         def zeros(number: int, spec: Any) -> Any:
             return jax.tree.map(lambda s: jnp.zeros((number, *s.shape), s.dtype), spec)
 
         item_rows = jnp.zeros(self._num_places, jnp.int32)
         rows = Rows(zeros(self._num_rows, steps), item_rows, zeros(self._num_places, experience.item_spec(steps)))
-        self.state = RingState(rows, oldest=jnp.int32(0), size=jnp.int32(0))
+        state = RingState(rows, oldest=jnp.int32(0), size=jnp.int32(0))
+        self.state: RingState = computing.replicate(state, num_devices)
 
     @property
     def size(self) -> int:

@@ -64,6 +64,7 @@ def check(experiment: Experiment) -> Pure:
         (experiment.dataset is not None, "learns from no dataset", "leave --dataset out"),
         (experiment.num_actors > 1, "has one actor", "give it more environments with --environments-per-actor"),
         (experiment.record is not None, "records no dataset", "leave --record out"),
+        (experiment.learner_devices > 1, "runs on one device", "leave --learner-devices out"),
         (experiment.replay == "server", "has no replay server", "leave --replay server out"),
     ):
         if is_so:
@@ -111,7 +112,7 @@ class _Run:
         experiment, spec = self._experiment, self._experiment.environment_spec()
         agent = making.make_agent(experiment)
         return fused_loop.make(
-            agent.learner(spec),
+            making.make_learner(experiment),
             lambda index: agent.actor(spec, ActorContext(False, index, self._num_envs)),
             check(experiment),
             self._steps,

@@ -188,7 +188,7 @@ class FusedSession(TrainingSession):
 
     def _make_learner(self, experiment: Experiment, make_replay: replays.MakeReplay) -> Any:
         del make_replay
-        core = making.make_agent(experiment).learner(experiment.environment_spec())
+        core = making.make_learner(experiment)
         kind = _Queue if self._specs[1].experience.once else _Replay
         return _Learner(core, experiment.seed, kind(*self._specs, self._chunks))
 

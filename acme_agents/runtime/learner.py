@@ -118,10 +118,15 @@ class Learner:
 
     def restore(self, state: LearnerState) -> None:
         """Continues from a checkpoint."""
-        self._state = jax.tree.map(jnp.array, state.training)
+        self._state = jax.tree.map(_put_there, state.training, self._state)
         self._steps = self._checked = state.counts["learner_steps"]
         self.replay.restore(state.counts["replay"], self._steps)
 
     def close(self) -> None:
         """Closes its replay."""
         self.replay.close()
+
+
+def _put_there(x: Array, where: Array) -> Array:
+    """A copy of an array, on the device or the devices where another one is."""
+    return jax.device_put(jnp.array(x), where.sharding)

@@ -49,14 +49,18 @@ def on_device(
     if replay.experience.once:
         return QueueReplay(core, replay, steps, receiver, on_new)
     sources: dict[str, DeviceSource] = {}
+    num_devices = experiment.learner_devices
     if experiment.dataset is not None:
-        sources[DATASET] = FixedRing(steps, replay, load_dataset(experiment, steps, replay))
+        sources[DATASET] = FixedRing(steps, replay, load_dataset(experiment, steps, replay), num_devices)
     if not experiment.is_offline:
         tolerance = float(MAX_UPDATES * replay.batch_size)
-        sources[REPLAY] = RingIntake(receiver, steps, replay, tolerance=tolerance, on_new=on_new)
+        sources[REPLAY] = RingIntake(
+            receiver, steps, replay, tolerance=tolerance, on_new=on_new, num_devices=num_devices
+        )
 
     def drawn_from(replay: ReplaySpec) -> Replay:
-        return DeviceReplay(core, replay, experiment.seed, {name: sources[name] for name in replay.sources})
+        used = {name: sources[name] for name in replay.sources}
+        return DeviceReplay(core, replay, experiment.seed, used, num_devices)
 
     return _in_phases(experiment, replay, drawn_from)
 

@@ -74,7 +74,7 @@ class TrainingSession:
 
     def _make_learner(self, experiment: Experiment, make_replay: MakeReplay) -> Learner:
         """The untrained learner and its replay."""
-        core = making.make_agent(experiment).learner(experiment.environment_spec())
+        core = making.make_learner(experiment)
         return Learner(core, experiment.seed, make_replay(experiment, core, self._take_note))
 
     def _restore(self) -> None:

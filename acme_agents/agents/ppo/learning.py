@@ -10,7 +10,7 @@ import optax
 from acme_agents.agents.ppo import losses
 from acme_agents.agents.ppo.config import Config
 from acme_agents.agents.ppo.networks import ActorParams, Networks
-from acme_agents.core import masks, normalising, returns, running, training
+from acme_agents.core import computing, masks, normalising, returns, running, training
 from acme_agents.core.interfaces import LearnerCore, UpdateOutput
 from acme_agents.core.running import Moments
 from acme_agents.core.types import Array, EnvironmentSpec, Key, Observation, Params, Unroll
@@ -121,9 +121,8 @@ def make_learner(config: Config, nets: Networks, spec: EnvironmentSpec, policy_l
             valid=valid,
         )
         key, order_key = jax.random.split(state.key)
-        (weights, optimizer_state), metrics = jax.lax.scan(
-            step, (state.weights, state.optimizer), _minibatches(rows, order_key, config)
-        )
+        minibatches = computing.divided(_minibatches(rows, order_key, config), axis=1)
+        (weights, optimizer_state), metrics = jax.lax.scan(step, (state.weights, state.optimizer), minibatches)
         # After the passes: what they see of an observation is what the actor saw.
         observations = normalising.add_to_moments(state.observations, steps.observation)
         metrics = {name: jnp.mean(x) for name, x in metrics.items()}
