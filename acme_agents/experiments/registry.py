@@ -20,6 +20,7 @@ AGENTS = {
         "dqn",
         "impala",
         "mpo",
+        "pmpo",
         "ppo",
         "r2d2",
         "r2d3",
