@@ -184,6 +184,7 @@ _SMALLEST = {
     "dime": ("--env", "probe:reach", *_CRITIC),
     "dqn": ("--env", "probe:choice", *_BATCH, "--config.torso-layers", "4", "--config.head-layers", "4"),
     "impala": ("--env", "probe:choice", "--config.torso-layers", "4", "--config.batch-size", "2"),
+    "pmpo": ("--env", "probe:reach", *_CRITIC),
     "ppo": ("--env", "probe:choice", *_POLICY, "--config.unroll-length", "16", "--config.batch-size", "2"),
     "sac": ("--env", "probe:reach", *_CRITIC),
     "td3": ("--env", "probe:reach", *_CRITIC),

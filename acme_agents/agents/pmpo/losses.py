@@ -86,10 +86,12 @@ def pmpo_loss(
     beta_stddev: float | None,
     kl: Literal["forward", "reverse"],
 ) -> tuple[Array, dict[str, Array]]:
-    """The whole loss: `likelihood_loss + beta KL(reference || policy)`, what the paper maximises with the sign changed.
+    """The whole loss, the paper's objective with its sign changed: `likelihood_loss + beta KL(reference || policy)`.
 
-    Of a reference that is known by the actions alone, `KL(reference || policy)` is `-mean log pi(a | s)` and a constant,
-    which is left out.
+    With `beta_stddev` it is the sum of two such losses, as MPO has its M-step: of the policy with the reference's
+    standard deviation, and of the policy with the reference's mean. Then the variance is not fitted to how far the
+    mean has moved. Of a reference that is known by its actions alone, `KL(reference || policy)` is their `-mean log pi`
+    and a constant, which is left out, and the loss is not split.
 
     Args:
       policy: that is trained, [B, A].
@@ -97,30 +99,29 @@ def pmpo_loss(
       actions: [N, B, A].
       preferences: [N, B] each.
       alpha: weight of the preferred actions, in [0, 1].
-      beta: weight of the divergence.
+      beta: weight of the divergence, or of that through the mean.
+      beta_stddev: weight of that through the standard deviation; None for one loss.
       kl: its direction, where the reference is given.
 
     Returns:
-      The loss, [], and its metrics; a log-likelihood is zero where its set is empty.
+      The loss, [], and its metrics.
     """
+    metrics = {"preferred": jnp.mean(preferences.preferred), "policy_stddev": jnp.mean(policy.stddev)}
+    if reference is None:
+        log_prob = policies.gaussian_log_prob(policy, actions)  # [N, B]
+        loss = likelihood_loss(log_prob, preferences, alpha) - beta * jnp.mean(log_prob)
+        return loss, metrics | {"loss_policy": loss}
+
     parts = [(policy, beta)]
-    if reference is not None and beta_stddev is not None:
+    if beta_stddev is not None:
         reference = jax.lax.stop_gradient(reference)
-        parts = [
-            (Gaussian(policy.mean, reference.stddev), beta),
-            (Gaussian(reference.mean, policy.stddev), beta_stddev),
-        ]
-    loss, distance = jnp.float32(0), jnp.float32(0)
+        moved_mean, moved_stddev = Gaussian(policy.mean, reference.stddev), Gaussian(reference.mean, policy.stddev)
+        parts = [(moved_mean, beta), (moved_stddev, beta_stddev)]
+    loss = metrics["kl_reference"] = jnp.float32(0)
     for part, weight in parts:
-        log_prob = policies.gaussian_log_prob(part, actions)  # [N, B]
-        loss += likelihood_loss(log_prob, preferences, alpha)
-        kl_part = -jnp.mean(log_prob) if reference is None else divergence(reference, part, kl)
-        if weight > 0:
-            loss += weight * kl_part
-        distance += kl_part
-    metrics = {
-        "kl_reference": distance,
-        "preferred": jnp.mean(preferences.preferred),
-        "policy_stddev": jnp.mean(policy.stddev),
-    }
+        distance = divergence(reference, part, kl)
+        loss += likelihood_loss(policies.gaussian_log_prob(part, actions), preferences, alpha)
+        if weight > 0:  # Zero times the infinite divergence of a policy that has collapsed is not zero.
+            loss += weight * distance
+        metrics["kl_reference"] += distance
     return loss, metrics | {"loss_policy": loss}
