@@ -2,8 +2,8 @@
 
 PMPO on control tasks at each of --alphas (the weight of preferred actions; dispreferred ones have the rest) and --betas
 (the weight of the divergence from the reference), every number else the same: networks of two layers of 32, a scalar
-critic, batches of 64, an update every two steps, eight actions, a learning rate of 2e-3, targets copied every 50 updates,
-discount 0.95. MPO with these numbers stands beside it.
+critic, batches of 64, an update every two steps, eight actions, a learning rate of 2e-3, targets copied every 50
+updates, discount 0.95. MPO with these numbers stands beside it.
 
     python benchmarks/pmpo.py --output benchmarks/results/pmpo.md
 

@@ -197,7 +197,7 @@ SUBJECTS = {
     "pmpo": _subject(pmpo, PMPO, CONTINUOUS, value=_q_value),
     "pmpo-data": _subject(
         pmpo,
-        PMPO | {"reference": "data", "preferences": "advantage", "critic": "scalar", "alpha": 0.9, "beta": 0.0},
+        PMPO | {"reference": "data", "preferences": "advantage", "critic": "scalar", "alpha": 1.0, "beta": 0.0},
         _seeing(DICT, CONTINUOUS),
         value=_q_value,
     ),
