@@ -17,7 +17,7 @@ of the updates, in nats; "diverged" counts seeds that ended in NaN.
 --bandit, in place of the tasks, has the agent's loss alone, on one state whose best action is 0.5, with the value
 -(clip(a, -1, 1) - 0.5)^2 known: a Gaussian that begins at mean 0 and deviation 0.7, 64 actions an update, Adam at 1e-2,
 the reference new every 50 updates, 2,000 updates; for both forms and both directions of the divergence. A cell has the
-mean and the deviation that the policy ends with, means over seeds. It takes a minute.
+mean that the policy ends with (lowest .. highest seed), and the deviation, means over seeds. It takes a minute.
 
 --plain fits mean and standard deviation at once, as the paper's formula has it, in place of one after the other.
 
@@ -133,7 +133,7 @@ def _bandits(options: argparse.Namespace) -> None:
                 row = []
                 for beta in options.betas:
                     mean, stddev = bandit(alpha, beta, beta_stddev, kl, options.seeds)
-                    row.append(f"{np.mean(mean):.2f}, {np.mean(stddev):.3f}")
+                    row.append(f"{np.mean(mean):.2f} ({min(mean):.2f} .. {max(mean):.2f}), {np.mean(stddev):.3f}")
                 report.row(fit, kl, f"{alpha:g}", *row)
     report.finish(options.output)
 
