@@ -246,6 +246,7 @@ def _plot(results: dict[Any, list[_Run | None]], options: argparse.Namespace, pa
             for cell, label, colour in lines:
                 runs = [run for run in results[environment, cell] if run is not None]
                 if not runs:
+                    axis.plot([], [], color=colour, label=f"{label}, not run")
                     continue
                 for run in runs:
                     axis.plot(run.steps, run.returns, color=colour, alpha=0.3, linewidth=1)
