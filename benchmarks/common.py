@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import datetime
 import json
+import math
 import multiprocessing
 import os
 import pathlib
@@ -16,8 +17,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any
-
-import psutil
 
 # Set before anything imports JAX, MuJoCo or TensorFlow; processes started from here inherit them.
 os.environ.setdefault("MUJOCO_GL", "disable")
@@ -76,15 +75,19 @@ class Report:
         """Adds a row, one cell for each column; numbers are shown to three digits."""
         if len(cells) != len(self._columns):
             raise ValueError(f"A row has {len(self._columns)} cells, got {len(cells)}.")
-        self._rows.append([_format(cell) for cell in cells])
+        self._rows.append([formatted(cell) for cell in cells])
 
     def note(self, text: str) -> None:
         """Adds a line under the table."""
         self._notes.append(text)
 
     def finish(self, output: pathlib.Path | None) -> None:
-        """Prints the table, and writes it to a .md or .json file."""
+        """Prints the table, and writes it as `write` does."""
         print(self.markdown())
+        self.write(output)
+
+    def write(self, output: pathlib.Path | None) -> None:
+        """Writes the table to a .md or .json file, if there is one."""
         if output is None:
             return
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +123,8 @@ class Report:
 
 def _provenance() -> dict[str, str]:
     command = shlex.join(["python", os.path.relpath(sys.argv[0]), *sys.argv[1:]])
-    memory, python = psutil.virtual_memory().total / 2**30, platform.python_version()
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    python = platform.python_version()
     return {
         "command": command,
         "machine": f"{os.cpu_count()} cores ({platform.machine()}), {memory:.0f} GiB, Python {python}",
@@ -138,8 +142,10 @@ def versions(*packages: str) -> str:
     return ", ".join(found)
 
 
-def _format(cell: Any) -> str:
+def formatted(cell: Any) -> str:
     if isinstance(cell, float):
+        if math.isnan(cell):
+            return "-"
         return f"{cell:,.0f}" if abs(cell) >= 1000 else f"{cell:.3g}"
     return f"{cell:,}" if isinstance(cell, int) else str(cell)
 
@@ -172,6 +178,8 @@ class Child:
 
     def cpu_seconds(self) -> float:
         """CPU time of all its threads so far, user and system."""
+        import psutil
+
         times = psutil.Process(self._process.pid).cpu_times()
         return times.user + times.system
 

@@ -27,10 +27,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import accelerator
 import common
 import dm_env
 import jax
-import jax.numpy as jnp
 import likelihood
 import numpy as np
 import reverb
@@ -132,19 +132,7 @@ def filled_store(agent: Agent, spec: EnvironmentSpec, num_transitions: int) -> r
 
 def make_bare_update(core: LearnerCore) -> Any:
     """`MAX_UPDATES` updates on one batch: `(state, batch) -> (state, summed metrics)`, the state donated."""
-
-    @functools.partial(jax.jit, donate_argnums=0)
-    def update(state: Any, batch: Transition) -> Any:
-        def body(i: Any, carry: Any) -> Any:
-            state, total = carry
-            state, output = core.update(state, batch)
-            return state, jax.tree.map(jnp.add, total, output.metrics)
-
-        shapes = jax.eval_shape(core.update, state, batch)[1].metrics
-        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-        return jax.lax.fori_loop(0, learner_lib.MAX_UPDATES, body, (state, zeros))
-
-    return update
+    return accelerator.make_update(core, learner_lib.MAX_UPDATES)
 
 
 def measure_updates(core: LearnerCore, update: Any, batch: Transition, seconds: float) -> Callable[[], float]:

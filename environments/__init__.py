@@ -14,6 +14,8 @@
 `trackers:NOISE`       four rooms with trackers behind oscillating blocks, and four kinds of noise: `trackers:brownian`
 `noisy-tv:SCREEN`      a chain with a television at its end: `noisy-tv:symbols`, `noisy-tv:pixels`
 `maze:NAME`            continuous mazes without reward: `maze:four-rooms` and `maze:u`; these three are pure JAX too
+`hindsight:NAME`       small tasks of credit assignment, in pure JAX too: `hindsight:shortcut-5`,
+                       `hindsight:delayed-effect-3-noise-2`, `hindsight:ambiguous-bandit`
 `gymnax:ID`            the environments of gymnax, in pure JAX too: `gymnax:CartPole-v1`
 `brax:NAME`            those of Brax, in pure JAX too: `brax:halfcheetah`
 `probe:NAME`           the project's own tiny tasks with known values: `probe:reach`
@@ -53,7 +55,8 @@ if TYPE_CHECKING:
     from acme_agents.core import types
     from acme_agents.environments import pure
 
-_LISTED = ("control", "ale", "jax", "trackers", "noisy-tv", "maze", "gymnax", "brax", "probe")  # Their names are known.
+# Their names are known.
+_LISTED = ("control", "ale", "jax", "trackers", "noisy-tv", "maze", "hindsight", "gymnax", "brax", "probe")
 _OPEN = ("deep-sea", "key-door", *naming.WRAPPERS)  # These have one for each size, or for each environment.
 _SOURCES = ("gym", *_LISTED, *_OPEN)
 _MODULES = {  # Where a module is named otherwise.
@@ -64,11 +67,19 @@ _MODULES = {  # Where a module is named otherwise.
     "noisy-tv": "noisy_tv",
     "maze": "mazes",
 }
-_PURE = ("jax:NAME", "trackers:NOISE", "noisy-tv:SCREEN", "maze:NAME", "gymnax:ID", "brax:NAME")  # Those in pure JAX.
+_PURE = (  # Those in pure JAX.
+    "jax:NAME",
+    "trackers:NOISE",
+    "noisy-tv:SCREEN",
+    "maze:NAME",
+    "hindsight:NAME",
+    "gymnax:ID",
+    "brax:NAME",
+)
 _FORMS = (
     "control:DOMAIN:TASK, gym:ID, ale:GAME, deep-sea:N, key-door:N, jax:NAME, trackers:NOISE, noisy-tv:SCREEN, "
-    "maze:NAME, gymnax:ID, brax:NAME, probe:NAME, scaled:FACTOR:NAME, repeat:N:NAME, delayed:MILLISECONDS:NAME, "
-    "persistive:NAME or energy:NAME"
+    "maze:NAME, hindsight:NAME, gymnax:ID, brax:NAME, probe:NAME, scaled:FACTOR:NAME, repeat:N:NAME, "
+    "delayed:MILLISECONDS:NAME, persistive:NAME or energy:NAME"
 )
 
 

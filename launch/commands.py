@@ -10,26 +10,31 @@ from acme_agents.launch.options import Launcher, Options
 
 
 @dataclasses.dataclass(frozen=True)
-class Train(Options):
-    """Train an agent in an environment."""
+class _Experiment:
+    """What to run, on what, and for how long. As the last base of `Train` it comes first in the help."""
 
     env: str | None = None
     """Environment, as `acme-agents list` has them (default: the one that the dataset names, if it names one)."""
     launcher: Launcher = "in-process"
     """Where it runs: all in this process; as Launchpad processes of this machine, or of a Ray cluster; or compiled
     into one program together with the environment, which is in pure JAX then."""
-    dry_run: bool = False
-    """With --launcher ray: print where the workers would be placed, and start nothing."""
-    actors: int = 1
-    """Actor processes; with --launcher in-process there is one actor."""
-    environments_per_actor: int = 1
-    """Environments of each actor, with any launcher: one call of the policy acts in all of them."""
     steps: int | None = None
     """Environment steps of all actors together (default: 1,000,000; with --updates no limit; with --dataset none)."""
     updates: int | None = None
     """Learner updates; with --steps, whichever ends first."""
+    run_dir: pathlib.Path | None = None
+    """Run directory (default: runs/AGENT-ENVIRONMENT-TIME)."""
+    seed: int = 0
+    """Seed of everything random."""
+    actors: int = 1
+    """Actor processes; with --launcher in-process there is one actor."""
+    environments_per_actor: int = 1
+    """Environments of each actor, with any launcher: one call of the policy acts in all of them."""
+    dry_run: bool = False
+    """With --launcher ray: print where the workers would be placed, and start nothing."""
     dataset: str | None = None
-    """Dataset to learn from: a Minari dataset, a D4RL HDF5 file or an RL Unplugged TFRecord set."""
+    """Dataset to learn from: a Minari dataset or the id of one, a D4RL or d3rlpy HDF5 file, or an RL Unplugged TFRecord
+    set; `acme-agents dataset` says what is in it."""
     offline_updates: int = 0
     """With --dataset and --steps: updates on the dataset alone before the actors begin."""
     dataset_share: float | None = None
@@ -51,10 +56,6 @@ class Train(Options):
     """Run directory whose policy teaches, for agents that learn from one."""
     record: str | None = None
     """Where to write the run's whole history when it ends, as a Minari dataset."""
-    seed: int = 0
-    """Seed of everything random."""
-    run_dir: pathlib.Path | None = None
-    """Run directory (default: runs/AGENT-ENVIRONMENT-TIME)."""
     resume: bool = False
     """Continue the run in --run-dir from its newest checkpoint; options that are not given stay as
     they were, the launcher too."""
@@ -71,6 +72,12 @@ class Train(Options):
     """Newest checkpoints that are kept, at least 2: a damaged one is skipped for the one before it."""
     keep_every: int | None = None
     """Updates; the first checkpoint at or after each multiple of it is kept too, for good."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Train(Options, _Experiment):
+    """Train an agent in an environment."""
+
     config: Any = None
     """Configuration of the agent."""
 
@@ -123,6 +130,22 @@ class Collect:
     """Seed of the environment."""
     config: Any = None
     """Configuration of the agent, by default the run's: for example the trade-off of a conditioned policy."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Say what is in a dataset: episodes, returns, and the range of every number; and write it in another format."""
+
+    path: tyro.conf.Positional[pathlib.Path]
+    """Dataset, of any format that train's --dataset takes, or the id of one that Minari has on this machine."""
+    output: Annotated[pathlib.Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """Figure to write, .png, .pdf or .svg: histograms of returns, lengths and actions."""
+    convert: Literal["minari", "d4rl", "d3rlpy"] | None = None
+    """Format to write the dataset in, to the path of --to; what the format cannot hold is said."""
+    to: pathlib.Path | None = None
+    """With --convert: where to write it; nothing may be there."""
+    env: str | None = None
+    """Environment that it is of, whose bounds its actions have (default: the one that it names, if it names one)."""
 
 
 @dataclasses.dataclass(frozen=True)

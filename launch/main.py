@@ -1,4 +1,4 @@
-"""The command line: `acme-agents train | resume | attach | evaluate | collect | demonstrate | benchmark | ...`."""
+"""The command line: `acme-agents train | resume | attach | evaluate | collect | dataset | benchmark | ...`."""
 
 import argparse
 import dataclasses
@@ -34,6 +34,7 @@ Distributed reinforcement learning in JAX.
   evaluate RUN    run the policy of a run directory, and film it with --video
   collect RUN     write episodes of a run directory's policy as a dataset
   demonstrate ENV write episodes of an environment's scripted expert as a dataset
+  dataset DATASET say what is in a dataset, draw its histograms, and write it in another format
   benchmark SUITE run agents on a suite of tasks with several seeds, and report on them
   plot RUN...     draw the learning curves of run directories
   list            list agents, bonuses and environments
@@ -54,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "evaluate": _evaluate,
         "collect": _collect,
         "demonstrate": _demonstrate,
+        "dataset": _dataset,
         "benchmark": _benchmark,
         "plot": _plot,
         "list": _list,
@@ -346,6 +348,14 @@ def _demonstrate(arguments: list[str]) -> None:
         seed=options.seed,
     )
     print(f"{options.dataset}: {len(returns)} episodes, mean return {returns.mean():.2f}")
+
+
+def _dataset(arguments: list[str]) -> None:
+    from acme_agents.launch.dataset import inspect
+
+    options = tyro.cli(commands.Dataset, prog="acme-agents dataset", args=arguments)
+    for line in inspect(options.path, output=options.output, convert=options.convert, to=options.to, env=options.env):
+        print(line, flush=True)
 
 
 def _benchmark(arguments: list[str]) -> None:

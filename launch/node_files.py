@@ -29,7 +29,7 @@ class Record:
     nodes: list[dict[str, Any]]  # of each worker its role, index, host, pid ...
 
     def write(self, run_dir: pathlib.Path) -> None:
-        """Writes the record; it is whole or the one before."""
+        """Writes the record, atomically."""
         files.write_whole(run_dir / _RECORD, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
 
 

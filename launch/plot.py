@@ -75,8 +75,8 @@ def plot(
 
     Runs that differ in nothing but their seed share one line: the interquartile mean with its 95% bootstrap confidence
     interval (Agarwal et al. 2021, arXiv 2108.13264), over the range of x that all of them have reached. Each run is
-    also drawn faintly. A run without such company is drawn as it is. Two runs that do not differ in their seed either
-    are not two samples: the one that got further counts, of equals the newer.
+    also drawn faintly. A single run is drawn alone. Of runs with the same seed only the one that got
+    furthest counts, of equals the newest.
 
     Args:
       run_dirs: run directories, also of runs that are still going; one given twice counts once, and one of several
@@ -97,9 +97,7 @@ def plot(
     from matplotlib.figure import Figure
 
     figure = Figure(dpi=200, layout="constrained")
-    formats = sorted(figure.canvas.get_supported_filetypes())
-    if output.suffix.lower().lstrip(".") not in formats:
-        raise errors.UserError(f"Cannot write {output}: its suffix has to be one of .{', .'.join(formats)}.")
+    check_output(output)
     if table not in loggers.TABLES:
         raise errors.UserError(f"There is no table {table}; the tables are {', '.join(loggers.TABLES)}.")
     if not run_dirs:
@@ -111,12 +109,26 @@ def plot(
         raise errors.UserError(which + notes[0])
     panels = group(_without_twins(runs, notes))
     notes += draw(figure, panels, axes, y_label=_axis_label(metric))
+    save(figure, output)
+    return notes
+
+
+def check_output(output: pathlib.Path) -> None:
+    """Raises UserError for a figure of a format that matplotlib does not write."""
+    from matplotlib.figure import Figure
+
+    formats = sorted(Figure().canvas.get_supported_filetypes())
+    if output.suffix.lower().lstrip(".") not in formats:
+        raise errors.UserError(f"Cannot write {output}: its suffix has to be one of .{', .'.join(formats)}.")
+
+
+def save(figure: "Figure", output: pathlib.Path) -> None:
+    """Writes a figure, or raises UserError where the file system does not let it."""
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(output)
     except OSError as error:
         raise errors.UserError(f"Cannot write {output} ({error.strerror or error}): give another --output.") from error
-    return notes
 
 
 def _load_all(
@@ -299,7 +311,7 @@ def draw(
     handles: dict[str, Any] = {}
     for i, (environment, groups) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, columns, i + 1)
-        _decorate(axes, title=environment, x_label=_axis_label(x_columns[environment]), y_label=y_label)
+        decorate(axes, title=environment, x_label=_axis_label(x_columns[environment]), y_label=y_label)
         for label, runs in groups.items():
             index = labels.index(label)
             style = LINE_STYLES[index // len(COLOURS) % len(LINE_STYLES)]
@@ -341,7 +353,8 @@ def _draw_group(axes: "Axes", runs: list[Run], *, colour: str, style: str) -> tu
     return axes.plot(curve.x, curve.iqm, color=colour, linestyle=style, linewidth=2, marker=marker, zorder=3)[0], True
 
 
-def _decorate(axes: "Axes", *, title: str, x_label: str, y_label: str) -> None:
+def decorate(axes: "Axes", *, title: str, x_label: str, y_label: str) -> None:
+    """Gives a panel its title, labels, grid and ticks."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axes.set_title(title, fontsize=11)

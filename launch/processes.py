@@ -101,7 +101,7 @@ class Processes:
     def close(self) -> None:
         """Ends the two helpers of multiprocessing.
 
-        They would end with this process, and be left to init, which in a container may not collect them.
+        They would end with this process and stay as zombies in a container without an init.
         """
         forkserver._forkserver._stop()  # type: ignore[attr-defined]
         resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]

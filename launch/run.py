@@ -20,7 +20,7 @@ from acme_agents.launch import run_dir as run_dir_lib
 from acme_agents.launch.options import Launcher, Options
 from acme_agents.launch.supervisor import Place, PlaceLost, Supervisor
 from acme_agents.replay import chunks, sizes
-from acme_agents.runtime import compilation, fused, loggers, nodes
+from acme_agents.runtime import compilation, fused, in_process, loggers, nodes
 from acme_agents.runtime import display as display_lib
 from acme_agents.runtime.status import Status
 
@@ -57,7 +57,7 @@ def run(
     Raises:
       UserError: the experiment cannot run as it stands, or learning has diverged, in one sentence that says what to do.
       RunFailed: a worker kept dying, or no restart would help, with the reason; or the Ray cluster has stopped.
-      Exception: with `launcher` "in-process", whatever the agent or the environment raises.
+      Exception: with `launcher` "in-process" or "fused", whatever the agent or the environment raises.
     """
     processes.refuse_in_a_worker()
     surroundings.prepare()
@@ -93,8 +93,6 @@ def run(
         display.update(Status("starting", 0, experiment.max_steps, 0, experiment.max_updates))
         if launcher == "in-process":
             with _native_logs_to(directory / "logs" / "in-process.log"):
-                from acme_agents.runtime import in_process  # Imports TensorFlow.
-
                 in_process.run(experiment, directory, wandb=options.wandb, stop=stop, on_status=display.update)
         elif launcher == "fused":
             with (

@@ -89,8 +89,8 @@ def opened(
         rest may be another.
 
     Raises:
-      UserError: the directory is in use, holds a run and `resume` is not set, or holds none or another and it is; or
-        it cannot be written.
+      UserError: the directory is in use or cannot be written; `resume` is not set and it holds a run; or `resume` is
+        set and it holds none, or another.
     """
     with contextlib.ExitStack() as stack:
         with _said_of(run_dir):
@@ -163,7 +163,7 @@ def read_launch(run_dir: pathlib.Path) -> tuple[Launcher, Options]:
 
 
 def _write_config(run_dir: pathlib.Path, experiment: Experiment, launcher: Launcher, options: Options) -> None:
-    """Writes `config.json`, with absolute paths; it is whole or the one before."""
+    """Writes `config.json`, with absolute paths, atomically."""
     path = run_dir / "config.json"
     starts = json.loads(path.read_text()).get("starts", []) if path.exists() else []
     launch = {"launcher": launcher, "options": dataclasses.asdict(options.with_absolute_paths())}

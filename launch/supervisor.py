@@ -23,7 +23,7 @@ _EXIT_SECONDS = 1.0  # that the other workers have to end after the learner
 _STABLE_SECONDS = 600.0  # a worker that lived so long has its deaths forgiven
 _BACKOFF_SECONDS = 1.0  # before a worker's first restart; doubles with each
 _MAX_BACKOFF_SECONDS = 60.0
-_LOG_TAIL = 15  # lines of a log that are shown when a worker keeps dying that leaves no word of why
+_LOG_TAIL = 15  # lines of a log that are shown when a worker keeps dying without a report
 LOST = -9  # exit code of a worker that ended without leaving one
 
 

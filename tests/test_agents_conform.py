@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from acme_agents.agents import bc, crr, d4pg, ddpg, dime, dqn, impala, mpo, pmpo, ppo, r2d2, r2d3, sac, td3, vmpo
+from acme_agents.agents import bc, crr, d4pg, ddpg, dime, dqn, hca, impala, mpo, pmpo, ppo, r2d2, r2d3, sac, td3, vmpo
 from acme_agents.core import returns
 from acme_agents.core.types import ArraySpec, EnvironmentSpec
 from acme_agents.experiments import registry
@@ -136,6 +136,8 @@ VMPO = {
     "epsilon_stddev": 1e-2,
 }
 IMPALA = {"torso_layers": (32,), "unroll_length": 8, "batch_size": 16, "discount": 0.9, "learning_rate": 1e-2}
+HCA = IMPALA | {"hindsight_layers": (32, 32), "hindsight_learning_rate": 1e-2}
+RETURN = {"outcome": "return", "max_ratio": 2.0, "learning_rate": 3e-3}
 # A policy gradient of a few continuous actions is noisy: more of them, and less of what comes later.
 STEADY = {"batch_size": 32, "discount": 0.5, "learning_rate": 5e-3, "entropy_weight": 0.0}
 UNSCALED = {"normalise_rewards": False, "normalise_observations": False}
@@ -189,6 +191,8 @@ SUBJECTS = {
         value=_q_values,
     ),
     "dqn": _subject(dqn, DQN, DISCRETE, value=_q_value),
+    "hca": _subject(hca, HCA | UNSCALED, DISCRETE, value=_value, discount=0.9),
+    "hca-return": _subject(hca, HCA | RETURN, _seeing(DICT, DISCRETE)),
     "impala": _subject(impala, IMPALA | UNSCALED, DISCRETE, value=_value, discount=0.9),
     "impala-continuous": _subject(impala, IMPALA | STEADY, _seeing(DICT, CONTINUOUS)),
     "mpo-mixture": _subject(mpo, MPO, CONTINUOUS, value=_q_value),
@@ -231,6 +235,7 @@ BONUSES = {
 PICTURES = {
     "bc-pixels": _subject(bc, BC, _seeing(PIXELS, CONTINUOUS)),
     "dqn-pixels": _subject(dqn, DQN, _seeing(PIXELS, DISCRETE)),
+    "hca-pixels": _subject(hca, HCA | {"batch_size": 2, "max_ratio": 4.0}, _seeing(PIXELS, DISCRETE)),
     "impala-memory": _subject(impala, IMPALA | {"lstm_size": 8}, _seeing(DICT, DISCRETE)),
     "mpo-pixels": _subject(mpo, MPO | {"critic": "scalar"}, _seeing(PIXELS, CONTINUOUS)),
     "ppo-pixels": _subject(ppo, PPO | ONE_PASS, _seeing(PIXELS, DISCRETE)),
@@ -296,6 +301,7 @@ OTHERS = {
     "d4pg": [{"critic": "mixture"}],
     "dime": [{"behaviour": "awbc"}, {"critic": "categorical"}],
     "gem": [{"similarity": "learned"}],
+    "hca": [{"outcome": "return"}],
     "impala": [{"lstm_size": 4}],
     "mpo": [{"critic": "categorical"}],
     "pmpo": [{"critic": "categorical"}],
@@ -307,7 +313,7 @@ OTHERS = {
 @pytest.mark.parametrize("name", FOLDERS)
 def test_every_field_of_a_configuration_is_read(name):
     module = importlib.import_module(f"acme_agents.agents.{name}")
-    spec = DISCRETE if name in ("dqn", "r2d2", "r2d3") else OBJECTIVES if name == "dime" else CONTINUOUS
+    spec = DISCRETE if name in ("dqn", "hca", "r2d2", "r2d3") else OBJECTIVES if name == "dime" else CONTINUOUS
     configs = [module.Config(batch_size=4, **changes) for changes in ({}, *OTHERS.get(name, ()))]
     cases = [(configs, spec)]
     if name == "vmpo":  # It has bounds of its own for each kind of actions.

@@ -1,5 +1,6 @@
 """What the READMEs and docs/ say is true: links, commands, trees, tables, and the agent that they write."""
 
+import csv
 import dataclasses
 import os
 import pathlib
@@ -131,6 +132,16 @@ def test_every_agent_and_bonus_is_in_the_tables(repository, document):
     linked = re.findall(r"^\|.*$", text(repository, document), re.MULTILINE)
     linked = re.findall(r"\[`([\w-]+)`\]\((?:\.\./)?(\S+?)/README\.md\)", "\n".join(linked))
     assert sorted(linked) == sorted(FOLDERS.items())
+
+
+@pytest.mark.slow
+def test_bonus_of_the_docs_pays(repository, tmp_path, train):
+    (tmp_path / "my_bonus.py").write_text(marked_block(text(repository, "docs/writing-agents.md"), "bonus"))
+    train("my_bonus --base.agent dqn --env jax:cartpole --updates 200 --base.config.min-replay-size 100 --run-dir run")
+    with (tmp_path / "run/learner.csv").open() as table:
+        (*_, last) = csv.DictReader(table)
+    assert 10 < float(last["bonus_cells"]) < 1000
+    assert 0.0 < float(last["intrinsic_reward"]) < 1.0
 
 
 def final_return(printed):

@@ -26,7 +26,7 @@ def ignore_reward(actor_state: ActorState, reward: Array) -> ActorState:
 
 
 class ActorCore(NamedTuple):
-    """How an agent acts. Both functions are pure and can be jitted; observations have no batch dimension.
+    """How an agent acts. Its functions are pure and can be jitted; observations have no batch dimension.
 
     Attributes:
       init: `(key) -> actor_state`: random key, recurrent state, exploration noise; called at every episode's start.
@@ -88,7 +88,7 @@ class ReplaySpec:
     """What an agent asks of its replay; data, not code.
 
     Attributes:
-      experience: the kind of experience; an item of it is a transition or a sequence.
+      experience: the kind of experience; an item of it is a transition, a sequence or an unroll.
       batch_size: items per update.
       min_size: items in replay before the first update.
       max_size: items that replay keeps; the oldest go first.
@@ -101,7 +101,8 @@ class ReplaySpec:
         own policy just did asks for one after each update.
       log_period: updates between rows of the learner's metrics.
       max_policy_lag: for experience that is learned from once, how many updates older the policy that acted may be than
-        the one that learns; what is older is dropped. In one process it never is older.
+        the one that learns; what is older is dropped. In one process none is older,
+        if the number of environments divides `batch_size`.
       drawn_by: who draws batches when there are several processes: the learner, which then holds all items; or the
         replay server, for items that do not fit beside the learner. In one process the learner draws.
     """

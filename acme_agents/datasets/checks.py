@@ -82,6 +82,12 @@ class Actions:
         self.num_clipped += int(outside.reshape(length, -1).any(axis=1).sum())
         return np.clip(action, -1, 1).astype(np.float32)
 
+    def native(self, action: np.ndarray) -> np.ndarray:
+        """Returns the dataset's own actions, [T, *A], of canonical ones: float32, or int32 if they are discrete."""
+        if self._spec.num_values is not None:
+            return (action + self._first).astype(np.int32)
+        return (action * self._scale + self._offset).astype(np.float32)
+
 
 def canonical(
     episode: types.Trajectory, spec: types.EnvironmentSpec, where: str, actions: Actions | None = None

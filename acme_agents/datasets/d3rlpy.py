@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from acme_agents.core import types
 from acme_agents.datasets import checks, d4rl
+from acme_agents.datasets import rows as rows_lib
 
+NAME = "a d3rlpy HDF5 file"
 _MARKS = ("columns", "num_episodes")
 _NEEDED = ("observations", "actions", "rewards", "terminated")
 
@@ -32,9 +33,9 @@ def find(path: pathlib.Path) -> pathlib.Path | None:
         return path if all(mark in file for mark in _MARKS) else None
 
 
-def environment(path: pathlib.Path) -> None:
-    """None: d3rlpy's files do not name their environment."""
-    return None
+def environment(path: pathlib.Path) -> str | None:
+    """Our name for the environment, which only files that `converting` wrote have."""
+    return d4rl.environment(path)
 
 
 def is_canonical(path: pathlib.Path) -> bool:
@@ -46,6 +47,17 @@ def read(
     path: pathlib.Path, spec: types.EnvironmentSpec, *, whole: bool = False
 ) -> Iterator[tuple[str, types.Trajectory | checks.DatasetError]]:
     """Yields each episode, or what is wrong with it, with its name for messages; `whole` does not matter here."""
+    for where, found in rows(path):
+        if isinstance(found, checks.DatasetError):
+            yield where, found
+        elif len((episode := d4rl.of_spec(found, spec)).reward):
+            yield where, episode
+
+
+def rows(
+    path: pathlib.Path, spec: types.EnvironmentSpec | None = None
+) -> Iterator[tuple[str, rows_lib.Rows | checks.DatasetError]]:
+    """Yields each episode's rows and name for messages; one is in memory at a time, and `spec` does not matter here."""
     import h5py
 
     with checks.reading(path), h5py.File(path, "r") as file:
@@ -53,24 +65,27 @@ def read(
         kept = sum(key.startswith("actions_") for key in file)
         if kept != num_episodes:
             raise checks.DatasetError(f"{path} is damaged: it counts {num_episodes} episodes, and has {kept}.")
-        episodes = [{key: _array(file, f"{key}_{i}") for key in _NEEDED} for i in range(num_episodes)]
-    for number, arrays in enumerate(episodes):
-        where = f"{path}, episode {number}"
-        try:
-            episode = _episode(arrays, spec, where)
-        except checks.DatasetError as error:
-            yield where, error
-            continue
-        if len(episode.reward):
-            yield where, episode
+        for number in range(num_episodes):
+            where = f"{path}, episode {number}"
+            arrays = {key: np.asarray(file[f"{key}_{number}"][()]) for key in _NEEDED if f"{key}_{number}" in file}
+            try:
+                episode = _rows(arrays, where)
+            except checks.DatasetError as error:
+                yield where, error
+            else:
+                yield where, episode
 
 
-def _array(file: Any, key: str) -> np.ndarray | None:
-    return np.asarray(file[key][()]) if key in file else None
+def unread(path: pathlib.Path) -> list[str]:
+    """Returns the names of what is in the file and is not read."""
+    import h5py
+
+    with checks.reading(path), h5py.File(path, "r") as file:
+        names = {key.rsplit("_", 1)[0] if key[-1:].isdigit() else key for key in file}
+        return sorted(names - {*_NEEDED, *_MARKS, "version"})
 
 
-def _episode(arrays: dict[str, np.ndarray | None], spec: types.EnvironmentSpec, where: str) -> types.Trajectory:
-    found = {key: array for key, array in arrays.items() if array is not None}
+def _rows(found: dict[str, np.ndarray], where: str) -> rows_lib.Rows:
     missing = [key for key in _NEEDED if key not in found]
     if missing:
         raise checks.DatasetError(
@@ -81,5 +96,10 @@ def _episode(arrays: dict[str, np.ndarray | None], spec: types.EnvironmentSpec, 
         raise checks.DatasetError(
             f"{where} has arrays of different lengths: {', '.join(f'{key} {n}' for key, n in lengths.items())}."
         )
-    action, reward = checks.squeeze(found["actions"], spec.action), checks.squeeze(found["rewards"], spec.reward)
-    return d4rl.of_rows(found["observations"], action, reward, bool(found["terminated"].any()))
+    terminated = bool(found["terminated"].any())
+    discount = rows_lib.discounts(lengths["rewards"], terminated)
+    action, reward = found["actions"], found["rewards"]
+    if action.shape[1:] == (1,) and action.dtype.kind in "iu":
+        action = action[:, 0]
+    reward = reward[:, 0] if reward.shape[1:] == (1,) else reward
+    return rows_lib.Rows(found["observations"], action, reward, discount, not terminated)

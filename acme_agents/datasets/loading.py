@@ -12,7 +12,8 @@ from absl import logging
 from acme_agents.core import types
 from acme_agents.datasets import checks, d3rlpy, d4rl, minari_dataset, rl_unplugged
 
-# A format is a module with `find`, which finds its files at a path; `read`, which yields episodes; `environment`; and
+# A format is a module with `NAME`; `find`, which finds its files at a path; `read`, which yields episodes; `rows`,
+# which yields them as they are in the file; `unread`, which names what neither reads; `environment`; and
 # `is_canonical`, whether its actions are canonical or the environment's own. The first that finds something reads it.
 _FORMATS: tuple[Any, ...] = (minari_dataset, d3rlpy, d4rl, rl_unplugged)
 _GZIP = b"\x1f\x8b"
@@ -61,7 +62,7 @@ def load(
     if bad_episodes not in ("refuse", "skip"):
         raise checks.DatasetError(f"bad_episodes is refuse or skip, not {bad_episodes!r}.")
     path = pathlib.Path(path)
-    reader, found = _find(path)
+    reader, found = find(path)
     bounds = None if reader.is_canonical(found) else spec.action_bounds
     actions = checks.Actions(spec.action, bounds, clip=clip_actions)
     episodes = _sound(path, reader.read(found, spec, whole=keep_good < 1), spec, actions, bad_episodes)
@@ -90,7 +91,7 @@ def environment(path: pathlib.Path | str) -> str | None:
     Raises:
       DatasetError: there is no dataset of a known format, or it is damaged.
     """
-    reader, found = _find(pathlib.Path(path))
+    reader, found = find(pathlib.Path(path))
     return reader.environment(found)
 
 
@@ -134,15 +135,22 @@ def _way_past(bad: list[checks.DatasetError], total: int) -> str:
     return f" Of {total} episodes {len(bad)} {are} bad: {', '.join(ways)}." if ways else ""
 
 
-def _find(path: pathlib.Path) -> tuple[Any, Any]:
-    """Returns the module of the format at a path, and what its functions want."""
+def find(path: pathlib.Path) -> tuple[Any, Any]:
+    """Returns the module of the format at a path, and what its functions want.
+
+    Raises:
+      DatasetError: there is no dataset of a known format, or it is damaged.
+    """
     for reader in _FORMATS:
         with checks.reading(path):
             found = reader.find(path)
         if found:
             return reader, found
     if not path.exists():
-        raise checks.DatasetError(f"there is no dataset {path}: give the path of one, or of one of its files.")
+        raise checks.DatasetError(
+            f"there is no dataset {path}: give the path of one, or of one of its files, or the id of one that Minari "
+            f"has in {minari_dataset.root()}."
+        )
     if path.is_file():
         with path.open("rb") as file:
             if file.read(len(_GZIP)) == _GZIP:

@@ -14,6 +14,7 @@ of 1, as [1, 84, 84, 4] or [1, 1, 84, 84]; their shape comes back here.
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -22,17 +23,30 @@ import numpy as np
 
 from acme_agents.core import errors, pictures, types
 from acme_agents.datasets import checks
+from acme_agents.datasets import rows as rows_lib
 
+NAME = "a Minari dataset"
 DATA, METADATA, EPISODES = "data", "metadata.json", "main_data.hdf5"  # Minari's names of a directory and its files
 ENVIRONMENT = "acme_agents_environment"
 _LEAST_DIMENSIONS = 4  # of uint8 arrays that Minari does not take for pictures
 
 
 def find(path: pathlib.Path) -> pathlib.Path | None:
-    """Returns the data directory of the Minari dataset at a path; it may lack some of its files."""
+    """Returns the data directory of the Minari dataset at a path, or of that id; it may lack some of its files.
+
+    The id of one that Minari has on this machine is its path in `root()`, and counts where no such path is here.
+    """
+    if not path.is_absolute() and not os.path.lexists(path):
+        path = root() / path
     if any((path / name).exists() for name in (METADATA, EPISODES)):
         return path
     return path / DATA if (path / DATA).is_dir() else None
+
+
+def root() -> pathlib.Path:
+    """The directory in which Minari looks for the datasets of this machine."""
+    named = os.environ.get("MINARI_DATASETS_PATH")
+    return pathlib.Path.home() / ".minari" / "datasets" if named is None else pathlib.Path(named)
 
 
 def environment(data: pathlib.Path) -> str | None:
@@ -45,6 +59,11 @@ def environment(data: pathlib.Path) -> str | None:
         return None if made.get("kwargs") or made.get("additional_wrappers") else f"gym:{made['id']}"
 
 
+def policy(data: pathlib.Path) -> str:
+    """What acted, Minari's `algorithm_name`."""
+    return str(_metadata(data).get("algorithm_name", "unknown policy"))
+
+
 def is_canonical(data: pathlib.Path) -> bool:
     """Whether we saved it."""
     return ENVIRONMENT in _metadata(data)
@@ -54,13 +73,27 @@ def read(
     data: pathlib.Path, spec: types.EnvironmentSpec, *, whole: bool = False
 ) -> Iterator[tuple[str, types.Trajectory | checks.DatasetError]]:
     """Yields each episode, or what is wrong with it, with its name for messages; `whole` does not matter here."""
+    for where, found in rows(data, spec):
+        yield where, found if isinstance(found, checks.DatasetError) else types.Trajectory(*found[:4])
+
+
+def rows(
+    data: pathlib.Path, spec: types.EnvironmentSpec | None = None
+) -> Iterator[tuple[str, rows_lib.Rows | checks.DatasetError]]:
+    """Yields the rows of each episode, with its name for messages; one is in memory at a time.
+
+    Args:
+      data: as `find` returns it.
+      spec: of the environment, whose actions those of another's dataset must be, and whose arrays of uint8 say how many
+        of the leading 1s of ours are theirs; None: all of these 1s go.
+    """
     ours = is_canonical(data)
     with checks.reading(data):
         from minari.dataset import minari_storage
 
         storage = minari_storage.MinariStorage.read(data)
         observe = _observation(storage.observation_space, data, ours)
-        if not ours:
+        if not ours and spec is not None:
             _check_actions(storage.action_space, spec, data)
         numbers = _numbers(data, storage.total_episodes)
     num_steps: int | None = 0
@@ -72,20 +105,35 @@ def read(
                 reward = np.asarray(episode["rewards"])
                 observation, action = observe(episode["observations"]), np.asarray(episode["actions"])
                 discount = _discount(episode, where)
+                truncated = bool(np.any(episode["truncations"])) and not bool(np.any(episode["terminations"]))
                 if ours:
-                    observation = _without_ones(observation, spec.observation)
+                    observation = (
+                        _stripped(observation) if spec is None else _without_ones(observation, spec.observation)
+                    )
                     discount = episode["infos"]["discount"][1:]
         except checks.DatasetError as error:
             num_steps = None
             yield where, error
             continue
         num_steps = None if num_steps is None else num_steps + len(reward)
-        yield where, types.Trajectory(observation, action, reward, discount)
+        yield where, rows_lib.Rows(observation, action, reward, discount, truncated)
     if num_steps not in (None, storage.total_steps):
         raise checks.DatasetError(
             f"{data} is damaged or incomplete (its metadata counts {storage.total_steps} steps, its episodes have "
             f"{num_steps})."
         )
+
+
+def unread(data: pathlib.Path) -> list[str]:
+    """Returns the names of what is in the first episode and is not read."""
+    ours = is_canonical(data)
+    with checks.reading(data):
+        from minari.dataset import minari_storage
+
+        storage = minari_storage.MinariStorage.read(data)
+        numbers = _numbers(data, storage.total_episodes)[:1]
+        infos = {key for episode in storage.get_episodes(numbers) for key in episode["infos"] or {}}
+        return [f"infos/{key}" for key in sorted(infos - ({"discount"} if ours else set()))]
 
 
 def _metadata(data: pathlib.Path) -> dict[str, Any]:
@@ -188,3 +236,13 @@ def _without_ones(observation: Any, spec: Any) -> Any:
         return observation
     fits = observation.shape[1:] == ones(spec.shape) + spec.shape
     return observation.reshape(len(observation), *spec.shape) if fits else observation
+
+
+def _stripped(observation: Any) -> Any:
+    """Removes every leading dimension of 1 of the uint8 arrays that were saved with such."""
+    if isinstance(observation, Mapping):
+        return {key: _stripped(value) for key, value in observation.items()}
+    shape = observation.shape[1:]
+    while len(shape) > 1 and shape[0] == 1 and observation.dtype == np.uint8:
+        shape = shape[1:]
+    return observation.reshape(len(observation), *shape)

@@ -29,6 +29,9 @@ import numpy as np
 
 from acme_agents.core import types
 from acme_agents.datasets import checks
+from acme_agents.datasets import rows as rows_lib
+
+NAME = "TFRecord files of RL Unplugged, a window of an episode counting as one"
 
 # The order of dm_control's observation_spec(), in which `environments.control` concatenates the arrays. A file has no
 # order, and the official reader's own table of shapes has another one.
@@ -112,6 +115,23 @@ def read(
                 yield where, error
             else:
                 yield where, episode
+
+
+def rows(
+    files: list[pathlib.Path], spec: types.EnvironmentSpec | None = None
+) -> Iterator[tuple[str, rows_lib.Rows | checks.DatasetError]]:
+    """Yields what `read` does, by default for an environment with one array of observations."""
+    for where, found in read(files, spec or types.EnvironmentSpec(types.ArraySpec(()), types.ArraySpec(()))):
+        if isinstance(found, checks.DatasetError):
+            yield where, found
+        else:
+            cut = bool(len(found.discount)) and bool(found.discount[-1] != 0)
+            yield where, rows_lib.Rows(*found, truncated=cut)
+
+
+def unread(files: list[pathlib.Path]) -> list[str]:
+    """Nothing worth naming."""
+    return []
 
 
 def _trajectory(

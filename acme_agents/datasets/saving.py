@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -57,7 +58,7 @@ def save(
     """
     path = pathlib.Path(path).absolute()  # Minari computes a relative one's size wrongly.
     _check_free(path, overwrite)
-    extra = _checked_metadata({} if metadata is None else metadata)
+    _checked_metadata({} if metadata is None else metadata)
     episodes, bad = [], []
     for number, trajectory in enumerate(trajectories):
         try:
@@ -71,6 +72,30 @@ def save(
         logging.warning("%s: %d of %d episodes are bad and left out; the first: %s", path, len(bad), total, bad[0])
     if not episodes:
         raise checks.DatasetError(f"there are no episodes to save as {path}.")
+    described: dict[str, Any] = {"environment": environment, "policy": policy, "metadata": metadata}
+    write(path, episodes, spec, **described, num_bytes=_num_bytes(episodes), overwrite=overwrite)
+
+
+def write(
+    path: pathlib.Path,
+    episodes: Iterable[types.Trajectory],
+    spec: types.EnvironmentSpec,
+    *,
+    environment: str,
+    policy: str,
+    num_bytes: int,
+    metadata: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Does what `save` does for episodes that are canonical and at least one, with one of them in memory at a time.
+
+    Args:
+      path: absolute; it and the others are those of `save`.
+      episodes: an error that getting one raises leaves the path unchanged.
+      num_bytes: at least what the dataset takes on disk, by `room`.
+    """
+    _check_free(path, overwrite)
+    extra = _checked_metadata({} if metadata is None else metadata)
     described = {
         "description": f"{policy} in {environment}, recorded by acme_agents.",
         **extra,
@@ -78,14 +103,25 @@ def save(
         "algorithm_name": policy,
         minari_dataset.ENVIRONMENT: environment,
     }
+    with written(path, num_bytes) as partial:
+        new, old = partial / "new", partial / "old"
+        _write(new, episodes, spec, described)
+        _check_free(path, overwrite)  # It may have come into being meanwhile.
+        _replace(new, path, old)
+
+
+@contextlib.contextmanager
+def written(path: pathlib.Path, num_bytes: int) -> Iterator[pathlib.Path]:
+    """Makes a hidden directory beside a path, in which a dataset is written before it is renamed.
+
+    Raises:
+      DatasetError: the disk has less room than `num_bytes`, or does not take what is written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _check_space(path, episodes)
+        _check_space(path, num_bytes)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=".partial") as partial:
-            new, old = pathlib.Path(partial, "new"), pathlib.Path(partial, "old")
-            _write(new, episodes, spec, described)
-            _check_free(path, overwrite)  # It may have come into being meanwhile.
-            _replace(new, path, old)
+            yield pathlib.Path(partial)
     except (OSError, RuntimeError) as error:  # HDF5 raises either
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise checks.DatasetError(f"cannot write the dataset {path}: {reason}.") from error
@@ -117,9 +153,9 @@ def _check_free(path: pathlib.Path, overwrite: bool) -> None:
         raise checks.DatasetError(f"{path} already holds something: choose another path, or overwrite it.")
 
 
-def _check_space(path: pathlib.Path, episodes: list[types.Trajectory]) -> None:
+def _check_space(path: pathlib.Path, needed: int) -> None:
     """Refuses to begin what the disk has no room for, because HDF5 crashes the process when it meets a full disk."""
-    needed, free = _num_bytes(episodes), shutil.disk_usage(path.parent).free
+    free = shutil.disk_usage(path.parent).free
     if needed > free:
         raise checks.DatasetError(
             f"cannot write the dataset {path}: it takes up to {needed / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free."
@@ -127,13 +163,18 @@ def _check_space(path: pathlib.Path, episodes: list[types.Trajectory]) -> None:
 
 
 def _num_bytes(episodes: list[types.Trajectory]) -> int:
-    """Returns at least the bytes that a dataset takes on disk, HDF5's overhead for every array included."""
+    """Returns at least the bytes that these take on disk as a dataset."""
     arrays = jax.tree.leaves(episodes)
-    return sum(array.nbytes for array in arrays) * 5 // 4 + 12_000 * len(arrays)
+    return room(sum(array.nbytes for array in arrays), len(arrays))
+
+
+def room(num_bytes: int, num_arrays: int) -> int:
+    """Returns at least the bytes on disk of arrays that have `num_bytes`, with HDF5's overhead for each."""
+    return num_bytes * 5 // 4 + 12_000 * num_arrays
 
 
 def _write(
-    directory: pathlib.Path, episodes: list[types.Trajectory], spec: types.EnvironmentSpec, metadata: dict[str, Any]
+    directory: pathlib.Path, episodes: Iterable[types.Trajectory], spec: types.EnvironmentSpec, metadata: dict[str, Any]
 ) -> None:
     """Writes a whole dataset and flushes it to the disk."""
     import minari
@@ -163,8 +204,8 @@ def _write(
         )
 
     storage.update_episodes(buffer(episode) for episode in episodes)
-    for written in (*storage.data_path.iterdir(), storage.data_path, directory):
-        _sync(written)
+    for each in (*storage.data_path.iterdir(), storage.data_path, directory):
+        sync(each)
 
 
 def _replace(new: pathlib.Path, path: pathlib.Path, old: pathlib.Path) -> None:
@@ -177,10 +218,11 @@ def _replace(new: pathlib.Path, path: pathlib.Path, old: pathlib.Path) -> None:
         if old.exists():
             old.rename(path)
         raise
-    _sync(path.parent)
+    sync(path.parent)
 
 
-def _sync(path: pathlib.Path) -> None:
+def sync(path: pathlib.Path) -> None:
+    """Flushes a file or a directory to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -47,7 +47,8 @@ class Experiment:
     environment: str
     """Name of the environment; see the package `environments`."""
     dataset: str | None = None
-    """Dataset to learn from: a Minari dataset, a D4RL HDF5 file or an RL Unplugged TFRecord set."""
+    """Dataset to learn from: a Minari dataset or the id of one, a D4RL or d3rlpy HDF5 file, or an RL Unplugged TFRecord
+    set."""
     max_episode_steps: int | None = None
     """Steps after which an episode is cut short, of actors and in evaluations; None for the environment's own limit."""
     config: Any = None

@@ -18,6 +18,7 @@ AGENTS = {
         "ddpg",
         "dime",
         "dqn",
+        "hca",
         "impala",
         "mpo",
         "pmpo",

@@ -18,12 +18,14 @@ from acme_agents.core.types import ArraySpec, EnvironmentSpec, Key, Observation,
 class Chunk(NamedTuple):
     """Consecutive steps of one environment, and who wrote them.
 
-    In a chunk that goes on into the next episode, `num_starts` counts the rows that have a transition.
+    Chunks of an episode overlap: only the first `num_starts` rows begin a transition here. The others begin one in the
+    next chunk, or are a final observation. In a chunk that goes on into the next episode, `num_starts` counts the rows
+    that have a transition.
     """
 
     steps: Step  # [T, ...], T = `Layout.num_rows`; rows from `num_steps` on are padding
     num_steps: Any  # [] int32, rows in use
-    num_starts: Any  # [] int32, rows before the first row of the episode's next chunk, or before its final observation
+    num_starts: Any  # [] int32, rows in use whose transition begins in this chunk
     episode_step: Any  # [] int32, steps of the episode before the first row
     previous_action: Any  # [*A], the action before the first row; zero if that row begins the episode
     previous_reward: Any  # [] or [K] float32, the reward of that action

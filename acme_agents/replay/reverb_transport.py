@@ -91,7 +91,7 @@ class ReverbSender:
 def actors_sender(client: reverb.Client, stop: threading.Event, replay: ReplaySpec) -> ReverbSender:
     """The sender of an actor's chunks: into both tables, or what is learned from once into the stream alone.
 
-    There an actor waits until the server has the chunk: what is in flight would be older than what the table holds.
+    An actor of the latter waits until the server has confirmed each chunk, so that none grows old on its way.
     """
     return ReverbSender(client, stop, (tables.STREAM,), 0) if replay.experience.once else ReverbSender(client, stop)
 
@@ -191,8 +191,8 @@ class ReverbReceiver:
     def recover(self) -> list[Chunk]:
         """Reads the whole durable table, in the order in which it was written.
 
-        Every chunk read gets priority 0, so that sampling finds the missing ones; at the end all get priority 1 again.
-        If an earlier reader died in between, some are 0 already; when only zeros are left, all are drawn alike.
+        Every chunk read gets priority 0, so that sampling returns only unread ones; at the end all get 1 again.
+        An earlier reader that died midway has left zeros; when only zeros are left, sampling is uniform and finds them.
 
         Returns:
           The chunks that had been delivered before; `poll` delivers the others first.

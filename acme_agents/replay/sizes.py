@@ -23,7 +23,7 @@ def num_chunks(replay: ReplaySpec) -> int:
 def stream_chunks(replay: ReplaySpec) -> int:
     """Chunks that may wait in the stream. A full stream blocks the writers, which is how a learner holds them back.
 
-    Of what is learned from once a batch may wait, which was acted while the learner did one update.
+    For an agent that learns from each step once, one batch may wait: what its actors gather during one update.
     """
     return replay.batch_size if replay.experience.once else _STREAM_CHUNKS
 

@@ -46,7 +46,7 @@ class Dataset:
     """A source that never changes and can be drawn from without limit."""
 
     def ingest(self) -> float:
-        """Infinitely many updates: nothing limits them."""
+        """Infinity: nothing limits the updates."""
         return math.inf
 
     def count(self, num_sampled: int) -> None:
@@ -64,7 +64,7 @@ class Dataset:
         return {}
 
     def restore(self, counts: dict[str, Any]) -> None:
-        """Restores nothing; all priorities start equal again."""
+        """Restores nothing: there are no counts. Priorities of a dataset in the learner start equal again."""
 
     def recover(self) -> Sequence[Chunk]:
         """No chunks: the source is full already."""

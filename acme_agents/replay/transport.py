@@ -28,7 +28,7 @@ class Receiver(Protocol):
         """The chunks delivered before the restored checkpoint, as far as they are still held. Call it once."""
 
     def count_lost(self) -> int:
-        """Counts the chunks that a learner took after that checkpoint before it died: they are not delivered again.
+        """Counts the chunks that a learner took after the restored checkpoint before it died: they do not come again.
 
         Call it once.
         """
@@ -47,7 +47,7 @@ class Receiver(Protocol):
         """Continues from what `save` returned."""
 
 
-class NoSender:
+class NoReceiver:
     """The learner's end of a run without actors."""
 
     def poll(self, max_chunks: int) -> list[Chunk]:

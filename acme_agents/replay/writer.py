@@ -20,7 +20,7 @@ def make_id() -> int:
 
 
 class ChunkWriter:
-    """Cuts episodes into overlapping chunks, and sends each. Calls block as the sender's do."""
+    """Cuts steps into chunks, as the kind of experience asks, and sends each. Calls block as the sender's do."""
 
     def __init__(self, sender: Sender, steps: Step, experience: Experience, *, writer_id: int):
         """Initialises a writer.

@@ -1,1 +1,1 @@
-"""What runs an agent: actors, learners, variables, checkpoints, logging."""
+"""What runs an agent, in one process, several, or one program: actors, learners, coordination, evaluations, logs."""

@@ -79,7 +79,7 @@ class EvaluationSchedule:
         return evaluation
 
     def finish(self, version: int | None) -> None:
-        """Makes the next evaluation the last one; or the newest one, if it is of this version of the parameters."""
+        """Orders a last evaluation, unless the newest one is already of these parameters."""
         self._is_ending = True
         if not self._every:
             self._last = 0

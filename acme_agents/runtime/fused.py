@@ -26,8 +26,7 @@ from acme_agents.runtime.coordinator import Phase
 from acme_agents.runtime.fused_loop import Program
 from acme_agents.runtime.fused_session import FusedSession
 from acme_agents.runtime.fused_state import Limits, Loop
-from acme_agents.runtime.in_process import OnStatus
-from acme_agents.runtime.status import Status
+from acme_agents.runtime.status import OnStatus, Status
 
 _MAX_ROUNDS = 1024  # of a call: a call costs a millisecond beside what it computes
 _MAX_UPDATES = 256  # after which a call ends: with slow updates it should not take much longer than a second

@@ -17,7 +17,7 @@ class Acting(NamedTuple):
 
     init: Callable[[Key, Key], Actors]  # (keys of the environments [N, 2], of the actors [N, 2]) -> before a first step
     # (parameters, actors, the same keys) -> actors, rows [N, ...], whether each ended its episode [N], and [N, 3] what
-    # `Loop.odd` is the sum of
+    # `Loop.nonfinite` is the sum of
     step: Callable[[Params, Actors, Key, Key], tuple[Actors, Step, Array, Array]]
 
 
@@ -50,7 +50,7 @@ def make(
     ) -> tuple[Actors, Step, Array, Array]:
         """A time step of one environment, `env` without [N]; an episode that is over is followed by the `fresh` one.
 
-        Returns what is there after it, its row, whether it ended the episode, and `Loop.odd` for it.
+        Returns what is there after it, its row, whether it ended the episode, and `Loop.nonfinite` for it.
         """
         actor, state = actor_of(index), env.actor
         state = where(env.has_reward, actor.observe(state, env.reward), state)
@@ -75,8 +75,8 @@ def make(
             Sum(*where(final, jax.tree.map(jnp.zeros_like, tuple(total)), tuple(total.add(timestep.reward)))),
             jnp.where(final, 0, env.length + 1),
         )
-        odd = jnp.stack([_odd(action), _odd(timestep.observation), _odd(timestep.reward)])
-        return after, row, is_end, jnp.where(final, 0.0, odd)
+        nonfinite = jnp.stack([_nonfinite(action), _nonfinite(timestep.observation), _nonfinite(timestep.reward)])
+        return after, row, is_end, jnp.where(final, 0.0, nonfinite)
 
     def step(
         params: Params, actors: Actors, environment_keys: Key, actor_keys: Key
@@ -99,7 +99,7 @@ def make(
     return Acting(init, step)
 
 
-def _odd(values: Any) -> Array:
+def _nonfinite(values: Any) -> Array:
     """0 if all numbers of a pytree are finite, else NaN."""
     numbers = [leaf for leaf in jax.tree.leaves(values) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
     return sum((jnp.sum(leaf * 0) for leaf in numbers), start=jnp.float32(0)).astype(jnp.float32)

@@ -79,7 +79,7 @@ def make(
         """One round of one seed."""
         active = goes_on(loop, limits) if num_seeds > 1 else True
         before = loop.actors
-        actors, rows, is_end, odd = acting.step(core.params(loop.training), before, *loop.keys[:2])
+        actors, rows, is_end, nonfinite = acting.step(core.params(loop.training), before, *loop.keys[:2])
         if once:
             written: Any
             written, complete = rounds.write(loop.stream, rows, actors.observation, actors.is_final, active)
@@ -87,11 +87,11 @@ def make(
         else:
             written, pieces = stream.write(loop.stream, rows, is_end, layout, per_round, active)
         num_steps = num_envs - jnp.sum(before.is_final)
-        odd = jnp.sum(odd, axis=0)
-        actors, is_end, num_steps, odd = where(
+        nonfinite = jnp.sum(nonfinite, axis=0)
+        actors, is_end, num_steps, nonfinite = where(
             active,
-            (actors, is_end, num_steps, odd),
-            (before, jnp.zeros_like(is_end), jnp.int32(0), jnp.zeros_like(odd)),
+            (actors, is_end, num_steps, nonfinite),
+            (before, jnp.zeros_like(is_end), jnp.int32(0), jnp.zeros_like(nonfinite)),
         )
         taken = loop.steps + num_steps
         events = loop.events
@@ -104,7 +104,12 @@ def make(
         )
         is_turn = jnp.where(active, jnp.any(pieces.num_steps > 0), loop.is_turn)
         loop = loop._replace(
-            actors=actors, stream=written, steps=taken, is_turn=is_turn, odd=loop.odd + odd, events=events
+            actors=actors,
+            stream=written,
+            steps=taken,
+            is_turn=is_turn,
+            nonfinite=loop.nonfinite + nonfinite,
+            events=events,
         )
         return loop, pieces
 
@@ -144,7 +149,7 @@ def make(
             metrics=metrics,
             not_finite=jnp.zeros(len(learning.names), jnp.int32),
             is_turn=jnp.bool_(False),
-            odd=jnp.zeros(3),
+            nonfinite=jnp.zeros(3),
             events=Events(
                 is_end=jnp.zeros((max_rounds, num_envs), bool),
                 episode_return=Sum(*[jnp.zeros((max_rounds, num_envs, *steps.reward.shape))] * 2),

@@ -230,7 +230,7 @@ class FusedSession(TrainingSession):
             finite.check_metrics(loop.not_finite, dict(zip(names, loop.metrics, strict=True)))
             if self._specs[1].priority_exponent:
                 priorities_lib.check(loop.stream.priorities.largest, learner.steps)
-        _check_odd(loop.odd)
+        _check_finite(loop.nonfinite)
         if self.before + int(loop.steps) >= self.coordinator.next_evaluation:
             self._publish()
         for event in _events(loop, updates):
@@ -295,11 +295,11 @@ def _events(loop: Any, updates: int) -> list[_Event]:
     return sorted(found, key=lambda event: (event.steps, event.updates))  # Episodes end before the learner's turn.
 
 
-def _check_odd(odd: np.ndarray) -> None:
+def _check_finite(nonfinite: np.ndarray) -> None:
     """Raises where an action, an observation or a reward was not finite."""
-    if not np.isfinite(odd[0]):
+    if not np.isfinite(nonfinite[0]):
         raise errors.NotFinite("The policy chose an action that is not finite: learning has diverged.")
-    for value, name in zip(odd[1:], ("an observation", "a reward")):
+    for value, name in zip(nonfinite[1:], ("an observation", "a reward")):
         if not np.isfinite(value):
             raise errors.EnvironmentFault(f"the environment returned {name} that is not finite.", permanent=True)
 

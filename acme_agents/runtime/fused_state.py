@@ -63,7 +63,7 @@ class Loop(NamedTuple):
     metrics: Array  # [M], means of the newest group
     not_finite: Array  # [M] int32, of `finite.note`
     is_turn: Array  # [] bool, whether the newest round completed a chunk, after which the learner had its turn
-    odd: Array  # [3] float32, NaN if an action, observation or reward of this call was not finite, else 0
+    nonfinite: Array  # [3] float32, NaN if an action, observation or reward of this call was not finite, else 0
     events: Events
 
 

@@ -1,6 +1,7 @@
 """Actor and learner take turns in this process: the same agent code, and nothing depends on time.
 
-It needs JAX and the environment: no replay server, no Launchpad, no TensorFlow.
+It needs JAX and the environment: no Launchpad, no TensorFlow. Only to continue a run of several processes it starts a
+replay server.
 """
 
 import contextlib
@@ -20,7 +21,7 @@ from acme_agents.replay import memory_transport
 from acme_agents.replay.intake import OnNew
 from acme_agents.replay.memory_transport import MemoryTransport
 from acme_agents.replay.replay import Replay
-from acme_agents.replay.transport import NoSender, Receiver, Sender
+from acme_agents.replay.transport import NoReceiver, Receiver, Sender
 from acme_agents.runtime import background, replays, seeding
 from acme_agents.runtime.actor_session import ActorAccount, ActorSession
 from acme_agents.runtime.coordinator import Phase
@@ -93,7 +94,7 @@ def _transport(
     directory = run_dir / checkpoint.DIRECTORY
     memory = MemoryTransport(steps, replay, directory / memory_transport.DIRECTORY)
     if experiment.is_offline:
-        yield memory, NoSender()
+        yield memory, NoReceiver()
     elif not _was_served(directory):
         yield memory, memory
     else:  # It began as several processes: the items are in a replay server's checkpoint.

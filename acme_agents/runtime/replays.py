@@ -20,7 +20,7 @@ from acme_agents.replay.device_replay import DeviceReplay, DeviceSource, FixedRi
 from acme_agents.replay.intake import OnNew, RingIntake, TableIntake
 from acme_agents.replay.queue_replay import QueueReplay
 from acme_agents.replay.replay import Phases, Replay
-from acme_agents.replay.transport import NoSender, Receiver, Sender
+from acme_agents.replay.transport import NoReceiver, Receiver, Sender
 from acme_agents.runtime import loopback
 from acme_agents.runtime.learner import MAX_UPDATES
 
@@ -120,7 +120,7 @@ def between_processes(client: Any, run_dir: pathlib.Path, stop: threading.Event)
     def make(experiment: Experiment, core: LearnerCore, on_new: OnNew) -> Replay:
         steps, replay = specs(experiment)
         if experiment.is_offline:
-            return on_device(experiment, steps, replay, core, NoSender(), on_new)
+            return on_device(experiment, steps, replay, core, NoReceiver(), on_new)
         from acme_agents.replay.reverb_transport import ReverbReceiver
 
         receiver = ReverbReceiver(client, steps, replay, run_dir / checkpoint.DIRECTORY)

@@ -65,7 +65,7 @@ class Publisher:
             return tuple(snapshot for snapshot in self._snapshots if snapshot.version != but)
 
     def take_turn(self, name: str, version: int | None) -> tuple[Snapshot, ...]:
-        """The newest snapshot for an actor that has a version, in its turn; one that has none receives it at once."""
+        """The newest snapshot, if it is this actor's turn; an actor that has no version yet need not wait for one."""
         snapshots = self.newest(but=version)
         period, now = self._num_actors * self._seconds(), time.monotonic()
         if not snapshots or not period:

@@ -30,7 +30,7 @@ class Outcome(NamedTuple):
     hardware: str = ""
 
     def write(self, directory: pathlib.Path, run: Run) -> None:
-        """Writes it into the benchmark's directory; it is whole or the one before."""
+        """Writes it into the benchmark's directory, atomically."""
         files.write_whole(_path(directory, run), json.dumps(self._asdict(), indent=2) + "\n")
 
 

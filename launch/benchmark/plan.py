@@ -117,7 +117,7 @@ class Plan:
         return shlex.join(["acme-agents", "benchmark", *tasks, "--agents", *agents, *seeds, *flags])
 
     def write(self, directory: pathlib.Path) -> None:
-        """Writes the plan into the benchmark's directory; it is whole or the one before."""
+        """Writes the plan into the benchmark's directory, atomically."""
         fields = dataclasses.asdict(self) | {"agents": [variant._asdict() for variant in self.agents]}
         files.write_whole(directory / _FILE, json.dumps(fields, indent=2) + "\n")
 

@@ -278,3 +278,37 @@ def test_no_episodes_are_refused(tmp_path):
     path = _write(tmp_path / "a", [])
     with pytest.raises(datasets.DatasetError, match="a holds no episodes"):
         datasets.load(path, toys.SPEC)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_ids_of_minaris_own_datasets_are_found_where_minari_finds_them(tmp_path, monkeypatch, named):
+    root = tmp_path / "mine" if named else tmp_path / ".minari" / "datasets"
+    monkeypatch.delenv("MINARI_DATASETS_PATH", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    if named:
+        monkeypatch.setenv("MINARI_DATASETS_PATH", str(root))
+    (root / "toys").mkdir(parents=True)
+    _write(root / "toys" / "walk-v1", [_simple(5)])
+    assert [len(episode.rewards) for episode in minari.load_dataset("toys/walk-v1")] == [5]
+    assert [len(episode.reward) for episode in datasets.load("toys/walk-v1", toys.SPEC)] == [5]
+    assert datasets.summarise("toys/walk-v1").lengths.tolist() == [5]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toys").mkdir()
+    _write(tmp_path / "toys" / "walk-v1", [_simple(3)])
+    assert datasets.summarise("toys/walk-v1").lengths.tolist() == [3]  # what is here comes first
+    with pytest.raises(
+        datasets.DatasetError, match=rf"no dataset toys/run-v1: .* id of one that Minari has in {root}\."
+    ):
+        datasets.load("toys/run-v1", toys.SPEC)
+
+
+def test_a_recorded_directory_is_loaded_by_minari_as_the_documentation_says(tmp_path, monkeypatch):
+    datasets.save(tmp_path / "data" / "cartpole-v0", toys.episodes(), toys.SPEC, environment="probe:a", policy="random")
+    monkeypatch.chdir(tmp_path)
+    assert minari.MinariDataset("data/cartpole-v0/data").total_steps == 10
+    monkeypatch.setenv("MINARI_DATASETS_PATH", "data")
+    assert minari.load_dataset("cartpole-v0").total_steps == 10
+    monkeypatch.delenv("MINARI_DATASETS_PATH")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="not found locally"):
+        minari.load_dataset("cartpole-v0")

@@ -295,3 +295,14 @@ def test_a_file_of_no_records_is_no_episodes(tmp_path):
 
 def test_the_orders_are_told_apart_by_their_names():
     assert len({frozenset(order) for order in rl_unplugged._ORDERS}) == len(rl_unplugged._ORDERS)
+
+
+def test_its_files_are_summarised_and_converted_without_an_environment(tmp_path):
+    path = tmp_path / "cartpole_swingup" / "train-00000-of-00001"
+    _write(path, [_whole(4), _whole(3, number=1, final_discount=0)])
+    summary = datasets.summarise(path)
+    assert summary.lengths.tolist() == [3, 2] and summary.returns.ravel().tolist() == [6, 3]
+    assert (summary.num_terminated, summary.environment) == (1, "control:cartpole:swingup")
+    assert summary.fields[0].high.tolist() == [120, 121, 122, 123, 124]
+    assert datasets.convert(summary, tmp_path / "a.hdf5", "d4rl", environment=summary.environment) == []
+    toys.assert_same(datasets.load(tmp_path / "a.hdf5", CARTPOLE), datasets.load(path, CARTPOLE))

@@ -30,6 +30,7 @@ OWN = [
     "noisy-tv:symbols",
     "noisy-tv:pixels",
     "maze:four-rooms",
+    "hindsight:delayed-effect-3-noise-2",
     "deep-sea:10",
     "deep-sea:10:stochastic",
     "key-door:5",

@@ -11,7 +11,7 @@ from acme_agents.environments import naming
 
 def test_names():
     names = environments.names()
-    assert len(names) == len(set(names)) == 184
+    assert len(names) == len(set(names)) == 189
     assert {"control:cheetah:run", "control:dog:fetch", "ale:Pong", "probe:reach", "probe:constant"} <= set(names)
     assert {"trackers:no-op", "noisy-tv:pixels", "maze:u", "jax:sparse-mountain-car"} <= set(names)
     for name in names:
@@ -65,6 +65,14 @@ def test_gym_names_are_known(name):
         ("tracker:none", "or energy:NAME, did you mean trackers:none or "),
         ("mazes:u", "or energy:NAME, did you mean maze:u"),
         ("four-rooms", "or energy:NAME, did you mean maze:four-rooms"),
+        ("hindsight:shortcut", "a shortcut is hindsight:shortcut-N, and 'shortcut' is not one."),
+        ("hindsight:shortcut-1", "hindsight:shortcut-N with N from 2 to 200, and '1' is no such N."),
+        ("hindsight:delayed-effect-3-noise-x", "or hindsight:delayed-effect-N-noise-X, and 'delayed-effect-3-noise-x'"),
+        ("hindsight:delayed-effect-3-noise-101", "the noise of a task is at most 100, not 101."),
+        ("hindsight:ambiguous-bandit-crossover-2", "the crossover is a probability, not 2."),
+        ("hindsight:ambiguous-bandit-noise-1-hidden", "then -hidden, -noise-X or -crossover-X or several in this"),
+        ("hindsight:ambigous-bandit", "there is no task 'ambigous-bandit', did you mean ambiguous-bandit"),
+        ("shortcut-5", "or energy:NAME, did you mean hindsight:shortcut-5?"),
         ("energy:control:walker:wlk", "has no task 'wlk', did you mean walk?"),
         ("Pendulum-v1", "did you mean gym:Pendulum-v1"),
         ("ale:Pongg", "the Arcade Learning Environment has no game 'Pongg', did you mean Pong"),

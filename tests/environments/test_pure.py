@@ -160,6 +160,7 @@ def test_an_environment_that_is_not_pure_is_refused() -> None:
         ("trackers:no-op", 7),
         ("noisy-tv:symbols", None),
         ("maze:four-rooms", 7),
+        ("hindsight:delayed-effect-3-noise-2", None),
         ("repeat:2:jax:grid-3", None),
         ("persistive:noisy-tv:picture", 9),
     ],

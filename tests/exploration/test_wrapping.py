@@ -199,7 +199,7 @@ def test_what_does_not_fit_is_one_sentence(fields, sentence):
 @pytest.mark.parametrize("name", registry.BASES)
 def test_every_bonus_goes_around_every_agent(bonus, name):
     """Traced, nothing is computed: the state keeps its form, and the actor is the base's."""
-    is_discrete = name in ("dqn", "impala", "ppo", "r2d2", "r2d3", "vmpo")
+    is_discrete = name in ("dqn", "hca", "impala", "ppo", "r2d2", "r2d3", "vmpo")
     environment = "probe:choice" if is_discrete else "probe:reach"
     dataset = {"dataset": "data"} if name == "r2d3" else {}
     experiment = Experiment(bonus, environment, base=Base(name), max_steps=10, **dataset)

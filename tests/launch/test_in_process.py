@@ -183,6 +183,7 @@ _SMALLEST = {
     "ddpg": ("--env", "probe:reach", *_CRITIC),
     "dime": ("--env", "probe:reach", *_CRITIC),
     "dqn": ("--env", "probe:choice", *_BATCH, "--config.torso-layers", "4", "--config.head-layers", "4"),
+    "hca": ("--env", "probe:choice", "--config.torso-layers", "4", "--config.batch-size", "2"),
     "impala": ("--env", "probe:choice", "--config.torso-layers", "4", "--config.batch-size", "2"),
     "pmpo": ("--env", "probe:reach", *_CRITIC),
     "ppo": ("--env", "probe:choice", *_POLICY, "--config.unroll-length", "16", "--config.batch-size", "2"),
