@@ -18,6 +18,7 @@ from acme_agents.agents import (
     hca,
     impala,
     mpo,
+    pmpo,
     ppo,
     r2d2,
     r2d3,
@@ -57,6 +58,7 @@ MPO = {
 }
 # Atoms of 0.2, and a second layer, to tell rewards of 0.75 and 1 apart.
 ATOMS = {"vmin": -1.0, "vmax": 12.0, "num_atoms": 66, "policy_layers": (32, 32), "critic_layers": (32, 32)}
+PMPO = {name: value for name, value in MPO.items() if not name.startswith("init_log")}
 CRR = {
     "policy_layers": (32,),
     "critic_layers": (32,),
@@ -227,6 +229,13 @@ SUBJECTS = {
     "mpo-mixture": _subject(mpo, MPO, CONTINUOUS, value=_q_value),
     "mpo-categorical": _subject(mpo, MPO | {"critic": "categorical"} | ATOMS, CONTINUOUS, value=_q_value),
     "mpo-scalar": _subject(mpo, MPO | {"critic": "scalar"}, _seeing(DICT, CONTINUOUS), value=_q_value),
+    "pmpo": _subject(pmpo, PMPO, CONTINUOUS, value=_q_value),
+    "pmpo-data": _subject(
+        pmpo,
+        PMPO | {"reference": "data", "preferences": "advantage", "critic": "scalar", "alpha": 1.0, "beta": 0.0},
+        _seeing(DICT, CONTINUOUS),
+        value=_q_value,
+    ),
     "ppo": _subject(ppo, PPO | RAW, DISCRETE, value=_value, discount=0.9),
     "ppo-continuous": _subject(ppo, PPO, _seeing(DICT, CONTINUOUS)),
     "r2d2": _subject(r2d2, R2D2, DISCRETE, value=_rescaled, discount=0.9),
@@ -329,6 +338,7 @@ OTHERS = {
     "hca": [{"outcome": "return"}],
     "impala": [{"lstm_size": 4}],
     "mpo": [{"critic": "categorical"}],
+    "pmpo": [{"critic": "categorical"}],
     "vmpo": [{"lstm_size": 4}],
 }
 

@@ -23,6 +23,7 @@ AGENTS = {
         "hca",
         "impala",
         "mpo",
+        "pmpo",
         "ppo",
         "r2d2",
         "r2d3",

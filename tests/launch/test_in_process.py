@@ -187,6 +187,7 @@ _SMALLEST = {
     "fma-pg": ("--env", "probe:choice", *_POLICY, "--config.unroll-length", "16", "--config.batch-size", "2"),
     "hca": ("--env", "probe:choice", "--config.torso-layers", "4", "--config.batch-size", "2"),
     "impala": ("--env", "probe:choice", "--config.torso-layers", "4", "--config.batch-size", "2"),
+    "pmpo": ("--env", "probe:reach", *_CRITIC),
     "ppo": ("--env", "probe:choice", *_POLICY, "--config.unroll-length", "16", "--config.batch-size", "2"),
     "sac": ("--env", "probe:reach", *_CRITIC),
     "td3": ("--env", "probe:reach", *_CRITIC),

@@ -1,4 +1,4 @@
-"""MPO and DiME learn the best action at every state of an episode from what replay holds."""
+"""MPO, DiME and PMPO learn the best action at every state of an episode from what replay holds."""
 
 import jax
 import jax.numpy as jnp
@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from acme_agents import environments
-from acme_agents.agents import dime, mpo
+from acme_agents.agents import dime, mpo, pmpo
 from acme_agents.core.interfaces import ActorContext
 from acme_agents.core.types import ArraySpec, EnvironmentSpec, Trajectory
 from acme_agents.replay import chunks, device_replay, ring
 
-AGENTS = {"mpo": mpo, "dime": dime}
+AGENTS = {"mpo": mpo, "dime": dime, "pmpo": pmpo}
 PROBES = {"probe:blank": 1, "probe:blank3": 3, "probe:blank8": 8}  # and their lengths
 FAST = {
     "critic": "scalar",
@@ -24,9 +24,8 @@ FAST = {
     "batch_size": 256,
     "learning_rate": 5e-3,
     "target_update_period": 20,
-    "init_log_temperature": -1.0,
-    "init_log_alpha_mean": 0.0,
 }
+DUALS = {"init_log_temperature": -1.0, "init_log_alpha_mean": 0.0}
 
 
 def _uniform_episodes(name, number, before, after):
@@ -52,7 +51,8 @@ def test_learns_the_best_action_at_every_state_from_uniformly_random_ones(name):
         episodes += _uniform_episodes(probe, 800, before, size - before - length)
         before += length
     spec = EnvironmentSpec(ArraySpec((size,)), ArraySpec((1,)))
-    agent = AGENTS[name].make(AGENTS[name].Config(**FAST))
+    options = FAST if name == "pmpo" else FAST | DUALS
+    agent = AGENTS[name].make(AGENTS[name].Config(**options))
     learner, actor = agent.learner(spec), agent.actor(spec, ActorContext(evaluation=True))
     held = ring.from_trajectories(chunks.step_spec(agent, spec), episodes, agent.replay(spec).experience)
     update = device_replay.make_update(learner, agent.replay(spec))

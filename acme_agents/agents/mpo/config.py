@@ -7,8 +7,8 @@ from acme_agents.core.configs import Layers, NotNegative, PositiveInt
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(configs.Critic, configs.Adam, configs.Replay):
-    """MPO with a mixture-of-Gaussians, categorical or scalar critic.
+class ImprovedPolicy(configs.Critic, configs.Adam, configs.Replay):
+    """A Gaussian policy that improves by its own actions, as a critic values them: what MPO and PMPO share.
 
     Sources: [P] Acme's `agents/jax/mpo/config.py` and its loss's defaults; [B] Acme's baseline script
     `examples/baselines/rl_continuous/run_mogmpo.py`, which differs from [P] where both are named.
@@ -22,11 +22,18 @@ class Config(configs.Critic, configs.Adam, configs.Replay):
     """Standard deviation of the untrained policy, in units of the action [P]; [B] has 0.5."""
     policy_min_stddev: float = 1e-6
     """Added to every standard deviation of the policy, in units of the action [P]."""
-
     num_actions: PositiveInt = 20
-    """Actions sampled for the E-step at each state where the policy is improved [P]."""
+    """Actions sampled at each state where the policy is improved [P]."""
     num_bootstrap_actions: PositiveInt = 4
     """Actions sampled at each bootstrap state for the critic's target (ours); [P] has `num_actions` there too."""
+    n_step: PositiveInt = 4
+    """Steps of reward before the bootstrap [B]; [P] has 5."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(ImprovedPolicy):
+    """MPO with a mixture-of-Gaussians, categorical or scalar critic; sources as above."""
+
     epsilon: float = 0.1
     """Bound on the KL of the E-step's weights, in nats [P]."""
     epsilon_penalty: float | None = 1e-3
@@ -46,6 +53,3 @@ class Config(configs.Critic, configs.Adam, configs.Replay):
     """Multiplier of the standard deviation's constraint before training, before the softplus [P]."""
     dual_learning_rate: NotNegative = 1e-2
     """Adam's, of the dual variables, per update [P]."""
-
-    n_step: PositiveInt = 4
-    """Steps of reward before the bootstrap [B]; [P] has 5."""

@@ -25,9 +25,25 @@ class TrainingState(NamedTuple):
     key: Key
 
 
+def proposals(
+    networks: Networks, key: Key, policy: Params, critic: Params, observation: Observation, num_actions: int
+) -> tuple[Array, Any]:
+    """Actions of a policy, [N, B, A], and a critic's values of them, of batch shape [N, B]."""
+    actions = distributions.sample(key, networks.policy.apply(policy, observation), num_actions)
+    return actions, jax.vmap(networks.critic.apply, (None, None, 0))(critic, observation, actions)
+
+
+def critic_loss(
+    networks: Networks, critic: Params, batch: Transition, next_value: Any
+) -> tuple[Array, dict[str, Array]]:
+    """A critic's loss, [], and its metrics; `next_value` is the target critic's, of batch shape [N, B]."""
+    value = networks.critic.apply(critic, batch.observation, batch.action)
+    loss = jnp.mean(networks.value_head.loss(value, batch.reward, batch.discount, next_value))
+    return loss, {"loss_critic": loss, "q_value": jnp.mean(networks.value_head.mean(value))}
+
+
 def make_learner(config: Config, networks: Networks, num_dimensions: int) -> LearnerCore:
     """Makes the learner's functions for actions of `num_dimensions`."""
-    value_head = networks.value_head
     optimizer = training.clipped_adam(config.learning_rate, config.max_gradient_norm)
     dual_optimizer = optax.adam(config.dual_learning_rate)
 
@@ -46,16 +62,6 @@ def make_learner(config: Config, networks: Networks, num_dimensions: int) -> Lea
             dual_optimizer=dual_optimizer.init(duals),
             key=key,
         )
-
-    def critic_loss(critic: Params, batch: Transition, next_value: Any) -> tuple[Array, dict[str, Array]]:
-        value = networks.critic.apply(critic, batch.observation, batch.action)
-        loss = jnp.mean(value_head.loss(value, batch.reward, batch.discount, next_value))
-        return loss, {"loss_critic": loss, "q_value": jnp.mean(value_head.mean(value))}
-
-    def proposals(key: Key, state: TrainingState, observation: Observation, num_actions: int) -> tuple[Array, Any]:
-        """Actions of the target policy, [N, B, A], and the target critic's values of them, of batch shape [N, B]."""
-        actions = distributions.sample(key, networks.policy.apply(state.policy.target, observation), num_actions)
-        return actions, jax.vmap(networks.critic.apply, (None, None, 0))(state.critic.target, observation, actions)
 
     def policy_loss(
         policy: Params, duals: losses.Duals, state: TrainingState, batch: Transition, actions: Array, q_values: Array
@@ -78,15 +84,18 @@ def make_learner(config: Config, networks: Networks, num_dimensions: int) -> Lea
         # The policy improves where actions are taken: each step of an episode begins one transition, so all states
         # count alike and the final one, where nobody acts, does not. The bootstrap states leave out an episode's
         # first n, and are its final one n times.
-        actions, value = proposals(action_key, state, batch.observation, config.num_actions)
-        q_values = value_head.mean(value)  # [N, B]
-        _, next_value = proposals(next_key, state, batch.next_observation, config.num_bootstrap_actions)
+        targets = state.policy.target, state.critic.target
+        actions, value = proposals(networks, action_key, *targets, batch.observation, config.num_actions)
+        q_values = networks.value_head.mean(value)  # [N, B]
+        _, next_value = proposals(networks, next_key, *targets, batch.next_observation, config.num_bootstrap_actions)
         if config.fit_temperature:
             is_new = state.critic.steps % config.target_update_period == 0
             fitted = losses.fit_temperature(state.duals.log_temperature, q_values, config.epsilon, is_new)
             state = state._replace(duals=state.duals._replace(log_temperature=fitted))
 
-        critic_grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(state.critic.online, batch, next_value)
+        critic_grad, critic_metrics = jax.grad(critic_loss, argnums=1, has_aux=True)(
+            networks, state.critic.online, batch, next_value
+        )
         (policy_grad, dual_grad), policy_metrics = jax.grad(policy_loss, argnums=(0, 1), has_aux=True)(
             state.policy.online, state.duals, state, batch, actions, q_values
         )

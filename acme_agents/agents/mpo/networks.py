@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from acme_agents.agents.mpo.config import Config
+from acme_agents.agents.mpo.config import ImprovedPolicy
 from acme_agents.core import heads, networks, specs, torsos, values
 from acme_agents.core.distributions import Gaussian
 from acme_agents.core.networks import Network
@@ -26,15 +26,20 @@ class Networks(NamedTuple):
     value_head: values.ValueHead
 
 
-def make_networks(config: Config, spec: EnvironmentSpec) -> Networks:
+def make_networks(config: ImprovedPolicy, spec: EnvironmentSpec, *, agent: str = "MPO") -> Networks:
     """Makes the networks for an environment with continuous actions.
+
+    Args:
+      config: the agent's.
+      spec: the environment's.
+      agent: the agent's name, for the error.
 
     Raises:
       UserError: the environment's actions are discrete, or its reward is a vector.
     """
     instead = "the agent dime, which is MPO for several, or an environment with a scalar reward"
-    specs.needs_one_reward(spec, agent="MPO", instead=instead)
-    num_dimensions = specs.num_dimensions(spec, agent="MPO")
+    specs.needs_one_reward(spec, agent=agent, instead=instead)
+    num_dimensions = specs.num_dimensions(spec, agent=agent)
     value_head = values.make_head(config)
 
     def policy(observation: Observation) -> Gaussian:

@@ -1,18 +1,18 @@
-"""The policies of MPO and DiME improve at every state of an episode where an action is taken, and at no other."""
+"""The policies of MPO, DiME and PMPO improve at every state of an episode where an action is taken, and at no other."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from acme_agents.agents import dime, mpo
+from acme_agents.agents import dime, mpo, pmpo
 from acme_agents.agents.dime import learning as dime_learning
 from acme_agents.agents.dime import networks as dime_networks
 from acme_agents.agents.mpo import learning as mpo_learning
 from acme_agents.agents.mpo import networks as mpo_networks
 from acme_agents.core.types import ArraySpec, EnvironmentSpec, Transition
 
-AGENTS = {"mpo": mpo, "dime": dime}
+AGENTS = {"mpo": mpo, "dime": dime, "pmpo": pmpo}
 SPEC = EnvironmentSpec(ArraySpec((2,)), ArraySpec((1,)))
 TINY = {"critic": "scalar", "policy_layers": (4,), "critic_layers": (4,), "num_actions": 3, "num_bootstrap_actions": 5}
 
@@ -46,7 +46,7 @@ def test_a_terminal_observation_changes_nothing(name):
 @pytest.mark.parametrize(
     ("name", "learning", "networks"),
     [("mpo", mpo_learning, mpo_networks), ("dime", dime_learning, dime_networks)],
-    ids=list(AGENTS),
+    ids=["mpo", "dime"],
 )
 def test_the_critics_target_has_actions_of_its_own(name, learning, networks):
     config, shapes = AGENTS[name].Config(**TINY), []
