@@ -1,10 +1,10 @@
 """Every number of the PMPO agent that is not as in `core.configs`."""
 
 import dataclasses
-from typing import Annotated, Literal
+from typing import Literal
 
 from acme_agents.agents.mpo.config import ImprovedPolicy
-from acme_agents.core import configs, errors
+from acme_agents.core import errors
 from acme_agents.core.configs import NotNegative, Share
 
 
@@ -34,11 +34,13 @@ class Config(ImprovedPolicy):
     policy_min_stddev: NotNegative = 1e-3
     """Added to every standard deviation of the policy, in units of the action (ours, as BC's): no trust region holds
     it where beta is small."""
-    num_actions: Annotated[int, configs.at_least(2)] = 20
-    """Actions sampled at each state where the policy is improved (as MPO)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.num_actions < 2:
+            raise errors.UserError(
+                f"num_actions must be at least 2, not {self.num_actions}: the actions of one state are compared."
+            )
         if self.reference == "data" and self.preferences == "rank":
             raise errors.UserError(
                 'preferences "rank" compares the actions of one state, and the data has one for each: with reference '
