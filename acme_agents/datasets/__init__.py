@@ -26,8 +26,8 @@ Importing this package imports neither TensorFlow, Minari, Gymnasium nor h5py; r
 
 from acme_agents.datasets.checks import DatasetError
 from acme_agents.datasets.converting import convert
-from acme_agents.datasets.loading import environment, load
+from acme_agents.datasets.loading import environment, load, locate
 from acme_agents.datasets.saving import save
 from acme_agents.datasets.summary import Summary, summarise
 
-__all__ = ["DatasetError", "Summary", "convert", "environment", "load", "save", "summarise"]
+__all__ = ["DatasetError", "Summary", "convert", "environment", "load", "locate", "save", "summarise"]

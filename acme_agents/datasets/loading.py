@@ -135,6 +135,12 @@ def _way_past(bad: list[checks.DatasetError], total: int) -> str:
     return f" Of {total} episodes {len(bad)} {are} bad: {', '.join(ways)}." if ways else ""
 
 
+def locate(path: pathlib.Path) -> pathlib.Path:
+    """The absolute path of a dataset, also of one that is named by Minari's id: the same from any directory."""
+    known = minari_dataset.located(path)
+    return (known if known.exists() else path).absolute()
+
+
 def find(path: pathlib.Path) -> tuple[Any, Any]:
     """Returns the module of the format at a path, and what its functions want.
 

@@ -32,15 +32,16 @@ _LEAST_DIMENSIONS = 4  # of uint8 arrays that Minari does not take for pictures
 
 
 def find(path: pathlib.Path) -> pathlib.Path | None:
-    """Returns the data directory of the Minari dataset at a path, or of that id; it may lack some of its files.
-
-    The id of one that Minari has on this machine is its path in `root()`, and counts where no such path is here.
-    """
-    if not path.is_absolute() and not os.path.lexists(path):
-        path = root() / path
+    """Returns the data directory of the Minari dataset at a path, or of that id; it may lack some of its files."""
+    path = located(path)
     if any((path / name).exists() for name in (METADATA, EPISODES)):
         return path
     return path / DATA if (path / DATA).is_dir() else None
+
+
+def located(path: pathlib.Path) -> pathlib.Path:
+    """A path as it is, if it leads somewhere; else the path in `root()` of the dataset whose id it is taken for."""
+    return path if path.is_absolute() or os.path.lexists(path) else root() / path
 
 
 def root() -> pathlib.Path:

@@ -12,7 +12,7 @@ from typing import Any
 import dm_env
 import numpy as np
 
-from acme_agents import environments
+from acme_agents import datasets, environments
 from acme_agents.core import errors
 from acme_agents.core.computing import Precision
 from acme_agents.core.types import EnvironmentSpec
@@ -123,6 +123,10 @@ class Experiment:
         ):
             if value is not None and value < least:
                 raise errors.UserError(f"{name} must be at least {least}, not {value}.")
+        if self.precision not in typing.get_args(Precision):
+            raise errors.UserError(
+                f"Unknown precision {self.precision!r}: choose {', '.join(typing.get_args(Precision))}."
+            )
         if self.is_offline and self.max_updates is None:
             raise errors.UserError("The run would never end: without environment steps it needs --updates.")
         if self.dataset is None and self.offline_updates:
@@ -149,9 +153,10 @@ class Experiment:
 
     def with_absolute_paths(self) -> "Experiment":
         """The same experiment, whose files are found from any working directory, as by a later `resume`."""
-        paths = {name: getattr(self, name) for name in ("dataset", "teacher", "record")}
+        ways = {"dataset": datasets.locate, "teacher": pathlib.Path.absolute, "record": pathlib.Path.absolute}
+        given = {name: getattr(self, name) for name in ways}
         absolute: dict[str, Any] = {
-            name: str(pathlib.Path(path).absolute()) for name, path in paths.items() if path is not None
+            name: str(ways[name](pathlib.Path(path))) for name, path in given.items() if path is not None
         }
         return dataclasses.replace(self, **absolute)
 

@@ -3,6 +3,7 @@
 import pytest
 
 from acme_agents.agents import dqn, r2d3
+from acme_agents.core import errors
 from acme_agents.core.interfaces import DATASET, REPLAY
 from acme_agents.experiments import Experiment, making, registry
 
@@ -59,3 +60,19 @@ def test_every_folder_of_an_agent_has_a_name(repository):
 def test_an_actor_has_at_least_one_environment():
     with pytest.raises(ValueError, match=r"^The number of environments per actor must be at least 1, not 0.$"):
         Experiment("dqn", "probe:choice", environments_per_actor=0)
+
+
+def test_paths_become_absolute_and_the_id_of_a_dataset_its_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "minari" / "toys" / "walk-v1").mkdir(parents=True)
+    experiment = Experiment("crr", "probe:reach", max_updates=1, dataset="toys/walk-v1", record="data")
+    kept = experiment.with_absolute_paths()
+    assert (kept.dataset, kept.record) == (str(tmp_path / "minari" / "toys" / "walk-v1"), str(tmp_path / "data"))
+    (tmp_path / "toys" / "walk-v1").mkdir(parents=True)  # what is here comes first
+    assert experiment.with_absolute_paths().dataset == str(tmp_path / "toys" / "walk-v1")
+
+
+def test_a_precision_that_there_is_not_is_refused():
+    with pytest.raises(errors.UserError, match="Unknown precision 'half': choose default, float32, bfloat16"):
+        Experiment("mpo", "probe:reach", max_steps=1, precision="half")
