@@ -343,7 +343,7 @@ OTHERS = {
 }
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FOLDERS)
 def test_every_field_of_a_configuration_is_read(name):
     module = importlib.import_module(f"acme_agents.agents.{name}")
