@@ -205,10 +205,10 @@ def check(experiment: Experiment, *, in_process: bool) -> str:
     spec = experiment.environment_spec()
     if in_process and experiment.replay == "server":
         raise errors.UserError("In one process there is no replay server: leave --replay server out.")
+    drawn = dataclasses.replace(experiment, replay="learner") if in_process else experiment
+    steps, replay = chunks.step_spec(agent, spec), making.replay_spec(drawn, spec)
     if in_process:
         making.make_learner(experiment)  # Raises where this process cannot compute as the experiment asks.
-        experiment = dataclasses.replace(experiment, replay="learner")
-    steps, replay = chunks.step_spec(agent, spec), making.replay_spec(experiment, spec)
     if experiment.dataset is not None:
         datasets.environment(experiment.dataset)  # Raises where there is no dataset.
     if experiment.is_offline:

@@ -57,7 +57,7 @@ def finished_run(tmp_path: pathlib.Path, template_run: pathlib.Path) -> pathlib.
             f"{', '.join(registry.AGENTS)}, and any module that offers one; and the bonuses "
             f"{', '.join(registry.BONUSES)}, which go around an agent.\n",
         ),
-        (("train", "a3c", "--env", "probe:sign"), "error: Unknown agent 'a3c': there are bc, crr, d4pg, ddpg, dime,"),
+        (("train", "a3c", "--env", "probe:sign"), "error: Unknown agent 'a3c': there are bc, cca, crr, d4pg,"),
         (("train", "json", "--env", "probe:sign"), "offers no agent: it has no Config and no make.\n"),
         (("train", "mpo", "--env", "control:cartpole:swing"), "did you mean swingup?\n"),
         (("train", "mpo", "--env", "gym:Pendulm-v1"), "Pendulum-v1"),
