@@ -73,7 +73,6 @@ def _to_minari(
 ) -> list[str]:
     reader, found = loading.find(summary.path)
     actions = checks.Actions(spec.action, None if summary.canonical else spec.action_bounds)
-    num_repeated = 0
 
     def canonical() -> Iterator[types.Trajectory]:
         for where, episode in reader.read(found, spec):
@@ -81,8 +80,6 @@ def _to_minari(
                 raise episode
             yield checks.canonical(episode, spec, where, actions)
 
-    for _, rows in summary_lib.episodes(reader, found, []):
-        num_repeated += rows.terminated and rows.lacks_final
     num_bytes = saving.room(summary.num_bytes, (len(summary.fields) + 4) * len(summary.lengths))
     policy = reader.policy(found) if reader is minari_dataset else "unknown policy"
     saving.write(to, canonical(), spec, environment=environment, policy=policy, num_bytes=num_bytes)
@@ -94,9 +91,10 @@ def _to_minari(
         )
     if summary.num_single:
         notes.append(f"{summary.num_single} episodes of one such row are left out whole.")
-    if num_repeated:
+    if summary.num_repeated:
         notes.append(
-            f"{num_repeated} episodes that terminated lack their final observation: the last one is there twice."
+            f"{summary.num_repeated} episodes that terminated lack their final observation: the last one is there "
+            "twice."
         )
     to_dtype = {"reward": "float32", "action": spec.action.dtype}
     narrowed = [each.name for each in summary.fields if each.dtype in ("float64", "int64") and each.name != "discount"]

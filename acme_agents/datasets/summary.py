@@ -59,6 +59,7 @@ class Summary(NamedTuple):
       num_unsaid: of those that were cut short, how many nothing in the file says that of.
       num_without_final: of those that were cut short, how many lack their final observation, so that their last row is
         no step.
+      num_repeated: of those that terminated, how many lack their final observation, for which the last one stands.
       num_single: episodes of one row that hold no step for that reason; they count nowhere else.
       fields: of observations, actions and rewards, in this order.
       bad: what is wrong with the episodes that could not be read; they count nowhere else.
@@ -75,6 +76,7 @@ class Summary(NamedTuple):
     num_terminated: int
     num_unsaid: int
     num_without_final: int
+    num_repeated: int
     num_single: int
     fields: list[Field]
     bad: list[checks.DatasetError]
@@ -94,7 +96,7 @@ def summarise(path: pathlib.Path | str) -> Summary:
     lengths: list[int] = []
     returns: list[np.ndarray] = []
     bad: list[checks.DatasetError] = []
-    num_terminated = num_unsaid = num_without_final = num_single = num_bytes = 0
+    num_terminated = num_unsaid = num_without_final = num_repeated = num_single = num_bytes = 0
     fractional = False
     for where, rows in episodes(reader, found, bad):
         steps = rows_lib.trajectory(rows)
@@ -121,6 +123,7 @@ def summarise(path: pathlib.Path | str) -> Summary:
         num_terminated += rows.terminated
         num_unsaid += not rows.terminated and not rows.truncated
         num_without_final += not rows.terminated and rows.lacks_final
+        num_repeated += rows.terminated and rows.lacks_final
         num_bytes += sum(array.nbytes for array in arrays.values())
     if not lengths:
         first = f"; the first of {len(bad)} that cannot be read: {bad[0]}" if bad else "."
@@ -136,6 +139,7 @@ def summarise(path: pathlib.Path | str) -> Summary:
         num_terminated=num_terminated,
         num_unsaid=num_unsaid,
         num_without_final=num_without_final,
+        num_repeated=num_repeated,
         num_single=num_single,
         fields=[each.field(name) for name, each in moments.items() if name != "discount" or fractional],
         bad=bad,
