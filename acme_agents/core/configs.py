@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 from acme_agents.core import errors
 from acme_agents.core.experience import Experience, Unrolls
@@ -271,15 +271,26 @@ def replay_spec(config: Replay, experience: Experience, *, priority_exponent: fl
     )
 
 
-def unroll_spec(length: int, batch_size: int, max_policy_lag: int) -> ReplaySpec:
+class OfUnrolls(Protocol):
+    """The configuration of an agent that learns from unrolls."""
+
+    @property
+    def unroll_length(self) -> int: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def max_policy_lag(self) -> int: ...
+
+
+def unroll_spec(config: OfUnrolls) -> ReplaySpec:
     """A queue of unrolls, each learned from in one update; every update's parameters are published."""
     return ReplaySpec(
-        experience=Unrolls(length),
-        batch_size=batch_size,
-        min_size=batch_size,
-        max_size=batch_size,
+        experience=Unrolls(config.unroll_length),
+        batch_size=config.batch_size,
+        min_size=config.batch_size,
+        max_size=config.batch_size,
         samples_per_insert=1.0,
         publish_period=1,
         log_period=1,
-        max_policy_lag=max_policy_lag,
+        max_policy_lag=config.max_policy_lag,
     )

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from acme_agents.core import distributions
+from acme_agents.core import distributions, masks
 from acme_agents.core.distributions import Gaussian
 from acme_agents.core.types import Action, Array, EnvironmentSpec, Key
 
@@ -57,3 +57,14 @@ GAUSSIAN = Law(
 def of(spec: EnvironmentSpec) -> Law:
     """The law of an environment's actions."""
     return GAUSSIAN if spec.action.num_values is None else CATEGORICAL
+
+
+def kl_from_acted(log_ratio: Array, valid: Array) -> Array:
+    """Schulman's estimate of the KL divergence of a policy from the one that acted: [], in nats, never negative.
+
+    Args:
+      log_ratio: [...] float32, the log-probability of the action taken, less that under the policy that acted.
+      valid: [...] bool, where there is an action.
+    """
+    log_ratio = jnp.where(valid, log_ratio, 0.0)
+    return masks.mean_where(jnp.expm1(log_ratio) - log_ratio, valid)

@@ -144,9 +144,7 @@ def make_learner(config: Config, policy: policies.Networks, nets: Networks, spec
                 + found["classifier_loss"]
             )
             log_prob = laws.CATEGORICAL.log_prob(looked.logits, action)
-            # Schulman's estimate of the KL divergence of the policy from the one that acted, never negative.
-            log_ratio = jnp.where(valid, log_prob - steps.extras.log_prob[:, :-1], 0.0)
-            found["kl_acted"] = masks.mean_where(jnp.expm1(log_ratio) - log_ratio, valid)
+            found["kl_acted"] = laws.kl_from_acted(log_prob - steps.extras.log_prob[:, :-1], valid)
             return total, found | {"loss": total, "value": masks.mean_where(looked.value, valid) * scale}
 
         gradient, metrics = jax.grad(loss, has_aux=True)(state.params)

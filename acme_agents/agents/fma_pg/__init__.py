@@ -28,12 +28,11 @@ class FMAPG:
     def actor(self, spec: EnvironmentSpec, context: ActorContext) -> ActorCore:
         """Makes the actor's functions: exploring, or the policy's mode for an evaluation."""
         nets = networks.make_networks(self.config, spec, agent="FMA-PG")
-        return acting.make_actor(self.config, nets, spec, evaluation=context.evaluation)
+        return acting.make_actor(self.config, nets.policy.apply, nets.law, spec, evaluation=context.evaluation)
 
     def replay(self, spec: EnvironmentSpec) -> ReplaySpec:
         """A queue of unrolls."""
-        config = self.config
-        return configs.unroll_spec(config.unroll_length, config.batch_size, config.max_policy_lag)
+        return configs.unroll_spec(self.config)
 
 
 make = FMAPG

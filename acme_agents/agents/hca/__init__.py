@@ -2,18 +2,19 @@
 
 import dataclasses
 
-from acme_agents.agents.hca import acting, learning, networks
+from acme_agents.agents.hca import learning, networks
 from acme_agents.agents.hca.config import Config
+from acme_agents.agents.ppo import acting
 from acme_agents.core import configs
 from acme_agents.core.interfaces import ActorContext, ActorCore, LearnerCore, ReplaySpec
-from acme_agents.core.types import EnvironmentSpec
+from acme_agents.core.types import Array, EnvironmentSpec, Observation, Params
 
 __all__ = ["Config", "make"]
 
 
 @dataclasses.dataclass(frozen=True)
 class HCA:
-    """Hindsight credit assignment with networks; see this folder's README, and `tabular` for tables."""
+    """Hindsight credit assignment, with PPO's actor; see this folder's README, and `tabular` for tables."""
 
     config: Config
 
@@ -24,12 +25,15 @@ class HCA:
     def actor(self, spec: EnvironmentSpec, context: ActorContext) -> ActorCore:
         """Makes the actor's functions: exploring, or the policy's mode for an evaluation."""
         nets = networks.make_networks(self.config, spec)
-        return acting.make_actor(self.config, nets, spec, evaluation=context.evaluation)
+
+        def policy(params: Params, observation: Observation) -> Array:
+            return nets.agent.apply(params, observation).logits
+
+        return acting.make_actor(self.config, policy, nets.law, spec, evaluation=context.evaluation)
 
     def replay(self, spec: EnvironmentSpec) -> ReplaySpec:
         """A queue of unrolls."""
-        config = self.config
-        return configs.unroll_spec(config.unroll_length, config.batch_size, config.max_policy_lag)
+        return configs.unroll_spec(self.config)
 
 
 make = HCA

@@ -9,8 +9,9 @@ import optax
 from acme_agents.agents.hca import losses
 from acme_agents.agents.hca.config import Config
 from acme_agents.agents.hca.losses import Futures
-from acme_agents.agents.hca.networks import ActorParams, Networks, Outputs
-from acme_agents.core import discrete, masks, normalising, running, training
+from acme_agents.agents.hca.networks import Networks, Outputs
+from acme_agents.agents.ppo.networks import ActorParams
+from acme_agents.core import discrete, laws, masks, normalising, running, training
 from acme_agents.core.interfaces import LearnerCore, UpdateOutput
 from acme_agents.core.running import Moments
 from acme_agents.core.types import Array, EnvironmentSpec, Key, Observation, Params, Unroll
@@ -79,14 +80,13 @@ def make_learner(config: Config, nets: Networks, spec: EnvironmentSpec) -> Learn
             value_loss = 0.5 * masks.mean_where(jnp.square(found.returns - value), valid)
             entropy = masks.mean_where(-jnp.sum(jnp.exp(log_policy) * log_policy, axis=-1), valid)
             total = credited + config.value_weight * value_loss - config.entropy_weight * entropy
-            log_ratio = jnp.where(valid, discrete.select(log_policy, rows.action) - steps.extras.log_prob[:, :-1], 0.0)
+            log_ratio = discrete.select(log_policy, rows.action) - steps.extras.log_prob[:, :-1]
             return total, metrics | {
                 "loss": total,
                 "value_loss": value_loss,
                 "entropy": entropy,
                 "value": masks.mean_where(value, valid) * scale,
-                # Schulman's estimate of the KL divergence of the policy from the one that acted, never negative.
-                "kl_acted": masks.mean_where(jnp.expm1(log_ratio) - log_ratio, valid),
+                "kl_acted": laws.kl_from_acted(log_ratio, valid),
             }
 
         gradient, metrics = jax.grad(loss, has_aux=True)(state.weights)

@@ -10,15 +10,7 @@ from acme_agents.agents.hca.config import Config
 from acme_agents.core import laws, networks, specs, torsos
 from acme_agents.core.laws import Law
 from acme_agents.core.networks import Network
-from acme_agents.core.normalising import Scale
-from acme_agents.core.types import Array, EnvironmentSpec, Observation, Params
-
-
-class ActorParams(NamedTuple):
-    """What actors receive."""
-
-    agent: Params
-    scale: Scale
+from acme_agents.core.types import Array, EnvironmentSpec, Observation
 
 
 class Outputs(NamedTuple):

@@ -10,7 +10,7 @@ from acme_agents.agents.impala import losses
 from acme_agents.agents.impala.config import Config
 from acme_agents.agents.vmpo import networks
 from acme_agents.agents.vmpo.networks import ActorParams, Networks
-from acme_agents.core import masks, normalising, returns, running, training
+from acme_agents.core import laws, masks, normalising, returns, running, training
 from acme_agents.core.interfaces import LearnerCore, UpdateOutput
 from acme_agents.core.running import Moments
 from acme_agents.core.types import Array, EnvironmentSpec, Key, Params, Unroll
@@ -70,8 +70,7 @@ def make_learner(config: Config, nets: Networks, spec: EnvironmentSpec) -> Learn
                 entropy_weight=config.entropy_weight,
             )
             metrics["value"] = masks.mean_where(value, valid) * scale
-            # Schulman's estimate of the KL divergence of the policy from the one that acted, never negative.
-            metrics["kl_acted"] = masks.mean_where(jnp.expm1(log_ratio) - log_ratio, valid)
+            metrics["kl_acted"] = laws.kl_from_acted(log_ratio, valid)
             return total, metrics
 
         gradient, metrics = jax.grad(loss, has_aux=True)(state.network)

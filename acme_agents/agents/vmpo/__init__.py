@@ -28,8 +28,7 @@ class VMPO:
 
     def replay(self, spec: EnvironmentSpec) -> ReplaySpec:
         """A queue of unrolls."""
-        config = self.config
-        return configs.unroll_spec(config.unroll_length, config.batch_size, config.max_policy_lag)
+        return configs.unroll_spec(self.config)
 
 
 make = VMPO

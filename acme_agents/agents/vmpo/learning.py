@@ -11,7 +11,7 @@ from acme_agents.agents.vmpo import losses, networks
 from acme_agents.agents.vmpo.config import Config
 from acme_agents.agents.vmpo.losses import Duals
 from acme_agents.agents.vmpo.networks import ActorParams, Networks
-from acme_agents.core import masks, normalising, returns, running, training
+from acme_agents.core import laws, masks, normalising, returns, running, training
 from acme_agents.core.interfaces import LearnerCore, UpdateOutput
 from acme_agents.core.running import Moments
 from acme_agents.core.types import Array, EnvironmentSpec, Key, Params, Unroll
@@ -95,9 +95,8 @@ def make_learner(config: Config, nets: Networks, spec: EnvironmentSpec) -> Learn
         metrics = {name: jnp.mean(x) for name, x in metrics.items()}
         metrics["value"] = masks.mean_where(value[:, :-1], valid) * scale
         metrics["reward_scale"] = scale
-        # Schulman's estimate of the KL divergence of the target's policy from the one that acted, never negative.
-        log_ratio = nets.law.log_prob(target_law, action) - steps.extras.log_prob[:, :-1]
-        metrics["kl_acted"] = masks.mean_where(jnp.expm1(log_ratio) - log_ratio, valid)
+        log_ratio = nets.law.log_prob(target_law, action) - steps.extras.log_prob[:, :-1]  # of the target's policy
+        metrics["kl_acted"] = laws.kl_from_acted(log_ratio, valid)
 
         # After the steps: what they see of an observation is what the actor saw.
         number = state.steps + 1
