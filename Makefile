@@ -30,8 +30,10 @@ test-fast: setup ## every test not marked slow or long: three minutes on two idl
 test-cluster: setup ## the tests on several hosts, made of network namespaces
 	$(PYTHON) -m pytest -m cluster $(PYTEST_FLAGS)
 
+MODERN_PYTHON ?= 3.13
+
 test-modern: setup ## one process on Python 3.13 and the newest JAX, installed by `pip install .` alone
-	$(PYTHON) -m pytest tests/test_modern.py $(PYTEST_FLAGS)
+	MODERN_PYTHON=$(MODERN_PYTHON) $(PYTHON) -m pytest tests/test_modern.py $(PYTEST_FLAGS)
 
 ROUNDS ?= 10
 

@@ -1,6 +1,11 @@
 """Packaging: the exact versions are in requirements.lock; these are the ranges that are known to work."""
 
+import pathlib
+import re
+
 from setuptools import find_packages, setup
+
+VERSION = re.findall(r'^__version__ = "(.+)"$', pathlib.Path("acme_agents/__init__.py").read_text(), re.MULTILINE)[0]
 
 # All that one process needs, on any Python from 3.10 on and the newest JAX.
 ONE_PROCESS = [
@@ -70,14 +75,14 @@ DEV = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "ruff>=0.8", "my
 
 setup(
     name="acme_agents",
-    version="0.1.0",
+    version=VERSION,
     description="Distributed reinforcement learning in JAX, in the tradition of Acme.",
     license="Apache-2.0",
     python_requires=">=3.10",
     # Named, so that an editable install puts this package on the path and not the folder that it lies in.
     package_dir={"acme_agents": "acme_agents"},
     packages=find_packages(include=["acme_agents*"]),
-    package_data={"acme_agents.launch.benchmark": ["*.json"]},
+    package_data={"acme_agents": ["py.typed"], "acme_agents.launch.benchmark": ["*.json"]},
     install_requires=ONE_PROCESS,
     extras_require={
         "environments": ENVIRONMENTS,
