@@ -214,6 +214,14 @@ class Benchmark:
 
 
 @dataclasses.dataclass(frozen=True)
+class Runs:
+    """List the runs below a directory: state, progress, return of the newest evaluation, and speed."""
+
+    directory: tyro.conf.Positional[pathlib.Path] = pathlib.Path("runs")
+    """Directory that has run directories in it, at any depth."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Plot:
     """Draw learning curves: the runs of one agent, environment and configuration are one curve with an interval."""
 

@@ -36,6 +36,7 @@ Distributed reinforcement learning in JAX.
   demonstrate ENV write episodes of an environment's scripted expert as a dataset
   dataset DATASET say what is in a dataset, draw its histograms, and write it in another format
   benchmark SUITE run agents on a suite of tasks with several seeds, and report on them
+  runs [DIR]      list the runs below a directory, with state, progress, return and speed
   plot RUN...     draw the learning curves of run directories
   list            list agents, bonuses and environments
   --version       print the version, and the commit of a checkout
@@ -57,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "demonstrate": _demonstrate,
         "dataset": _dataset,
         "benchmark": _benchmark,
+        "runs": _runs,
         "plot": _plot,
         "list": _list,
     }
@@ -365,6 +367,15 @@ def _benchmark(arguments: list[str]) -> None:
     failed = benchmark(options, say=lambda line: print(line, flush=True), program=_program())
     if failed:
         sys.exit(1)
+
+
+def _runs(arguments: list[str]) -> None:
+    from acme_agents.launch import runs
+
+    options = tyro.cli(commands.Runs, prog="acme-agents runs", args=arguments)
+    found = runs.find(options.directory)
+    for line in runs.lines(found, options.directory) if found else (f"There is no run below {options.directory}.",):
+        print(line)
 
 
 def _plot(arguments: list[str]) -> None:
