@@ -36,6 +36,8 @@ DATASETS = ["minari[hdf5]>=0.5.3"]
 
 PLOT = ["matplotlib>=3.8", "rliable>=1.2"]
 
+PROFILE = ["py-spy>=0.4"]
+
 # Several processes. dm-launchpad and dm-reverb are built against one TensorFlow, which fixes the rest: Linux x86-64 and
 # Python 3.10 only.
 DISTRIBUTED = [
@@ -66,6 +68,7 @@ RUNTIME = [
     "rliable==1.2.0",
     "minari[hdf5]==0.5.3",
     "imageio[ffmpeg]>=2.31",
+    *PROFILE,
 ]
 
 # `--launcher ray`. No newer Ray accepts TensorFlow 2.8's protobuf.
@@ -94,6 +97,7 @@ setup(
         "gymnax": GYMNAX,
         "brax": BRAX,
         "dev": DEV,
+        "profile": PROFILE,
         "wandb": ["wandb"],
     },
     entry_points={"console_scripts": ["acme-agents = acme_agents.launch.main:main"]},

@@ -20,7 +20,7 @@ from acme_agents.launch import run_dir as run_dir_lib
 from acme_agents.launch.options import Launcher, Options
 from acme_agents.launch.supervisor import Place, PlaceLost, Supervisor
 from acme_agents.replay import chunks, sizes
-from acme_agents.runtime import compilation, fused, in_process, loggers, nodes
+from acme_agents.runtime import compilation, fused, in_process, loggers, nodes, profiling
 from acme_agents.runtime import display as display_lib
 from acme_agents.runtime.status import Status
 
@@ -70,6 +70,8 @@ def run(
         raise errors.UserError("Which cluster? Give the address of its head: --address HOST:PORT.")
     if options.wandb:
         loggers.check_wandb()
+    if options.profile:
+        profiling.check()
     _set_environment()
     compilation.use_cache(options.compilation_cache)
     if options.seeds > 1 and launcher != "fused":
@@ -84,6 +86,7 @@ def run(
         run_dir_lib.opened(directory, experiment, launcher, options, resume=resume),
         stop_on_signals() as stop,
         display_lib.make_display(title=_title(experiment)) as display,
+        profiling.profiled(directory, launcher, options.profile if launcher in ("in-process", "fused") else 0.0),
     ):
         display.message(f"run directory {directory}; {memory}")
         for note in experiment.environment_notes():
@@ -156,7 +159,7 @@ def _make_place(
     """Where the workers of a new program run."""
     if launcher == "processes":
         ports = processes.free_ports(nodes.SERVERS, processes.shuffled(options.ports))
-        return processes.Processes(experiment, run_dir, ports, wandb=options.wandb)
+        return processes.Processes(experiment, run_dir, ports, options)
     from acme_agents.launch import cluster
 
     return cluster.Cluster.begin(nodes.of(experiment), run_dir, options, display)
@@ -167,7 +170,7 @@ def _find_place(
 ) -> Place:
     """Where the workers of a program that runs are."""
     if record.launcher == "processes":
-        return processes.Processes(experiment, run_dir, record.place["ports"], wandb=record.options.wandb)
+        return processes.Processes(experiment, run_dir, record.place["ports"], record.options)
     from acme_agents.launch import cluster
 
     return cluster.Cluster.find(nodes.of(experiment), run_dir, record, display)
