@@ -154,6 +154,16 @@ class Dataset:
 
 
 @dataclasses.dataclass(frozen=True)
+class New:
+    """Begin an agent of your own: a folder here with the code of one of ours under another name, its tests and a README."""
+
+    name: tyro.conf.Positional[str]
+    """Of the new agent, which is a Python module of this name: `acme-agents train NAME` from this directory."""
+    like: Literal["td3", "dqn", "ppo"] = "dqn"
+    """Agent to begin from: td3 for continuous actions, dqn for discrete ones, ppo on-policy and for both."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Demonstrate:
     """Write episodes of an environment's scripted expert as a Minari dataset."""
 

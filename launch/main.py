@@ -35,6 +35,7 @@ Distributed reinforcement learning in JAX.
   collect RUN     write episodes of a run directory's policy as a dataset
   demonstrate ENV write episodes of an environment's scripted expert as a dataset
   dataset DATASET say what is in a dataset, draw its histograms, and write it in another format
+  new NAME        begin an agent of your own, in a folder of that name
   benchmark SUITE run agents on a suite of tasks with several seeds, and report on them
   plot RUN...     draw the learning curves of run directories
   list            list agents, bonuses and environments
@@ -56,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "collect": _collect,
         "demonstrate": _demonstrate,
         "dataset": _dataset,
+        "new": _new,
         "benchmark": _benchmark,
         "plot": _plot,
         "list": _list,
@@ -356,6 +358,14 @@ def _dataset(arguments: list[str]) -> None:
     options = tyro.cli(commands.Dataset, prog="acme-agents dataset", args=arguments)
     for line in inspect(options.path, output=options.output, convert=options.convert, to=options.to, env=options.env):
         print(line, flush=True)
+
+
+def _new(arguments: list[str]) -> None:
+    from acme_agents.launch.new import new
+
+    options = tyro.cli(commands.New, prog="acme-agents new", args=arguments)
+    for line in new(options.name, options.like, pathlib.Path()):
+        print(line)
 
 
 def _benchmark(arguments: list[str]) -> None:
