@@ -44,6 +44,7 @@ FORM: tuple[Check, ...] = (
     forms.acting_is_pure,
     forms.the_index_may_be_traced,
     forms.chance_is_not_used_twice,
+    forms.no_key_is_used_twice,
     forms.actions_are_in_the_spec,
     forms.extras_are_what_replay_stores,
     forms.padding_does_not_matter,
