@@ -155,12 +155,35 @@ class Dataset:
 
 @dataclasses.dataclass(frozen=True)
 class New:
-    """Begin an agent of your own: a folder here with the code of one of ours under another name, its tests and a README."""
+    """Begin an agent of your own: a folder here with one of ours under another name, with its tests and a README."""
 
     name: tyro.conf.Positional[str]
     """Of the new agent, which is a Python module of this name: `acme-agents train NAME` from this directory."""
     like: Literal["td3", "dqn", "ppo"] = "dqn"
     """Agent to begin from: td3 for continuous actions, dqn for discrete ones, ppo on-policy and for both."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """Check an agent, or an environment, for what every one must do: a line for each check; exit code 1 if one fails.
+
+    An agent's configuration is the default one with small networks that learn fast, and --config.FIELD changes it.
+    """
+
+    env: str | None = None
+    """Environment to check; with an agent, the one whose observations and actions the agent is checked for."""
+    form_only: bool = False
+    """Leave out the checks of what the agent learns, which are of tiny tasks and take most of the time."""
+    updates: int = 1500
+    """Updates that a check of learning may take."""
+    value: str | None = None
+    """Metric of the agent's update that estimates the return of the batch's actions, such as q_value: it is checked."""
+    steps: int = 400
+    """Steps of random actions that each check of an environment takes at most."""
+    max_episode_steps: int | None = None
+    """Steps after which the environment's episodes are cut short (default: its own limit)."""
+    config: Any = None
+    """Configuration of the agent."""
 
 
 @dataclasses.dataclass(frozen=True)
