@@ -181,7 +181,7 @@ def the_seed_decides(subject: Subject) -> None:
                 plays.append(list(subject.act(env)))
             finally:
                 env.close()
-    _same(*plays, "another environment of the same seed")
+    _same(plays[0], plays[1], "another environment of the same seed")
     env = subject.make(8)
     try:
         for _ in zip(range(5), subject.act(env)):

@@ -96,7 +96,8 @@ def _specs(agent: Agent, environment: str | None) -> list[tuple[str, Environment
             return [(f"for {environment}", environments.spec(env))]
         finally:
             env.close()
-    taken, refused = [], []
+    taken: list[tuple[str, EnvironmentSpec]] = []
+    refused = []
     two = dataclasses.replace(
         conformance.CONTINUOUS, reward=dataclasses.replace(conformance.CONTINUOUS.reward, shape=(2,))
     )

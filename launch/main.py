@@ -385,10 +385,10 @@ def _check(arguments: list[str]) -> None:
             base = dataclasses.replace(base, config=conformance.small(base.config))
         typed = _with_config(commands.Check, conformance.small(registry.load(agent).Config()), base)
     options = tyro.cli(typed, prog=f"acme-agents check {agent or ''}".rstrip(), args=flags)
-    if agent is None and options.env is None:
-        raise errors.UserError(f"Name what is to be checked: {usage}.")
     compilation.use_cache(None)
     if agent is None:
+        if options.env is None:
+            raise errors.UserError(f"Name what is to be checked: {usage}.")
         lines = check.check_environment(options.env, steps=options.steps, max_episode_steps=options.max_episode_steps)
     else:
         around = _base(options)

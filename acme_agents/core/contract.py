@@ -126,7 +126,7 @@ def named(function: str) -> Iterator[None]:
 
 def is_debugging() -> bool:
     """Whether JAX compiles nothing, so that every number can be looked at."""
-    return bool(jax.config.jax_disable_jit)
+    return bool(jax.config.jax_disable_jit)  # type: ignore[attr-defined]
 
 
 def same_form(before: Any, after: Any, sentence: str) -> None:
@@ -158,7 +158,8 @@ def _call(function: str, call: Any, *args: Any) -> Any:
     elif is_debugging() and _is_plain((args, returned)):
         with named(function):
             again = call(*args)
-        same = jax.tree.structure(returned) == jax.tree.structure(again) and all(
+        structures: list[Any] = [jax.tree.structure(returned), jax.tree.structure(again)]
+        same = structures[0] == structures[1] and all(
             np.array_equal(x, y, equal_nan=jnp.issubdtype(jnp.result_type(x), jnp.inexact))
             for x, y in zip(jax.tree.leaves(returned), jax.tree.leaves(again), strict=True)
         )
@@ -196,7 +197,7 @@ def _check_action(action: Any, spec: ArraySpec) -> None:
         _must(inside, f"actor.select_action leaves [{low}, {high}], with {np.asarray(action)}: clip what it returns.")
 
 
-def _must(condition: bool, sentence: str) -> None:
+def _must(condition: Any, sentence: str) -> None:
     if not condition:
         raise errors.AgentFault(sentence)
 
