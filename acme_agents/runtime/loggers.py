@@ -28,12 +28,13 @@ class CsvTable:
     """An append-only CSV file whose columns are those of its first row.
 
     Every row is on disk when `write` returns. A file that is there already is continued; what a killed process left of
-    a last line is dropped first.
+    a last line is dropped first. Columns that it lacks, as where an earlier version began it, are left out then.
     """
 
     def __init__(self, path: pathlib.Path):
         self.path = path
         self._columns: tuple[str, ...] = ()
+        self._is_continued = path.exists()
         if path.exists():
             self.truncate(self.offset())
 
@@ -44,13 +45,13 @@ class CsvTable:
           row: numbers by column name: Python's, NumPy's, or arrays of shape []. A column left out stays empty.
 
         Raises:
-          ValueError: the row has a column that the header lacks, or a value that is not one number.
+          ValueError: the row has a column that the header of a new table lacks, or a value that is not one number.
           OSError: the row could not be written (a full disk); the file is then as it was.
         """
         cells = {name: _format(name, value) for name, value in row.items()}
         columns = self._columns or tuple(cells)
         unknown = [name for name in cells if name not in columns]
-        if unknown:
+        if unknown and not self._is_continued:
             raise ValueError(f"{self.path} has no column {', '.join(unknown)}; its columns are {', '.join(columns)}.")
         lines = [] if self._columns else [columns]
         self._append(_encode([*lines, [cells.get(name, "") for name in columns]]))
