@@ -75,6 +75,9 @@ class _Experiment:
     """Seconds between checkpoints."""
     keep_checkpoints: int = 2
     """Newest checkpoints that are kept, at least 2: a damaged one is skipped for the one before it."""
+    histograms: bool = False
+    """Write histograms of the parameters, and of their changes by an update, to TensorBoard with each row of
+    `learner.csv`; not with --launcher fused."""
     keep_every: int | None = None
     """Updates; the first checkpoint at or after each multiple of it is kept too, for good."""
 

@@ -80,6 +80,8 @@ def run(
         raise errors.UserError("--seeds runs several seeds in one program: give --launcher fused, or leave it out.")
     memory = check(experiment, in_process=launcher in ("in-process", "fused"))
     if launcher == "fused":
+        if experiment.histograms:
+            raise errors.UserError("--launcher fused writes no histograms: leave --histograms out, or choose another.")
         fused.check(experiment)
     if experiment.record is not None and not resume:
         run_dir_lib.check_record(pathlib.Path(experiment.record))

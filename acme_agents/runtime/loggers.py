@@ -192,6 +192,16 @@ class RunLogger:
         for sink in self._sinks:
             sink.write(scalars, step)
 
+    def write_histograms(self, arrays: Mapping[str, np.ndarray], step: int) -> None:
+        """Writes a histogram of each array to TensorBoard alone; raises OSError on a full disk.
+
+        Args:
+          arrays: finite numbers, by the histogram's tag.
+          step: TensorBoard's; see the class.
+        """
+        for sink in self._sinks:
+            sink.write_histograms(arrays, step)
+
     def offsets(self) -> dict[str, int]:
         """Table name -> size of its CSV file in bytes, to be kept in a checkpoint."""
         return {name: table.offset() for name, table in self._tables.items()}
@@ -253,6 +263,15 @@ class _Events:
         self._file.write_event(event_pb2.Event(wall_time=time.time(), step=step, summary=summary))
         self._file.flush()
 
+    def write_histograms(self, arrays: Mapping[str, np.ndarray], step: int) -> None:
+        from tensorboardX import summary
+        from tensorboardX.proto import event_pb2
+
+        for tag, array in arrays.items():
+            event = event_pb2.Event(wall_time=time.time(), step=step, summary=summary.histogram(tag, array, "auto", 64))
+            self._file.write_event(event)
+        self._file.flush()
+
     def hide_from(self, step: int) -> None:
         """Makes TensorBoard hide the events of earlier files from `step` on."""
         from tensorboardX.proto import event_pb2
@@ -282,6 +301,9 @@ class _Wandb:
 
     def write(self, scalars: Mapping[str, float], step: int) -> None:
         self._run.log({**scalars, "step": step})
+
+    def write_histograms(self, arrays: Mapping[str, np.ndarray], step: int) -> None:
+        """Does nothing: they are for TensorBoard."""
 
     def hide_from(self, step: int) -> None:
         """Does nothing: what it was sent stays there."""
