@@ -85,7 +85,11 @@ setup(
     # Named, so that an editable install puts this package on the path and not the folder that it lies in.
     package_dir={"acme_agents": "acme_agents"},
     packages=find_packages(include=["acme_agents*"]),
-    package_data={"acme_agents": ["py.typed"], "acme_agents.launch.benchmark": ["*.json"]},
+    package_data={
+        "acme_agents": ["py.typed"],
+        "acme_agents.launch": ["templates/*.txt"],
+        "acme_agents.launch.benchmark": ["*.json"],
+    },
     install_requires=ONE_PROCESS,
     extras_require={
         "environments": ENVIRONMENTS,

@@ -70,6 +70,9 @@ class Options:
     seeds: int = 1
     """With --launcher fused: runs side by side that differ in their seed alone, --seed and those after it, each in
     a directory seed-N of the run directory."""
+    debug: bool = False
+    """With --launcher in-process: compile nothing, so that print and pdb see numbers, and check at every step what each
+    function of the agent returns; slow."""
     wandb: bool = False
     """Log to Weights & Biases too, if it is installed."""
     profile: float = 0.0

@@ -12,6 +12,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, get_args
 
+import jax
+
 from acme_agents import datasets, environments
 from acme_agents.core import errors
 from acme_agents.experiments import Experiment, making
@@ -74,10 +76,14 @@ def run(
         profiling.check()
     _set_environment()
     compilation.use_cache(options.compilation_cache)
+    if options.debug and launcher != "in-process":
+        raise errors.UserError("--debug runs without compiling, in one process: leave --launcher or --debug out.")
     if options.seeds > 1 and launcher != "fused":
         raise errors.UserError("--seeds runs several seeds in one program: give --launcher fused, or leave it out.")
     memory = check(experiment, in_process=launcher in ("in-process", "fused"))
     if launcher == "fused":
+        if experiment.histograms:
+            raise errors.UserError("--launcher fused writes no histograms: leave --histograms out, or choose another.")
         fused.check(experiment)
     if experiment.record is not None and not resume:
         run_dir_lib.check_record(pathlib.Path(experiment.record))
@@ -95,7 +101,7 @@ def run(
             display.message(f"one process has one actor, not {experiment.num_actors}: --launcher processes has more")
         display.update(Status("starting", 0, experiment.max_steps, 0, experiment.max_updates))
         if launcher == "in-process":
-            with _native_logs_to(directory / "logs" / "in-process.log"):
+            with _native_logs_to(directory / "logs" / "in-process.log"), _compiling(not options.debug):
                 in_process.run(experiment, directory, wandb=options.wandb, stop=stop, on_status=display.update)
         elif launcher == "fused":
             with (
@@ -246,6 +252,17 @@ def stop_on_signals() -> Iterator[threading.Event]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+
+
+@contextlib.contextmanager
+def _compiling(compiled: bool) -> Iterator[None]:
+    """Lets JAX compile or not, in every thread; where it does not, `core.contract` checks numbers too."""
+    before = jax.config.jax_disable_jit  # type: ignore[attr-defined]
+    jax.config.update("jax_disable_jit", before or not compiled)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_jit", before)
 
 
 @contextlib.contextmanager

@@ -34,7 +34,7 @@ _FIRST_STEPS = 100
 # Exceptions that wrong code raises, rather than circumstances.
 _OF_CODE = (
     *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, NotImplementedError),
-    *(SyntaxError, TypeError, ValueError),
+    *(SyntaxError, TypeError, ValueError, errors.AgentFault),
 )
 _ALONE_SECONDS = 30.0  # that a worker without launcher goes on without learner
 _LINGER_SECONDS = 8.0  # that the replay server outlives a request to stop, for the learner's last checkpoint

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "testing": LOWEST,
     "experiments": LOWEST | MIDDLE,
     "runtime": LOWEST | MIDDLE | {"experiments"},
-    "launch": LOWEST | MIDDLE | {"experiments", "runtime"},
+    "launch": LOWEST | MIDDLE | {"experiments", "runtime", "testing"},
 }
 
 

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from acme_agents.agents.ddpg import losses
 from acme_agents.agents.ddpg.config import Config
@@ -53,7 +54,11 @@ def make_learner(config: Config, networks: Networks) -> LearnerCore:
             policy=training.step(state.policy, policy_grad, optimizer, config.target_update_period),
             critic=training.step(state.critic, critic_grad, optimizer, config.target_update_period),
         )
-        return state, UpdateOutput(metrics)
+        norms = {
+            "gradient_norm_policy": optax.global_norm(policy_grad),
+            "gradient_norm_critic": optax.global_norm(critic_grad),
+        }
+        return state, UpdateOutput(metrics | norms)
 
     return LearnerCore(
         init=init, update=update, params=lambda state: ActorParams(state.policy.online, state.policy.steps)
