@@ -86,6 +86,8 @@ class _Experiment:
 class Train(Options, _Experiment):
     """Train an agent in an environment."""
 
+    config_file: pathlib.Path | None = None
+    """File that says what to train, JSON or YAML: what a run's config.json has, or a part of it. Flags go before it."""
     config: Any = None
     """Configuration of the agent."""
 
@@ -96,6 +98,7 @@ class Resume(Train):
 
     run_dir: tyro.conf.Suppress[pathlib.Path | None] = None
     resume: tyro.conf.Suppress[bool] = True
+    config_file: tyro.conf.Suppress[pathlib.Path | None] = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ import tyro
 import acme_agents
 from acme_agents.core import errors
 from acme_agents.experiments import registry
-from acme_agents.launch import commands, faults, surroundings
+from acme_agents.launch import commands, config_file, faults, surroundings
 from acme_agents.launch.options import Options
 from acme_agents.runtime import background
 
@@ -111,6 +111,9 @@ def _train(arguments: list[str]) -> None:
             f"Name an agent: acme-agents train AGENT --env ENVIRONMENT; there is {', '.join(registry.AGENTS)}."
         )
     agent, *flags = arguments
+    path = _given(flags, "--config-file")["config_file"]
+    if path is not None:
+        flags = [*config_file.flags(pathlib.Path(path), agent), *flags]  # What is given in both is as the flag says.
     base = _base_of(agent, flags)
     if base is None and registry.is_bonus(agent) and {"-h", "--help"} & set(flags):
         print(
@@ -141,15 +144,20 @@ def _base_of(agent: str, flags: list[str]) -> Any:
     """The agent that a bonus is to go around, as the flags or the run that they resume name it; None for none."""
     from acme_agents.experiments import Base
 
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for flag in ("--base.agent", "--run-dir"):
-        parser.add_argument(flag, nargs="?")
-    given = vars(parser.parse_known_args(flags)[0])
+    given = _given(flags, "--base.agent", "--run-dir")
     if given["base.agent"] is not None:
         return Base(given["base.agent"])
     if registry.is_bonus(agent) and given["run_dir"] is not None and "--resume" in flags:
         return _as_it_was(pathlib.Path(given["run_dir"]))[1].get("base")
     return None
+
+
+def _given(flags: list[str], *names: str) -> dict[str, str | None]:
+    """The values of some flags, by their names with underscores; None for what is not given."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for name in names:
+        parser.add_argument(name, nargs="?")
+    return vars(parser.parse_known_args(flags)[0])
 
 
 def _resume(arguments: list[str]) -> None:
@@ -239,17 +247,13 @@ def _version() -> str:
     return f"{_NAME} {acme_agents.__version__}" + (f" ({commit})" if commit else "")
 
 
-# The fields of an experiment whose flag has another name.
-_FLAGS = {"environment": "env", "num_actors": "actors", "max_steps": "steps", "max_updates": "updates"}
-
-
 def _experiment(agent: str, train: Any) -> Any:
     """The experiment that the flags describe."""
     from acme_agents import datasets
     from acme_agents.experiments import Experiment
 
     names = [field.name for field in dataclasses.fields(Experiment) if field.name not in ("agent", "base")]
-    fields = {name: getattr(train, _FLAGS.get(name, name)) for name in names} | {"base": _base(train)}
+    fields = {name: getattr(train, config_file.FLAGS.get(name, name)) for name in names} | {"base": _base(train)}
     if train.dataset is not None and train.env is None:
         fields["environment"] = datasets.environment(train.dataset)
     if fields["environment"] is None:
@@ -265,7 +269,7 @@ def _experiment(agent: str, train: Any) -> Any:
 def _flags(experiment: Any) -> dict[str, Any]:
     """The flags that would give an experiment, its agent aside."""
     fields = {field.name: getattr(experiment, field.name) for field in dataclasses.fields(experiment)}
-    return {_FLAGS.get(name, name): value for name, value in fields.items() if name != "agent"}
+    return {config_file.FLAGS.get(name, name): value for name, value in fields.items() if name != "agent"}
 
 
 def _with_config(options: Any, config: Any, base: Any = None) -> Any:
