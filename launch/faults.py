@@ -112,7 +112,8 @@ def _shown(error: BaseException) -> list[traceback.FrameSummary]:
     """The innermost frames of the user's code, outermost first; of any code where none is the user's."""
     chain = _chain(error)
     for link in chain:
-        if found := _users_frames(link):
+        is_ours = isinstance(link, errors.AgentFault) and link is not chain[-1]  # What the agent raised is its cause.
+        if not is_ours and (found := _users_frames(link)):
             return found[-_FRAMES:]
     if isinstance(error, (errors.EnvironmentFault, errors.AgentFault)):
         return []
@@ -130,8 +131,9 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 def _cause(error: BaseException) -> BaseException | None:
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    # JAX has the frames that it has left out of a trace as a cause.
-    return None if cause is None or type(cause).__module__.startswith("jax.") else cause
+    # JAX puts the frames that it has left out of a trace between an exception and its cause.
+    is_frames = type(cause).__name__ in ("SimplifiedTraceback", "UnfilteredStackTrace")
+    return _cause(cause) if cause is not None and is_frames else cause
 
 
 def _users_frames(error: BaseException) -> list[traceback.FrameSummary]:

@@ -1,6 +1,7 @@
 """An author's mistakes, each found by an ordinary run, `check` or `--debug`, in a sentence that names the function."""
 
 import re
+import types
 
 import jax
 import jax.numpy as jnp
@@ -8,9 +9,9 @@ import numpy as np
 import pytest
 
 from acme_agents.core import contract, errors
-from acme_agents.core.interfaces import ActorContext
+from acme_agents.core.interfaces import ActorContext, LearnerCore
 from acme_agents.experiments import Experiment, making
-from acme_agents.launch import main
+from acme_agents.launch import faults, main
 from acme_agents.testing import conformance, forms, subjects
 from tests.testing import mistakes
 
@@ -151,3 +152,18 @@ def test_debug_is_for_one_process(tmp_path, monkeypatch, capsys):
         "error: --debug runs without compiling, in one process: leave --launcher or --debug out.\n"
     )
     assert not contract.is_debugging()
+
+
+def test_the_authors_lines_are_shown_below_the_sentence(tmp_path):
+    """JAX, whose frames it leaves out, comes between the sentence's exception and the author's."""
+    path = tmp_path / "authors.py"
+    path.write_text("def update(state, batch):\n    return state + batch[:, None], None\n")
+    scope: dict = {}
+    exec(compile(path.read_text(), str(path), "exec"), scope)
+    core = LearnerCore(lambda key: jnp.ones(3), scope["update"], lambda state: state)
+    held = contract.Held(types.SimpleNamespace(learner=lambda spec: core))  # type: ignore[arg-type]
+    with pytest.raises(errors.AgentFault) as fault:
+        jax.jit(held.learner(SPEC).update)(jnp.ones(3), jnp.ones(3))
+    first, where, line = faults.report(fault.value).splitlines()
+    assert first.startswith("learner.update combines arrays of different ranks, (3,) (3, 1), by add")
+    assert where == f"  {path}:2, in update" and line.strip().startswith("return state + batch")
