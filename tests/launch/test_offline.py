@@ -100,6 +100,21 @@ def test_an_offline_run_goes_on_bit_for_bit(offline: Experiment, whole: pathlib.
     _assert_same_checkpoint(whole, tmp_path / "parts")
 
 
+def test_with_a_part_in_memory_it_goes_on_bit_for_bit_too(
+    offline: Experiment, whole: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    part = dataclasses.replace(offline, dataset_memory="40%")
+    run(part, run_dir=tmp_path / "run")
+    run(dataclasses.replace(part, max_updates=57), run_dir=tmp_path / "parts")
+    run(part, run_dir=tmp_path / "parts", resume=True)
+    _assert_same_checkpoint(tmp_path / "run", tmp_path / "parts")
+    arrays, others = _newest(tmp_path / "run"), _newest(whole)
+    assert any(np.any(arrays[name] != others[name]) for name in arrays)  # Other batches were drawn.
+    mixed = dataclasses.replace(part, offline_updates=70, max_steps=500, max_updates=None, dataset_share=0.25)
+    assert run(mixed, run_dir=tmp_path / "mixed").finished
+
+
 def _assert_same_checkpoint(one: pathlib.Path, other: pathlib.Path) -> None:
     arrays, others = _newest(one), _newest(other)
     for name in arrays:
