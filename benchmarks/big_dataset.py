@@ -9,18 +9,22 @@
 
     python benchmarks/big_dataset.py --output benchmarks/results/big_dataset.md
 
-Reading it: `all / fifth` is the median over rounds of the time of an update with all in memory over the time with a
-fifth: 1 means that blocks from the disk cost nothing. `bound` is a fifth of what all rows take; what JAX compiles, some
-100 MiB, comes on top of it and of `beside`. The file is in the system's cache of the disk, as long as memory is free:
-what is measured is the work of reading, not the disk.
+Reading it: the first columns are milliseconds per update; then those of CPU, of all threads, which other work on the
+machine disturbs less. `all / fifth` is the median over rounds of the time of an update with all in memory over the time
+with a fifth: 1 means that blocks from the disk cost nothing. `bound` is a fifth of what all rows take; what JAX
+compiles, some 100 MiB, comes on top of it and of `beside`. The file is in the system's cache of the disk, as long as
+memory is free: what is measured is the work of reading, not the disk.
 """
 
 import dataclasses
+import functools
+import os
 import pathlib
 import resource
 import statistics
 import tempfile
 import threading
+import time
 from typing import Any
 
 import common
@@ -61,22 +65,38 @@ def main() -> None:
     parser.add_argument("--repeats", default=7, type=int, help="rounds")
     parser.add_argument("--seconds", default=3.0, type=float, help="that each takes in a round, about")
     parser.add_argument("--mebibytes", default=400, type=int, help="of rows in each dataset whose speed is measured")
+    parser.add_argument("--speeds", default=list(_SPEEDS), nargs="*", help="environments whose updates are timed")
+    parser.add_argument("--learners", default=list(_LEARNERS), nargs="*", help="agents whose returns are compared")
     parser.add_argument("--seeds", default=3, type=int, help="of each learner")
     parser.add_argument("--updates", default=3000, type=int, help="of each learner")
     parser.add_argument("--runs", default=pathlib.Path("runs/big_dataset"), type=pathlib.Path, help="run directories")
     options = parser.parse_args()
+    os.environ["XDG_CACHE_HOME"] = str((options.runs / "cache").absolute())
     report = common.Report(
         "A fifth of a dataset in memory",
-        ["dataset", "agent", "all", "fifth", "all / fifth", "beside, MiB", "peak, all", "peak, fifth", "bound"],
+        [
+            "dataset",
+            "agent",
+            "all",
+            "fifth",
+            "all / fifth",
+            "CPU, all",
+            "CPU, fifth",
+            "beside, MiB",
+            "peak, all",
+            "peak, fifth",
+            "bound",
+        ],
     )
-    for environment, (agent, config) in _SPEEDS.items():
+    for environment in options.speeds:
+        agent, config = _SPEEDS[environment]
         experiment = Experiment(agent, environment, config=config, dataset="made later", max_steps=0, max_updates=10**9)
         _speed(report, dataclasses.replace(experiment, checkpoint_seconds=1e9, eval_every=0), options)
-    for agent in _LEARNERS:
+    for agent in options.learners:
         _learning(report, agent, options)
     report.note(
-        f"Speed: milliseconds per update, medians of {options.repeats} interleaved rounds of about {options.seconds:g} "
-        "s each; memory in MiB."
+        f"Speed: milliseconds and milliseconds of CPU per update, medians of {options.repeats} interleaved rounds of "
+        f"about {options.seconds:g} s each; memory in MiB."
     )
     report.note(
         f"Learning: mean return after {options.updates:,} updates over {options.seeds} seeds of 20 episodes each, and "
@@ -87,10 +107,11 @@ def main() -> None:
 
 def _speed(report: common.Report, experiment: Experiment, options: Any) -> None:
     """Adds the row of a dataset whose updates are timed."""
-    with tempfile.TemporaryDirectory(dir=".") as directory:
+    options.runs.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=options.runs) as directory:
         path = pathlib.Path(directory) / "random.hdf5"
         num_bytes, num_rows = _write(path, experiment, options.mebibytes * 2**20)
-        results, peaks, beside = {}, {}, {}
+        peaks, beside = {}, {}
         with (
             common.Child(_learn, path, experiment, _PARTS["all"], options.seconds) as everything,
             common.Child(_learn, path, experiment, _PARTS["fifth"], options.seconds) as part,
@@ -101,13 +122,14 @@ def _speed(report: common.Report, experiment: Experiment, options: Any) -> None:
                 child.send("load")
                 child.receive(600)
 
-            def measure(child: common.Child) -> float:
-                child.send("measure")
-                return child.receive(600)
+            def measure(name: str) -> float:
+                children[name].send("measure")
+                milliseconds, of_cpu = children[name].receive(600)
+                cpu[name].append(of_cpu)
+                return milliseconds
 
-            results = common.interleave(
-                {name: lambda child=child: measure(child) for name, child in children.items()}, options.repeats
-            )
+            cpu: dict[str, list[float]] = {name: [] for name in _PARTS}
+            results = common.interleave({name: functools.partial(measure, name) for name in _PARTS}, options.repeats)
             for name, child in children.items():
                 child.send("peak")
                 peaks[name] = child.receive(600)
@@ -116,6 +138,7 @@ def _speed(report: common.Report, experiment: Experiment, options: Any) -> None:
         experiment.agent,
         *(statistics.median(results[name]) for name in _PARTS),
         common.median_ratio(results["all"], results["fifth"]),
+        *(statistics.median(cpu[name]) for name in _PARTS),
         round(max(beside.values())),
         round(peaks["all"]),
         round(peaks["fifth"]),
@@ -156,14 +179,10 @@ def _write(path: pathlib.Path, experiment: Experiment, num_bytes: int) -> tuple[
 
 def _learn(connection: Any, path: pathlib.Path, experiment: Experiment, part: str | None, seconds: float) -> None:
     """A process that learns as it is told, and sends milliseconds per update; and MiB, before and at most."""
-    import os
-
-    import learner
-
+    os.environ["XDG_CACHE_HOME"] = str(path.parent.absolute())
     from acme_agents.runtime import replays
     from acme_agents.runtime.training_session import TrainingSession
 
-    os.environ["XDG_CACHE_HOME"] = str(path.parent)
     experiment = dataclasses.replace(experiment, dataset=str(path), dataset_memory=part)
     replays.specs(experiment)  # Imports JAX, and makes the environment and the agent.
     connection.send(_peak())
@@ -174,7 +193,15 @@ def _learn(connection: Any, path: pathlib.Path, experiment: Experiment, part: st
     run.step()  # Compiles.
     connection.send("loaded")
     while (told := connection.recv()) is not None:
-        connection.send(learner.end_to_end(run, seconds) if told == "measure" else _peak())
+        connection.send(_time(run, seconds) if told == "measure" else _peak())
+
+
+def _time(run: Any, seconds: float) -> tuple[float, float]:
+    """Updates for about so many seconds; returns milliseconds, and those of CPU of all threads, per update."""
+    began, cpu_began, num_updates = time.perf_counter(), time.process_time(), 0
+    while time.perf_counter() - began < seconds:
+        num_updates += run.step()
+    return tuple(1e3 * spent / num_updates for spent in (time.perf_counter() - began, time.process_time() - cpu_began))
 
 
 def _peak() -> float:
@@ -205,7 +232,7 @@ def _learning(report: common.Report, agent: str, options: Any) -> None:
             found = common.train(experiment, options.runs / f"{agent}-{name}-{options.updates}-{seed}")
             returns[name].append(float(found["episode_return"][-1]))
     cells = [f"{np.mean(each):.1f} ({min(each):.1f} to {max(each):.1f})" for each in returns.values()]
-    report.row(f"{_TASK}, sorted by quality", agent, *cells, *[""] * 5)
+    report.row(f"{_TASK}, sorted by quality", agent, *cells, *[""] * 7)
 
 
 def _save_sorted(path: pathlib.Path) -> None:

@@ -52,7 +52,7 @@ def check_memory(steps: Step, replay: ReplaySpec, *, in_process: bool) -> str:
         )
     in_learner = ring.num_bytes(steps, replay) if replay.drawn_by == "learner" else 0
     in_server = 0 if in_process else num_chunks(replay) * experience.layout.num_rows * chunks.nbytes(steps)
-    free = psutil.virtual_memory().available
+    free = free_memory()
     if in_learner + in_server > free:
         fits = int(replay.max_size * free / (in_learner + in_server))
         raise errors.UserError(
@@ -76,7 +76,7 @@ def check_dataset(path: str, steps: Step, replay: ReplaySpec, num_rows: int) -> 
     """
     layout = replay.experience.layout
     copies = 2.0 if replay.drawn_by == "learner" else 1.0 + layout.num_rows / layout.period
-    needed, free = copies * num_rows * chunks.nbytes(steps), psutil.virtual_memory().available
+    needed, free = copies * num_rows * chunks.nbytes(steps), free_memory()
     if needed > free:  # once while the rows are put together, and once where batches are drawn
         raise DatasetTooLarge(
             f"The dataset {path} takes {gib(needed)} of memory to learn from, and {gib(free)} are free: give a "
