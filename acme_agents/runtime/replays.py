@@ -174,16 +174,16 @@ def _dataset_source(experiment: Experiment, steps: Step, replay: ReplaySpec) -> 
     if amount is None:
         try:
             return FixedRing(steps, replay, load_dataset(experiment, steps, replay), num_devices)
-        except sizes.DatasetTooLarge as error:
-            logging.info(
-                "%s So a part of it is in memory at a time, and the rest on the disk (--dataset-memory).", error
-            )
-        amount = f"{_SHARE_OF_FREE_MEMORY * sizes.free_memory() / 2**30}GiB"  # What was loaded is free again.
+        except sizes.DatasetTooLarge:
+            logging.info("%s does not fit into memory: a part of it is there at a time.", experiment.dataset)
     stored = datasets.store(experiment.dataset, experiment.environment_spec(), _selection(experiment))
     logging.info(
         "%s: %s episodes, %s steps.", experiment.dataset, f"{len(stored.lengths):,}", f"{stored.lengths.sum():,}"
     )
-    memory = amounts.num_bytes(amount, rotating_ring.num_bytes(steps, replay, stored.num_rows))
+    if amount is None:
+        memory = int(_SHARE_OF_FREE_MEMORY * sizes.free_memory())  # What was loaded is free again.
+    else:
+        memory = amounts.num_bytes(amount, rotating_ring.num_bytes(steps, replay, stored.num_rows))
     return RotatingRing(steps, replay, stored, memory, experiment.seed, num_devices)
 
 
