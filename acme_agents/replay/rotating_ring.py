@@ -190,11 +190,13 @@ class RotatingRing(Dataset):
         self._sampled = counts.get("sampled", 0)
 
     def recover(self) -> list[Chunk]:
-        """Fills the ring; no chunks.
+        """Fills the ring, unless another replay that shares it has done so; no chunks.
 
         Raises:
           DatasetError: the disk did not give a block.
         """
+        if self._held:
+            return []
         self._turn = 0 if self.is_whole else self._due()
         for number in range(self._turn, self._turn + self._num_slots):
             self._insert(number)

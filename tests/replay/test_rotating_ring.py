@@ -110,19 +110,19 @@ def test_over_passes_every_item_is_as_likely_to_be_drawn_as_any_other():
     rotating.recover()
     a_pass = rotating.num_items / REPLAY.batch_size  # updates
     numbers = np.cumsum([0, *(len(e.rewards) for e in EPISODES)])[:-1]  # of the episodes' first items
-    draws, update, changes = np.zeros((8, rotating.num_items)), 0, 0  # of eight passes
-    while update < 8 * a_pass:
+    draws, update, changes = np.zeros((4, rotating.num_items)), 0, 0  # of four passes
+    while update < 4 * a_pass:
         observation = _items(rotating).observation.astype(int)
         here, number = numbers[observation[:, 0]] + observation[:, 1], int(rotating.ingest())
         draws[int(update / a_pass), here] += number * REPLAY.batch_size / rotating.size
         _update(rotating, number)
         update, changes = update + number, changes + 1
-    assert changes > 8 * 100  # Blocks come one by one.
+    assert changes > 4 * 100  # Blocks come one by one.
     np.testing.assert_allclose(draws.mean(), 1, rtol=0.02)
     assert draws[0].max() < 2.5  # It may be there twice: at a pass's end, and at the beginning of the next one.
     mean = draws.mean(axis=0)
-    assert 0.8 < mean.min() and mean.max() < 1.2  # Of eight stays one may be cut short, or not be over.
-    assert np.std(mean) < 0.06
+    assert 0.7 < mean.min() and mean.max() < 1.3  # Of four stays one may be cut short, or not be over.
+    assert np.std(mean) < 0.1
 
 
 def test_of_what_is_there_all_is_drawn_alike():
@@ -147,7 +147,7 @@ def test_it_goes_on_from_a_checkpoint_as_it_would_have_gone_on():
         counts = rotating.save()
         again = _make()
         again.restore(counts)
-        again.recover()
+        assert again.recover() == again.recover() == []  # Two replays may share it.
         assert again.ingest() == rotating.ingest()
         jax.tree.map(np.testing.assert_array_equal, _items(again), _items(rotating))
     other = _make(seed=1)
