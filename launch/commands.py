@@ -49,6 +49,9 @@ class _Experiment:
     such episodes and count them."""
     clip_actions: bool = False
     """Clip the dataset's continuous actions that are out of bounds, and count them."""
+    dataset_memory: str | None = None
+    """How much of the dataset is in memory at a time, 20% of it or 4GiB, while the rest is read from the disk (default:
+    all of it if it fits, else half of the memory that is free)."""
     replay: Literal["learner", "server"] | None = None
     """Who draws batches when there are several processes: the learner, or the replay server, for sequences that do not
     fit beside the learner (default: the agent's choice)."""

@@ -34,6 +34,7 @@ _SOURCES = (
     "dataset",
     "offline_updates",
     "dataset_share",
+    "dataset_memory",
     "keep_good",
     "good_return",
     "teacher",

@@ -18,16 +18,30 @@ In all of them actions are the environment's own, and are mapped once by its bou
 they are canonical already. The episodes that `load` returns are canonical, as `environments` makes them, and fit the
 environment's spec. An episode that does not fit is an error whose sentence names the file and the episode, or is left
 out if you ask for that. An incomplete file is an error. `save` writes Minari's format, which `minari.load_dataset`
-reads. `summarise` says what is in a dataset, whatever its environment, and `convert` writes it in another format; both
-have one episode in memory at a time, or a block of them.
+reads. `store` writes the rows of what `load` would return to the disk, for datasets larger than memory. `summarise`
+says what is in a dataset, whatever its environment, and `convert` writes it in another format; these three have one
+episode in memory at a time, or a block of them.
 
 Importing this package imports neither TensorFlow, Minari, Gymnasium nor h5py; reading imports only what it needs.
 """
 
 from acme_agents.datasets.checks import DatasetError
 from acme_agents.datasets.converting import convert
-from acme_agents.datasets.loading import environment, load, locate
+from acme_agents.datasets.loading import Selection, environment, load, locate
 from acme_agents.datasets.saving import save
+from acme_agents.datasets.stored import Stored, store
 from acme_agents.datasets.summary import Summary, summarise
 
-__all__ = ["DatasetError", "Summary", "convert", "environment", "load", "locate", "save", "summarise"]
+__all__ = [
+    "DatasetError",
+    "Selection",
+    "Stored",
+    "Summary",
+    "convert",
+    "environment",
+    "load",
+    "locate",
+    "save",
+    "store",
+    "summarise",
+]

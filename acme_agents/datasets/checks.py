@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from acme_agents.core import errors, types
+from acme_agents.core import errors, pictures, types
 
 _ROUNDING = 1e-4  # how far outside [-1, 1] an action may lie: rounding, not another scale
 
@@ -158,6 +158,18 @@ def squeeze(found: np.ndarray, spec: types.ArraySpec) -> np.ndarray:
     if found.ndim == 2 and found.shape[1] == 1 and spec.shape == ():
         return found[:, 0]
     return found[:, None] if found.ndim == 1 and found.dtype.kind == "f" and spec.shape == (1,) else found
+
+
+def picture(found: np.ndarray, spec: Any) -> np.ndarray:
+    """Returns pictures [N, *S] uint8 in the spec's layout if that is what `pictures.canonical` makes of S.
+
+    Such are pictures with channels first, as d3rlpy and Gymnasium's stacks of frames have them.
+    """
+    is_picture = isinstance(spec, types.ArraySpec) and spec.dtype == found.dtype == np.uint8
+    if not is_picture or found.shape[1:] == spec.shape:
+        return found
+    taken = pictures.canonical(found.shape[1:], found.dtype, 0, 255)
+    return taken.convert(found) if taken.shape == spec.shape else found
 
 
 def _converts(found: np.dtype, to: str) -> bool:

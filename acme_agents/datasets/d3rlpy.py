@@ -4,7 +4,7 @@
 `rewards_i` and whether it was `terminated_i`. An episode's rows are as D4RL's without `next_observations`, so that one
 that was cut short lacks its final observation; `d4rl` says how that is handled, and reads the files of d3rlpy 1.
 
-Actions are the environment's own; d3rlpy stores discrete ones, and rewards, as [T, 1].
+Actions are the environment's own; d3rlpy stores discrete ones, and rewards, as [T, 1], and pictures as [T, C, H, W].
 """
 
 from __future__ import annotations

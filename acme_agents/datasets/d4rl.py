@@ -11,7 +11,7 @@ both kinds of end. Rows after the last end are an episode that was cut short. As
 - A file must say of both kinds of end which rows are one, because episodes that are joined are wrong without a sign.
   Where `next_observations` are there they show it: a row whose next observation is not the next row's is refused.
 
-Actions are the environment's own. D4RL's metadata and `infos` are not read.
+Actions are the environment's own. Pictures may have their channels first. D4RL's metadata and `infos` are not read.
 """
 
 from __future__ import annotations
@@ -125,9 +125,10 @@ def _rows(
 
 
 def of_spec(found: rows_lib.Rows, spec: types.EnvironmentSpec) -> types.Trajectory:
-    """Returns the steps that can be learned from, with numbers that are stored as columns in the spec's shape."""
+    """Returns the steps that can be learned from, with columns of numbers, and pictures, in the spec's shape."""
+    observation = checks.picture(found.observation, spec.observation)
     action, reward = checks.squeeze(found.action, spec.action), checks.squeeze(found.reward, spec.reward)
-    return rows_lib.trajectory(found._replace(action=action, reward=reward))
+    return rows_lib.trajectory(found._replace(observation=observation, action=action, reward=reward))
 
 
 def unread(path: pathlib.Path) -> list[str]:

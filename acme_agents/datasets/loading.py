@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from absl import logging
@@ -21,6 +21,16 @@ _GZIP = b"\x1f\x8b"
 BadEpisodes = Literal["refuse", "skip"]
 
 
+class Selection(NamedTuple):
+    """Which episodes of a dataset are learned from; the fields are the arguments of `load`."""
+
+    keep_good: float = 1.0
+    good_return: float | None = None
+    seed: int = 0
+    bad_episodes: BadEpisodes = "refuse"
+    clip_actions: bool = False
+
+
 def load(
     path: pathlib.Path | str,
     spec: types.EnvironmentSpec,
@@ -30,6 +40,7 @@ def load(
     seed: int = 0,
     bad_episodes: BadEpisodes = "refuse",
     clip_actions: bool = False,
+    check: Callable[[int], None] = lambda num_rows: None,
 ) -> list[types.Trajectory]:
     """Reads every episode of a dataset, in its order, and keeps all or some of them.
 
@@ -49,6 +60,8 @@ def load(
       seed: chooses which good episodes are kept, uniformly.
       bad_episodes: whether one bad episode is an error, or is left out.
       clip_actions: whether continuous actions out of bounds are clipped, and so not bad.
+      check: called after each episode with the rows so far, final observations included; what it raises ends the
+        reading.
 
     Returns:
       The episodes, canonical and of the spec.
@@ -57,29 +70,29 @@ def load(
       DatasetError: there is no dataset of a known format, it is damaged, an episode is bad (all are, with "skip"), or
         no episode is left.
     """
-    if not 0 <= keep_good <= 1:
-        raise checks.DatasetError(f"keep_good is the fraction of the good episodes to keep, 0 to 1, not {keep_good}.")
-    if bad_episodes not in ("refuse", "skip"):
-        raise checks.DatasetError(f"bad_episodes is refuse or skip, not {bad_episodes!r}.")
+    selection = Selection(keep_good, good_return, seed, bad_episodes, clip_actions)
     path = pathlib.Path(path)
-    reader, found = find(path)
-    bounds = None if reader.is_canonical(found) else spec.action_bounds
-    actions = checks.Actions(spec.action, bounds, clip=clip_actions)
-    episodes = _sound(path, reader.read(found, spec, whole=keep_good < 1), spec, actions, bad_episodes)
-    if not episodes:
-        raise checks.DatasetError(f"{path} holds no episodes.")
-    if keep_good == 1:
-        return episodes
-    returns = [_return(episode) for episode in episodes]
-    least = (min(returns) + max(returns)) / 2 if good_return is None else good_return
-    good = np.flatnonzero(np.array(returns) >= least)
-    kept = np.random.default_rng(seed).choice(good, round(keep_good * len(good)), replace=False)
-    dropped = set(good) - set(kept)
-    if len(dropped) == len(episodes):
-        raise checks.DatasetError(
-            f"every episode of {path} returns at least {least:g}, and keeping {keep_good:g} of these leaves none."
-        )
+    episodes, num_rows = [], 0
+    for episode in _sound(path, spec, selection):
+        episodes.append(episode)
+        num_rows += len(episode.discount) + 1
+        check(num_rows)
+    dropped = _dropped(path, [_return(episode) for episode in episodes], selection)
     return [episode for number, episode in enumerate(episodes) if number not in dropped]
+
+
+def each(path: pathlib.Path, spec: types.EnvironmentSpec, selection: Selection) -> Iterator[types.Trajectory]:
+    """Yields the episodes that `load` returns, one at a time: where some are dropped, the dataset is read twice.
+
+    Raises:
+      DatasetError: as `load`; of a bad episode, when all are read and those before it have been yielded.
+    """
+    dropped: set[int] = set()
+    if selection.keep_good < 1:
+        dropped = _dropped(path, [_return(episode) for episode in _sound(path, spec, selection)], selection)
+    for number, episode in enumerate(_sound(path, spec, selection)):
+        if number not in dropped:
+            yield episode
 
 
 def environment(path: pathlib.Path | str) -> str | None:
@@ -95,35 +108,59 @@ def environment(path: pathlib.Path | str) -> str | None:
     return reader.environment(found)
 
 
-def _sound(
-    path: pathlib.Path,
-    read: Iterable[tuple[str, types.Trajectory | checks.DatasetError]],
-    spec: types.EnvironmentSpec,
-    actions: checks.Actions,
-    bad_episodes: BadEpisodes,
-) -> list[types.Trajectory]:
-    """Returns the episodes that are not bad, canonical, and warns of what was left out or clipped."""
-    episodes: list[types.Trajectory] = []
-    bad: list[checks.DatasetError] = []
-    for where, episode in read:
+def _sound(path: pathlib.Path, spec: types.EnvironmentSpec, selection: Selection) -> Iterator[types.Trajectory]:
+    """Yields the episodes that are not bad, canonical, and then warns of what was left out or clipped."""
+    if not 0 <= selection.keep_good <= 1:
+        raise checks.DatasetError(
+            f"keep_good is the fraction of the good episodes to keep, 0 to 1, not {selection.keep_good}."
+        )
+    if selection.bad_episodes not in ("refuse", "skip"):
+        raise checks.DatasetError(f"bad_episodes is refuse or skip, not {selection.bad_episodes!r}.")
+    reader, found = find(path)
+    bounds = None if reader.is_canonical(found) else spec.action_bounds
+    actions = checks.Actions(spec.action, bounds, clip=selection.clip_actions)
+    refuses = selection.bad_episodes == "refuse"
+    num_sound, bad = 0, []
+    for where, episode in reader.read(found, spec, whole=selection.keep_good < 1):
         num_clipped = actions.num_clipped
         try:
             if isinstance(episode, checks.DatasetError):
                 raise episode
-            episodes.append(checks.canonical(episode, spec, where, actions))
+            sound = checks.canonical(episode, spec, where, actions)
         except checks.DatasetError as error:
             actions.num_clipped = num_clipped  # Actions of an episode that is left out do not count as clipped.
-            bad.append(error)
-    if bad and bad_episodes == "refuse":
-        raise checks.DatasetError(f"{bad[0]}{_way_past(bad, len(bad) + len(episodes))}") from bad[0]
-    if bad and not episodes:
-        raise checks.DatasetError(f"all {len(bad)} episodes of {path} are bad; the first: {bad[0]}")
+            bad.append(type(error)(str(error)))  # without its trace, which would hold the episode's arrays
+        else:
+            num_sound += 1
+            if not (bad and refuses):  # Then the others are only counted.
+                yield sound
+    total = len(bad) + num_sound
+    if not total:
+        raise checks.DatasetError(f"{path} holds no episodes.")
+    if bad and refuses:
+        raise checks.DatasetError(f"{bad[0]}{_way_past(bad, total)}")
+    if not num_sound:
+        raise checks.DatasetError(f"all {total} episodes of {path} are bad; the first: {bad[0]}")
     if bad:
-        total = len(bad) + len(episodes)
         logging.warning("%s: %d of %d episodes are bad and left out; the first: %s", path, len(bad), total, bad[0])
     if actions.num_clipped:
         logging.warning("%s: %d actions were out of bounds and are clipped.", path, actions.num_clipped)
-    return episodes
+
+
+def _dropped(path: pathlib.Path, returns: Sequence[float], selection: Selection) -> set[int]:
+    """Returns the numbers of the good episodes that are not kept, of episodes with these returns."""
+    keep_good = selection.keep_good
+    if keep_good == 1:
+        return set()
+    least = (min(returns) + max(returns)) / 2 if selection.good_return is None else selection.good_return
+    good = np.flatnonzero(np.array(returns) >= least)
+    kept = np.random.default_rng(selection.seed).choice(good, round(keep_good * len(good)), replace=False)
+    dropped = set(good) - set(kept)
+    if len(dropped) == len(returns):
+        raise checks.DatasetError(
+            f"every episode of {path} returns at least {least:g}, and keeping {keep_good:g} of these leaves none."
+        )
+    return dropped
 
 
 def _way_past(bad: list[checks.DatasetError], total: int) -> str:

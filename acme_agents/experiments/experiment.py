@@ -13,7 +13,7 @@ import dm_env
 import numpy as np
 
 from acme_agents import datasets, environments
-from acme_agents.core import errors
+from acme_agents.core import amounts, errors
 from acme_agents.core.computing import Precision
 from acme_agents.core.types import EnvironmentSpec
 from acme_agents.environments import limited
@@ -79,6 +79,9 @@ class Experiment:
     """Whether to refuse a dataset that has an unusable episode, or to skip such episodes and count them."""
     clip_actions: bool = False
     """Clip the dataset's continuous actions that are out of bounds, counted; otherwise their episodes are bad."""
+    dataset_memory: str | None = None
+    """How much of the dataset is in memory at a time, "20%" or "4GiB"; None for all of it if it fits, and otherwise for
+    half of the memory that is free."""
     replay: typing.Literal["learner", "server"] | None = None
     """Who draws batches when there are several processes; None for the agent's choice."""
     precision: Precision = "default"
@@ -135,6 +138,10 @@ class Experiment:
             raise errors.UserError("There is nothing to do offline updates on: give --dataset.")
         if self.dataset_share is not None and not 0 <= self.dataset_share < 1:
             raise errors.UserError(f"The dataset's share must lie in [0, 1), not {self.dataset_share}.")
+        if self.dataset_memory is not None:
+            if self.dataset is None:
+                raise errors.UserError("--dataset-memory is for a dataset: give --dataset, or leave it out.")
+            amounts.num_bytes(self.dataset_memory, 1.0)  # Raises for what is no amount.
         if self.is_offline and self.base is not None:
             raise errors.UserError(
                 f"The bonus {self.agent} pays for exploring, and nobody acts in this run: give --steps, or train "

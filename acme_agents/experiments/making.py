@@ -58,7 +58,7 @@ def replay_spec(experiment: Experiment, spec: EnvironmentSpec) -> ReplaySpec:
 
     Raises:
       UserError: the agent learns from a dataset, and there is none, or the other way round; or the replay server is
-        to draw what it cannot; or a batch does not divide over the learner's devices.
+        to draw what it cannot, or from a part of a dataset; or a batch does not divide over the learner's devices.
     """
     replay = make_agent(experiment).replay(spec)
     drawn_by = "learner" if experiment.is_offline else experiment.replay or replay.drawn_by
@@ -71,6 +71,11 @@ def replay_spec(experiment: Experiment, spec: EnvironmentSpec) -> ReplaySpec:
         raise errors.UserError(
             f"{experiment.full_name} learns only from what its own policy just did: leave --dataset out, or train an "
             "agent that replays (such as mpo or dqn)."
+        )
+    if drawn_by == "server" and experiment.dataset_memory is not None:
+        raise errors.UserError(
+            "The replay server holds the whole dataset: leave --dataset-memory out, or let the learner draw "
+            "(--replay learner)."
         )
     if replay.batch_size % experiment.learner_devices:
         raise errors.UserError(

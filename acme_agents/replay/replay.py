@@ -118,16 +118,18 @@ class Phases:
         self._then.checkpoint()
 
     def save(self) -> dict[str, Any]:
-        """The counts of the second phase, which has all sources."""
-        return self._then.save()
+        """The counts of both phases, which share sources: with a share of 0 only the first has the dataset."""
+        return {**self._first.save(), **self._then.save()}
 
     def restore(self, counts: dict[str, Any], num_updates: int) -> None:
         """Continues in the phase that `num_updates` has reached."""
         self._done = num_updates
+        self._first.restore(counts, num_updates)
         self._then.restore(counts, num_updates)
 
     def recover(self) -> Sequence[Chunk]:
-        """The chunks of the second phase, which has the actors."""
+        """Recovers both phases; returns the chunks of the second, which has the actors."""
+        self._first.recover()
         return self._then.recover()
 
     def close(self) -> None:

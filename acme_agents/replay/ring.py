@@ -97,7 +97,7 @@ class Ring:
         oldest = (self._place - self._size) % self._num_places
         self.state = _scatter(self.state, steps, items, rows, places, item_rows, np.int32(oldest), np.int32(self._size))
         if self._exponent:
-            self.priorities = _replace(self.priorities, evicted, places, self._num_places, self._exponent)
+            self.priorities = replace_priorities(self.priorities, evicted, places, self._num_places, self._exponent)
 
     def _make_room(self, num_steps: int, num_items: int) -> list[np.ndarray]:
         """Counts a chunk in and evicts the oldest chunks to make room; returns the places of their items."""
@@ -244,7 +244,7 @@ def _scatter(
     )
 
 
-def _replace(
+def replace_priorities(
     tree: Priorities, evicted: Sequence[np.ndarray], new: np.ndarray, num_places: int, exponent: float
 ) -> Priorities:
     """Removes the priorities of evicted items, then adds those of new items; both are given by their places."""

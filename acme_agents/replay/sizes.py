@@ -52,33 +52,43 @@ def check_memory(steps: Step, replay: ReplaySpec, *, in_process: bool) -> str:
         )
     in_learner = ring.num_bytes(steps, replay) if replay.drawn_by == "learner" else 0
     in_server = 0 if in_process else num_chunks(replay) * experience.layout.num_rows * chunks.nbytes(steps)
-    free = psutil.virtual_memory().available
+    free = free_memory()
     if in_learner + in_server > free:
         fits = int(replay.max_size * free / (in_learner + in_server))
         raise errors.UserError(
-            f"A replay of {replay.max_size:,} {experience.noun} needs {_gib(in_learner + in_server)} of memory, and "
-            f"{_gib(free)} are free: keep fewer, at most about {fits:,} (--config.max-replay-size)."
+            f"A replay of {replay.max_size:,} {experience.noun} needs {gib(in_learner + in_server)} of memory, and "
+            f"{gib(free)} are free: keep fewer, at most about {fits:,} (--config.max-replay-size)."
         )
-    parts = [f"{_gib(in_learner)} in the learner"] if in_learner else []
-    parts += [f"at most {_gib(in_server)} in the replay server"] if in_server else []
+    parts = [f"{gib(in_learner)} in the learner"] if in_learner else []
+    parts += [f"at most {gib(in_server)} in the replay server"] if in_server else []
     return f"replay of {replay.max_size:,} {experience.noun}: {', '.join(parts)}"
+
+
+class DatasetTooLarge(errors.UserError):
+    """A dataset that does not fit into memory."""
 
 
 def check_dataset(path: str, steps: Step, replay: ReplaySpec, num_rows: int) -> None:
     """Checks that the rows of a dataset fit into the free memory.
 
     Raises:
-      UserError: they do not fit.
+      DatasetTooLarge: they do not fit.
     """
     layout = replay.experience.layout
     copies = 2.0 if replay.drawn_by == "learner" else 1.0 + layout.num_rows / layout.period
-    needed, free = copies * num_rows * chunks.nbytes(steps), psutil.virtual_memory().available
+    needed, free = copies * num_rows * chunks.nbytes(steps), free_memory()
     if needed > free:  # once while the rows are put together, and once where batches are drawn
-        raise errors.UserError(
-            f"The dataset {path} takes {_gib(needed)} of memory to learn from, and {_gib(free)} are free: give a "
-            "part of it."
+        raise DatasetTooLarge(
+            f"The dataset {path} takes {gib(needed)} of memory to learn from, and {gib(free)} are free: give a "
+            "part of it, or let the learner draw (--replay learner)."
         )
 
 
-def _gib(num_bytes: float) -> str:
+def free_memory() -> int:
+    """Bytes of memory that nobody uses."""
+    return psutil.virtual_memory().available
+
+
+def gib(num_bytes: float) -> str:
+    """The number of bytes for a person: "1.5 GiB"."""
     return f"{num_bytes / 2**30:,.1f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:,.1f} MiB"

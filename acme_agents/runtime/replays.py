@@ -10,22 +10,25 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from acme_agents import datasets
-from acme_agents.core import checkpoint
+from acme_agents.core import amounts, checkpoint
 from acme_agents.core.interfaces import DATASET, REPLAY, LearnerCore, ReplaySpec
 from acme_agents.core.types import Step, Trajectory
 from acme_agents.experiments import making
 from acme_agents.experiments.experiment import Experiment
-from acme_agents.replay import chunks, sizes
+from acme_agents.replay import chunks, rotating_ring, sizes
 from acme_agents.replay.device_replay import DeviceReplay, DeviceSource, FixedRing
 from acme_agents.replay.intake import OnNew, RingIntake, TableIntake
 from acme_agents.replay.queue_replay import QueueReplay
 from acme_agents.replay.replay import Phases, Replay
+from acme_agents.replay.rotating_ring import RotatingRing
 from acme_agents.replay.transport import NoReceiver, Receiver, Sender
 from acme_agents.runtime import loopback
 from acme_agents.runtime.learner import MAX_UPDATES
 
 if TYPE_CHECKING:
     from acme_agents.replay.reverb_transport import ReverbReceiver
+
+_SHARE_OF_FREE_MEMORY = 0.5  # for the dataset's part that is in memory, where nobody says how much
 
 MakeReplay = Callable[[Experiment, LearnerCore, OnNew], Replay]
 
@@ -51,7 +54,7 @@ def on_device(
     sources: dict[str, DeviceSource] = {}
     num_devices = experiment.learner_devices
     if experiment.dataset is not None:
-        sources[DATASET] = FixedRing(steps, replay, load_dataset(experiment, steps, replay), num_devices)
+        sources[DATASET] = _dataset_source(experiment, steps, replay)
     if not experiment.is_offline:
         tolerance = float(MAX_UPDATES * replay.batch_size)
         sources[REPLAY] = RingIntake(
@@ -87,6 +90,7 @@ def in_server(
 
     Raises:
       DatasetError: the experiment's dataset cannot be learned from.
+      DatasetTooLarge: it does not fit into memory.
     """
     from acme_agents.replay.demonstrations import Demonstrations
     from acme_agents.replay.server_replay import ServerReplay, ServerSource
@@ -163,27 +167,55 @@ def served(
         server.stop()
 
 
+def _dataset_source(experiment: Experiment, steps: Step, replay: ReplaySpec) -> DeviceSource:
+    """The dataset where the learner draws: in memory, or, if that is not to be or it does not fit, a part of it."""
+    assert experiment.dataset is not None
+    amount, num_devices = experiment.dataset_memory, experiment.learner_devices
+    if amount is None:
+        try:
+            return FixedRing(steps, replay, load_dataset(experiment, steps, replay), num_devices)
+        except sizes.DatasetTooLarge:
+            logging.info("%s does not fit into memory: a part of it is there at a time.", experiment.dataset)
+    stored = datasets.store(experiment.dataset, experiment.environment_spec(), _selection(experiment))
+    logging.info(
+        "%s: %s episodes, %s steps.", experiment.dataset, f"{len(stored.lengths):,}", f"{stored.lengths.sum():,}"
+    )
+    if amount is None:
+        memory = int(_SHARE_OF_FREE_MEMORY * sizes.free_memory())  # What was loaded is free again.
+    else:
+        memory = amounts.num_bytes(amount, rotating_ring.num_bytes(steps, replay, stored.num_rows))
+    return RotatingRing(steps, replay, stored, memory, experiment.seed, num_devices)
+
+
 def load_dataset(experiment: Experiment, steps: Step, replay: ReplaySpec) -> list[Trajectory]:
     """The episodes of the experiment's dataset.
 
     Raises:
       DatasetError: it cannot be learned from.
-      UserError: it does not fit into memory.
+      DatasetTooLarge: it does not fit into memory; as much as does has been read.
     """
-    assert experiment.dataset is not None
+    path = experiment.dataset
+    assert path is not None
     trajectories = datasets.load(
-        experiment.dataset,
+        path,
         experiment.environment_spec(),
-        keep_good=experiment.keep_good,
-        good_return=experiment.good_return,
-        seed=experiment.seed,
-        bad_episodes=experiment.bad_episodes,
-        clip_actions=experiment.clip_actions,
+        **_selection(experiment)._asdict(),
+        check=lambda num_rows: sizes.check_dataset(path, steps, replay, num_rows),
     )
     num_steps = sum(len(trajectory.discount) for trajectory in trajectories)
-    sizes.check_dataset(experiment.dataset, steps, replay, num_steps + len(trajectories))
-    logging.info("%s: %s episodes, %s steps.", experiment.dataset, f"{len(trajectories):,}", f"{num_steps:,}")
+    logging.info("%s: %s episodes, %s steps.", path, f"{len(trajectories):,}", f"{num_steps:,}")
     return trajectories
+
+
+def _selection(experiment: Experiment) -> datasets.Selection:
+    """Which of the dataset's episodes are learned from."""
+    return datasets.Selection(
+        experiment.keep_good,
+        experiment.good_return,
+        experiment.seed,
+        experiment.bad_episodes,
+        experiment.clip_actions,
+    )
 
 
 def specs(experiment: Experiment) -> tuple[Step, ReplaySpec]:

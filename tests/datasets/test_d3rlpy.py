@@ -89,3 +89,16 @@ def test_version_2_must_be_whole(tmp_path):
 def test_they_do_not_say_their_environment(tmp_path):
     assert datasets.environment(_write_v1(tmp_path / "a.h5")) is None
     assert datasets.environment(_write_v2(tmp_path / "b.h5")) is None
+
+
+@pytest.mark.parametrize(("shape", "found"), [((9, 8, 3), (3, 9, 8)), ((9, 8, 4), (4, 9, 8)), ((9, 8, 1), (9, 8))])
+def test_pictures_come_in_the_environments_layout_and_stay_bytes(tmp_path, shape, found):
+    """d3rlpy's pictures have their channels first."""
+    spec = dataclasses.replace(toys.SPEC, observation=ArraySpec(shape, "uint8"))
+    pictures = np.random.default_rng(0).integers(256, size=(sum(LENGTHS), *shape), dtype=np.uint8)
+    theirs = np.moveaxis(pictures, -1, 1).reshape(-1, *found)
+    (first, *_) = datasets.load(_write_v1(tmp_path / "a.h5", observations=theirs), spec)
+    np.testing.assert_array_equal(first.observation, pictures[[0, 1, 2, 2]], strict=True)
+    other = dataclasses.replace(toys.SPEC, observation=ArraySpec((8, 9, 5), "uint8"))
+    with pytest.raises(datasets.DatasetError, match=r"observations of uint8 \[.*\], and the environment's spec says"):
+        datasets.load(tmp_path / "a.h5", other)

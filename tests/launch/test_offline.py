@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 
+import h5py
 import numpy as np
 import pytest
 
@@ -100,6 +101,19 @@ def test_an_offline_run_goes_on_bit_for_bit(offline: Experiment, whole: pathlib.
     _assert_same_checkpoint(whole, tmp_path / "parts")
 
 
+def test_with_a_part_in_memory_it_goes_on_bit_for_bit_too(
+    offline: Experiment, whole: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    part = dataclasses.replace(offline, dataset_memory="40%")
+    run(part, run_dir=tmp_path / "run")
+    run(dataclasses.replace(part, max_updates=57), run_dir=tmp_path / "parts")
+    run(part, run_dir=tmp_path / "parts", resume=True)
+    _assert_same_checkpoint(tmp_path / "run", tmp_path / "parts")
+    arrays, others = _newest(tmp_path / "run"), _newest(whole)
+    assert any(np.any(arrays[name] != others[name]) for name in arrays)  # Other batches were drawn.
+
+
 def _assert_same_checkpoint(one: pathlib.Path, other: pathlib.Path) -> None:
     arrays, others = _newest(one), _newest(other)
     for name in arrays:
@@ -157,10 +171,12 @@ def test_processes_learn_offline_and_leave_nothing(
     _assert_same_checkpoint(whole, tmp_path / "run")
 
 
-def test_processes_fine_tune(offline: Experiment, tmp_path: pathlib.Path) -> None:
+def test_processes_fine_tune(offline: Experiment, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     experiment = dataclasses.replace(
-        offline, offline_updates=70, max_steps=1500, max_updates=None, num_actors=2, record=str(tmp_path / "data")
-    )
+        offline, offline_updates=70, max_steps=1500, max_updates=None, num_actors=2, record=str(tmp_path / "data"),
+        dataset_memory="40%",
+    )  # fmt: skip
     result = run(experiment, launcher="processes", run_dir=tmp_path / "run")
     assert result.finished
     actor = loggers.read_csv(tmp_path / "run" / "actor.csv")
@@ -208,6 +224,33 @@ def test_crr_learns_from_mixed_data_what_bc_does_not(tmp_path: pathlib.Path) -> 
         returns[agent] = run(experiment, run_dir=tmp_path / agent).evaluation_return
     assert returns["crr"] > 40.0
     assert returns["crr"] > returns["bc"] + 3.0
+
+
+@pytest.mark.parametrize("agent", ["bc", "crr"])
+def test_pictures_are_learned_from(agent: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`probe:pixels` pays 1 - (a - o/2)^2, and o, -1 or 1, is which half is white; without o the best is 0.75."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    sign = rng.choice([-1.0, 1.0], size=2000)
+    pictures = np.zeros((2000, 3, 16, 16), np.uint8)  # as d3rlpy has them, its channels first
+    pictures[sign < 0, :, :, :8] = pictures[sign > 0, :, :, 8:] = 255
+    action = sign / 2 + rng.normal(size=2000) / 10
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["observations"], file["actions"] = pictures, action[:, None].astype(np.float32)
+        file["rewards"], file["terminals"], file["episode_terminals"] = (
+            1 - (action - sign / 2) ** 2,
+            *np.ones((2, 2000)),
+        )
+    small = {"policy": "gaussian", "policy_layers": (16,), "batch_size": 32}
+    config = {
+        "bc": bc.Config(**small, learning_rate=1e-3),
+        "crr": crr.Config(**small, critic_layers=(16,), policy_learning_rate=1e-3, critic="scalar"),
+    }[agent]
+    experiment = Experiment(
+        agent, "probe:pixels", config=config, dataset=str(tmp_path / "a.h5"), dataset_memory="50%", max_steps=0,
+        max_updates=200, eval_every=200, eval_episodes=20,
+    )  # fmt: skip
+    assert run(experiment, run_dir=tmp_path / "run").evaluation_return > 0.95
 
 
 def test_a_policy_is_collected_and_teaches(recorded: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -55,3 +55,29 @@ def test_a_restart_continues_in_its_phase():
         phases = Phases(Stub(math.inf), Stub(2), 10)
         phases.restore(phases.save(), num_updates)
         assert phases.ingest() == expected
+
+
+def test_what_only_the_first_has_is_saved_restored_and_filled_too():
+    class Source(Stub):
+        filled = 0
+
+        def __init__(self, counts):
+            super().__init__(math.inf)
+            self.counts, self.restored = counts, {}
+
+        def save(self):
+            return self.counts
+
+        def restore(self, counts, num_updates):
+            self.restored = counts
+
+        def recover(self):
+            self.filled += 1
+            return [len(self.counts)]
+
+    first, then = Source({"dataset": 1}), Source({"replay": 2, "more": 3})
+    phases = Phases(first, then, 10)
+    assert phases.save() == {"dataset": 1, "replay": 2, "more": 3}
+    phases.restore(phases.save(), 4)
+    assert first.restored == then.restored == phases.save()
+    assert phases.recover() == [2] and first.filled == then.filled == 1

@@ -1,12 +1,12 @@
 """From whole episodes to their rows and items, as for a dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from acme_agents.core.experience.kind import Experience, Rows
+from acme_agents.core.experience.kind import Experience, Piece, Rows
 from acme_agents.core.types import Step, Trajectory
 
 
@@ -38,8 +38,19 @@ def of_trajectories(steps: Step, trajectories: Sequence[Trajectory], experience:
         getattr(rows, field)[acting] = np.concatenate([getattr(trajectory, field) for trajectory in trajectories])
     observations = jax.tree.map(lambda *x: np.concatenate(x), *(t.observation for t in trajectories))
     rows = rows._replace(observation=observations)
+    return with_items(rows, experience.layout.cut_all(lengths.tolist()), experience)
+
+
+def with_items(rows: Step, pieces: Iterable[tuple[int, Piece]], experience: Experience) -> Rows:
+    """The rows with all items of their chunks, in order.
+
+    Args:
+      rows: [R, ...], NumPy arrays; the one before each chunk that does not begin its episode is among them.
+      pieces: the chunks, at least one, each with its first row.
+      experience: the kind of the items.
+    """
     item_rows, items = [], []
-    for row, piece in experience.layout.cut_all(lengths.tolist()):
+    for row, piece in pieces:
         number = experience.num_items(piece)
         item_rows.append(np.arange(row, row + number, dtype=np.int32))
         follows = piece.first > 0

@@ -38,9 +38,9 @@ class Layout(NamedTuple):
                 yield row + piece.first, piece
             row += length + 1
 
-    def cut(self, length: int) -> Iterator[Piece]:
-        """The chunks of one episode of `length` steps, in their order."""
-        first, rows_left = 0, length + 1
+    def cut(self, length: int, first: int = 0) -> Iterator[Piece]:
+        """The chunks of one episode of `length` steps, in their order, from the one that begins at step `first`."""
+        rows_left = length + 1 - first
         while rows_left > 1:
             whole = rows_left > self.num_rows
             starts = self.period if whole else min(self.max_starts, rows_left - 1)
