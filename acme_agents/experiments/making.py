@@ -67,9 +67,14 @@ def replay_spec(experiment: Experiment, spec: EnvironmentSpec) -> ReplaySpec:
             f"The replay server draws sequences, and {experiment.full_name} learns from {replay.experience.noun}: "
             "leave --replay server out."
         )
-    if replay.experience.once and experiment.dataset is not None:
+    is_given = {
+        "--dataset": experiment.dataset is not None,
+        "--cycles": experiment.cycles is not None or bool(experiment.gathered),
+    }
+    if replay.experience.once and any(is_given.values()):
+        option = next(option for option, given in is_given.items() if given)
         raise errors.UserError(
-            f"{experiment.full_name} learns only from what its own policy just did: leave --dataset out, or train an "
+            f"{experiment.full_name} learns only from what its own policy just did: leave {option} out, or train an "
             "agent that replays (such as mpo or dqn)."
         )
     if replay.batch_size % experiment.learner_devices:
@@ -85,11 +90,17 @@ def replay_spec(experiment: Experiment, spec: EnvironmentSpec) -> ReplaySpec:
                 "without (such as r2d2)."
             )
         return dataclasses.replace(replay, sources={REPLAY: 1.0}, drawn_by=drawn_by)
-    share = 1.0 if experiment.is_offline else experiment.dataset_share
+    is_alone = experiment.is_offline and not experiment.gathered
+    share = 1.0 if is_alone else experiment.dataset_share
     if share is None:
         share = 0.5 if said is None else said
     sources = {name: share for name, share in ((DATASET, share), (REPLAY, 1 - share)) if share}
     return dataclasses.replace(replay, sources=sources, drawn_by=drawn_by)
+
+
+def init_key(seed: int) -> Key:
+    """The key of which a run's untrained learner is made."""
+    return jax.random.split(jax.random.PRNGKey(seed))[0]
 
 
 def load_run(

@@ -64,7 +64,7 @@ def check_memory(steps: Step, replay: ReplaySpec, *, in_process: bool) -> str:
     return f"replay of {replay.max_size:,} {experience.noun}: {', '.join(parts)}"
 
 
-def check_dataset(path: str, steps: Step, replay: ReplaySpec, num_rows: int) -> None:
+def check_dataset(name: str, steps: Step, replay: ReplaySpec, num_rows: int) -> None:
     """Checks that the rows of a dataset fit into the free memory.
 
     Raises:
@@ -75,8 +75,7 @@ def check_dataset(path: str, steps: Step, replay: ReplaySpec, num_rows: int) -> 
     needed, free = copies * num_rows * chunks.nbytes(steps), psutil.virtual_memory().available
     if needed > free:  # once while the rows are put together, and once where batches are drawn
         raise errors.UserError(
-            f"The dataset {path} takes {_gib(needed)} of memory to learn from, and {_gib(free)} are free: give a "
-            "part of it."
+            f"{name} takes {_gib(needed)} of memory to learn from, and {_gib(free)} are free: give a part of it."
         )
 
 
