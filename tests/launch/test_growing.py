@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import threading
 
 import numpy as np
+import psutil
 import pytest
 
 from acme_agents import datasets
@@ -16,9 +18,10 @@ from acme_agents.agents import mpo, ppo
 from acme_agents.core import checkpoint
 from acme_agents.core.errors import UserError
 from acme_agents.experiments import Experiment, making
-from acme_agents.launch import growing, run
+from acme_agents.launch import growing, node_files, run
 from acme_agents.launch import main as cli
 from acme_agents.launch.evaluate import evaluate
+from acme_agents.launch.options import Options
 from acme_agents.runtime import loggers
 
 _LENGTH = 50  # steps of an episode of probe:reach
@@ -71,15 +74,41 @@ def test_a_phase_that_was_killed_before_its_first_checkpoint_begins_again(tmp_pa
     deployment = tmp_path / growing.DEPLOYMENTS / "cycle-001"
     deployment.mkdir(parents=True)
     (deployment / "config.json").write_text("{}")
+    assert _stopped_in_the_first_phase(tmp_path) == [(200, "begin", False)]
+
+
+def test_what_is_learned_from_demonstrations_comes_before_the_first_deployment(tmp_path: pathlib.Path) -> None:
+    experiment = dataclasses.replace(_CYCLES, dataset="demonstrations", offline_updates=7, dataset_share=0.25)
+    done = []
+
+    def run_phase(experiment: Experiment, run_dir: pathlib.Path, *, how: str) -> bool:
+        done.append((run_dir.name, experiment.max_updates, experiment.gathered))
+        return len(done) < 2  # The second is stopped.
+
+    assert not growing.run(experiment, tmp_path, run_phase, stop=threading.Event(), say=lambda what: None)
+    assert done == [("learning", 7, ()), ("cycle-001", None, ())]
+    assert growing.read(tmp_path) == growing.Place(1, "deploying")
+
+
+def test_workers_whose_launcher_was_killed_are_watched_over_again(tmp_path: pathlib.Path) -> None:
+    deployment = tmp_path / growing.DEPLOYMENTS / "cycle-001"
+    deployment.mkdir(parents=True)
+    worker = {"role": "learner", "index": 0, "pid": os.getpid(), "started": psutil.Process().create_time()}
+    node_files.Record("processes", Options(), {"ports": {}}, [worker]).write(deployment)
+    assert _stopped_in_the_first_phase(tmp_path) == [(200, "attach", True)]
+
+
+def _stopped_in_the_first_phase(run_dir: pathlib.Path) -> list[tuple[int | None, str, bool]]:
+    """What is done first: the steps of the phase, how it is run, and whether its directory is there."""
     done = []
 
     def run_phase(experiment: Experiment, run_dir: pathlib.Path, *, how: str) -> bool:
         done.append((experiment.max_steps, how, run_dir.exists()))
         return False  # It was stopped.
 
-    assert not growing.run(_CYCLES, tmp_path, run_phase, stop=threading.Event(), say=lambda what: None)
-    assert done == [(200, "begin", False)]
-    assert growing.read(tmp_path) == growing.Place(1, "deploying")
+    assert not growing.run(_CYCLES, run_dir, run_phase, stop=threading.Event(), say=lambda what: None)
+    assert growing.read(run_dir) == growing.Place(1, "deploying")
+    return done
 
 
 @pytest.mark.slow
@@ -171,12 +200,12 @@ def test_a_run_of_cycles_is_evaluated_lengthened_and_not_changed(whole: pathlib.
 @pytest.mark.slow
 def test_cycles_in_processes_with_demonstrations(whole: pathlib.Path, tmp_path: pathlib.Path) -> None:
     experiment = dataclasses.replace(
-        _CYCLES, cycles=1, num_actors=2, dataset=str(whole / growing.DATASETS / "cycle-001"), offline_updates=20,
+        _CYCLES, cycles=1, num_actors=2, dataset=str(whole / growing.DATASETS / "cycle-001"),
         dataset_share=0.25, eval_every=0,
     )  # fmt: skip
     assert run(experiment, launcher="processes", run_dir=tmp_path / "run").finished
     deployments = loggers.read_csv(tmp_path / "run" / growing.LOG)
-    assert deployments["policy_version"] == [20]
+    assert deployments["policy_version"] == [0]
     assert 0 <= _CYCLES.cycle_steps - deployments["steps"] < 2 * 32  # what an actor had not sent when it ended
-    assert checkpoint.steps(tmp_path / "run" / "checkpoints")[-1] == 60
+    assert checkpoint.steps(tmp_path / "run" / "checkpoints")[-1] == 40
     assert json.loads((tmp_path / "run" / "learning" / "config.json").read_text())["dataset_share"] == 0.25
