@@ -56,12 +56,12 @@ class Fixed:
 
     def replay(self, spec: EnvironmentSpec) -> ReplaySpec:
         """Keeps what is gathered, and is sampled so seldom that no update is ever due."""
-        steps = self.config.steps
+        experience, steps = Transitions(1, 1.0), self.config.steps
         return ReplaySpec(
-            experience=Transitions(1, 1.0),
+            experience,
             batch_size=1,
             min_size=1,
-            max_size=max(steps, Transitions(1, 1.0).items_per_chunk),
+            max_size=max(steps, experience.items_per_chunk),
             samples_per_insert=0.5 / steps,
         )
 

@@ -67,12 +67,9 @@ def replay_spec(experiment: Experiment, spec: EnvironmentSpec) -> ReplaySpec:
             f"The replay server draws sequences, and {experiment.full_name} learns from {replay.experience.noun}: "
             "leave --replay server out."
         )
-    is_given = {
-        "--dataset": experiment.dataset is not None,
-        "--cycles": experiment.cycles is not None or bool(experiment.gathered),
-    }
-    if replay.experience.once and any(is_given.values()):
-        option = next(option for option, given in is_given.items() if given)
+    is_growing = experiment.cycles is not None or bool(experiment.gathered)
+    if replay.experience.once and (is_growing or experiment.dataset is not None):
+        option = "--cycles" if is_growing else "--dataset"
         raise errors.UserError(
             f"{experiment.full_name} learns only from what its own policy just did: leave {option} out, or train an "
             "agent that replays (such as mpo or dqn)."
