@@ -16,9 +16,9 @@ demo: setup ## train MPO on cartpole with two actor processes, then plot its lea
 	.venv/bin/acme-agents train mpo --run-dir $(DEMO_DIR) $(DEMO_FLAGS)
 	.venv/bin/acme-agents plot $(DEMO_DIR) --output $(DEMO_DIR)/learning_curve.png
 
-# Two files of tests at a time, in the order in which tests/conftest.py puts them: a test of processes waits for half of
-# its time. With three at a time the tests on several hosts, which have deadlines, fail on two cores.
-BESIDE := -n 2 --dist loadfile --no-loadscope-reorder
+# Three files of tests at a time, in the order in which tests/conftest.py puts them: on two cores, since a test of
+# processes waits for half of its time, and one on several hosts for most of it.
+BESIDE := -n 3 --dist loadfile --no-loadscope-reorder
 
 test: lint ## lint, then every test, the slow ones included: what CI runs
 	$(PYTHON) -m pytest $(BESIDE) $(PYTEST_FLAGS)
@@ -30,8 +30,10 @@ test-fast: setup ## every test not marked slow or long: three minutes on two idl
 test-cluster: setup ## the tests on several hosts, made of network namespaces
 	$(PYTHON) -m pytest -m cluster $(PYTEST_FLAGS)
 
+MODERN_PYTHON ?= 3.13
+
 test-modern: setup ## one process on Python 3.13 and the newest JAX, installed by `pip install .` alone
-	$(PYTHON) -m pytest tests/test_modern.py $(PYTEST_FLAGS)
+	MODERN_PYTHON=$(MODERN_PYTHON) $(PYTHON) -m pytest tests/test_modern.py $(PYTEST_FLAGS)
 
 ROUNDS ?= 10
 

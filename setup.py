@@ -1,6 +1,11 @@
 """Packaging: the exact versions are in requirements.lock; these are the ranges that are known to work."""
 
+import pathlib
+import re
+
 from setuptools import find_packages, setup
+
+VERSION = re.findall(r'^__version__ = "(.+)"$', pathlib.Path("acme_agents/__init__.py").read_text(), re.MULTILINE)[0]
 
 # All that one process needs, on any Python from 3.10 on and the newest JAX.
 ONE_PROCESS = [
@@ -30,6 +35,8 @@ ENVIRONMENTS = [
 DATASETS = ["minari[hdf5]>=0.5.3"]
 
 PLOT = ["matplotlib>=3.8", "rliable>=1.2"]
+
+PROFILE = ["py-spy>=0.4"]
 
 # Several processes. dm-launchpad and dm-reverb are built against one TensorFlow, which fixes the rest: Linux x86-64 and
 # Python 3.10 only.
@@ -61,6 +68,7 @@ RUNTIME = [
     "rliable==1.2.0",
     "minari[hdf5]==0.5.3",
     "imageio[ffmpeg]>=2.31",
+    *PROFILE,
 ]
 
 # `--launcher ray`. No newer Ray accepts TensorFlow 2.8's protobuf.
@@ -70,14 +78,18 @@ DEV = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "ruff>=0.8", "my
 
 setup(
     name="acme_agents",
-    version="0.1.0",
+    version=VERSION,
     description="Distributed reinforcement learning in JAX, in the tradition of Acme.",
     license="Apache-2.0",
     python_requires=">=3.10",
     # Named, so that an editable install puts this package on the path and not the folder that it lies in.
     package_dir={"acme_agents": "acme_agents"},
     packages=find_packages(include=["acme_agents*"]),
-    package_data={"acme_agents.launch.benchmark": ["*.json"]},
+    package_data={
+        "acme_agents": ["py.typed"],
+        "acme_agents.launch": ["templates/*.txt"],
+        "acme_agents.launch.benchmark": ["*.json"],
+    },
     install_requires=ONE_PROCESS,
     extras_require={
         "environments": ENVIRONMENTS,
@@ -89,6 +101,7 @@ setup(
         "gymnax": GYMNAX,
         "brax": BRAX,
         "dev": DEV,
+        "profile": PROFILE,
         "wandb": ["wandb"],
     },
     entry_points={"console_scripts": ["acme-agents = acme_agents.launch.main:main"]},

@@ -253,6 +253,22 @@ def spec(env: dm_env.Environment) -> types.EnvironmentSpec:
     )
 
 
+def canonical_observation(env: dm_env.Environment, observation: Any) -> Any:
+    """Returns the canonical form of an observation as the environment behind `env` itself gives it.
+
+    Raises:
+      EnvironmentFault: it is not one of Gymnasium's space.
+    """
+    convert = getattr(env, "canonical_observation", None)
+    return observation if convert is None else convert(observation)
+
+
+def native_action(env: dm_env.Environment, action: Any) -> Any:
+    """Returns a canonical action in the units of the environment behind `env`; raises UserError for an invalid one."""
+    convert = getattr(env, "native_action", None)
+    return action if convert is None else convert(action)
+
+
 def render_frame(env: dm_env.Environment) -> np.ndarray:
     """Returns a picture of the environment as it is now, [H, W, 3] uint8.
 

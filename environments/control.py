@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+from collections.abc import Mapping
 from typing import Any
 
 import dm_env
@@ -107,7 +108,7 @@ class Control(dm_env.Environment):
         return 1.0 / self._environment.control_timestep()
 
     def reset(self) -> dm_env.TimeStep:
-        return dm_env.restart(self._flat(self._environment.reset().observation))
+        return dm_env.restart(self.canonical_observation(self._environment.reset().observation))
 
     def step(self, action: Any) -> dm_env.TimeStep:
         """Takes one step, or resets after a last one.
@@ -118,17 +119,8 @@ class Control(dm_env.Environment):
         Raises:
           UserError: if the action has another shape, which would otherwise be broadcast.
         """
-        action = np.asarray(action)
-        if action.shape != self._shape:
-            raise errors.UserError(f"Expected an action of shape {self._shape}, got {action.shape}.")
-        control = self._action
-        np.maximum(action, self._minus_one, out=control)
-        np.minimum(control, self._plus_one, out=control)
-        if self._rescale:
-            control *= self._scale
-            control += self._offset
-        step_type, reward, discount, observation = self._environment.step(control)
-        observation = self._flat(observation)
+        step_type, reward, discount, observation = self._environment.step(self._control(action))
+        observation = self.canonical_observation(observation)
         if reward is None:
             return dm_env.TimeStep(step_type, None, None, observation)
         discount = _ONE if discount == 1 else np.float32(discount)
@@ -155,7 +147,25 @@ class Control(dm_env.Environment):
     def close(self) -> None:
         self._environment.close()
 
-    def _flat(self, observation: Any) -> np.ndarray:
+    def native_action(self, action: Any) -> np.ndarray:
+        """Returns [A] float64 within the task's bounds; the argument and what is raised are those of `step`."""
+        return self._control(action).copy()
+
+    def _control(self, action: Any) -> np.ndarray:
+        """The action in the task's bounds, in an array that the next call writes again."""
+        action = np.asarray(action)
+        if action.shape != self._shape:
+            raise errors.UserError(f"Expected an action of shape {self._shape}, got {action.shape}.")
+        control = self._action
+        np.maximum(action, self._minus_one, out=control)
+        np.minimum(control, self._plus_one, out=control)
+        if self._rescale:
+            control *= self._scale
+            control += self._offset
+        return control
+
+    def canonical_observation(self, observation: Mapping[str, Any]) -> np.ndarray:
+        """Returns dm_control's arrays as one, [O] float32."""
         for view, value in zip(self._views, observation.values(), strict=True):
             view[...] = value
         return self._observation.copy()

@@ -112,8 +112,9 @@ class Gym(dm_env.Environment):
         self._unrenderable = unrenderable
         self._reset_next_step = True
         self._notes: list[str] = []
-        self._observation_spec, self._observe = _observation(environment.observation_space, notes=self._notes)
-        self._action_spec, self._act = _action(environment.action_space)
+        space = environment.observation_space
+        self._observation_spec, self.canonical_observation = _observation(space, notes=self._notes)
+        self._action_spec, self.native_action = _action(environment.action_space)
         self.action_bounds = _bounds(environment.action_space)
 
     @property
@@ -161,7 +162,7 @@ class Gym(dm_env.Environment):
             raise _fault(f"{_describe(returned)}, and Gymnasium's reset returns an observation and a dict")
         self._seed = None  # A second reset with the same seed would repeat the first episode.
         self._reset_next_step = False
-        return dm_env.restart(self._observe(returned[0]))
+        return dm_env.restart(self.canonical_observation(returned[0]))
 
     def step(self, action: Any) -> dm_env.TimeStep:
         """Takes one step, or resets after a last one.
@@ -176,7 +177,7 @@ class Gym(dm_env.Environment):
         """
         if self._reset_next_step:
             return self.reset()
-        action = self._act(action)
+        action = self.native_action(action)
         try:
             returned = self._environment.step(action)
         except ValueError as error:
@@ -191,7 +192,7 @@ class Gym(dm_env.Environment):
             dm_env.StepType.LAST if self._reset_next_step else dm_env.StepType.MID,
             _one_number(reward),
             np.float32(0 if terminated else 1),
-            self._observe(observation),
+            self.canonical_observation(observation),
         )
 
     def observation_spec(self) -> Any:

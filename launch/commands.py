@@ -86,6 +86,9 @@ class _Experiment:
     """Seconds between checkpoints."""
     keep_checkpoints: int = 2
     """Newest checkpoints that are kept, at least 2: a damaged one is skipped for the one before it."""
+    histograms: bool = False
+    """Write histograms of the parameters, and of their changes by an update, to TensorBoard with each row of
+    `learner.csv`; not with --launcher fused."""
     keep_every: int | None = None
     """Updates; the first checkpoint at or after each multiple of it is kept too, for good."""
 
@@ -165,6 +168,39 @@ class Dataset:
 
 
 @dataclasses.dataclass(frozen=True)
+class New:
+    """Begin an agent of your own: a folder here with one of ours under another name, with its tests and a README."""
+
+    name: tyro.conf.Positional[str]
+    """Of the new agent, which is a Python module of this name: `acme-agents train NAME` from this directory."""
+    like: Literal["td3", "dqn", "ppo"] = "dqn"
+    """Agent to begin from: td3 for continuous actions, dqn for discrete ones, ppo on-policy and for both."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """Check an agent, or an environment, for what every one must do: a line for each check; exit code 1 if one fails.
+
+    An agent's configuration is the default one with small networks that learn fast, and --config.FIELD changes it.
+    """
+
+    env: str | None = None
+    """Environment to check; with an agent, the one whose observations and actions the agent is checked for."""
+    form_only: bool = False
+    """Leave out the checks of what the agent learns, which are of tiny tasks and take most of the time."""
+    updates: int = 1500
+    """Updates that a check of learning may take."""
+    value: str | None = None
+    """Metric of the agent's update that estimates the return of the batch's actions, such as q_value: it is checked."""
+    steps: int = 400
+    """Steps of random actions that each check of an environment takes at most."""
+    max_episode_steps: int | None = None
+    """Steps after which the environment's episodes are cut short (default: its own limit)."""
+    config: Any = None
+    """Configuration of the agent."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Demonstrate:
     """Write episodes of an environment's scripted expert as a Minari dataset."""
 
@@ -222,6 +258,14 @@ class Benchmark:
     """Directory that keeps what XLA compiles, as of `train`."""
     report_only: bool = False
     """Run nothing: write the report of what there is, also while another process runs it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Runs:
+    """List the runs below a directory: state, progress, return of the newest evaluation, and speed."""
+
+    directory: tyro.conf.Positional[pathlib.Path] = pathlib.Path("runs")
+    """Directory that has run directories in it, at any depth."""
 
 
 @dataclasses.dataclass(frozen=True)

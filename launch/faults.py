@@ -63,12 +63,13 @@ def is_mendable(error: BaseException) -> bool:
 def report(error: BaseException) -> str:
     """What a person is told: the sentence, or the exception and the frames of the user's code that it came through.
 
-    Where none of those frames are the user's, the innermost of all are shown; but not where an environment failed.
+    Where none of those frames are the user's, the innermost of all are shown; but not where the sentence says what
+    failed: an environment, or a function of an agent.
     """
     told = sentence(error)
     if told is not None:
         return told
-    if isinstance(error, errors.EnvironmentFault):
+    if isinstance(error, (errors.EnvironmentFault, errors.AgentFault)):
         head = str(error)
     else:
         lines = "".join(traceback.format_exception_only(type(error), error)).rstrip().splitlines()
@@ -113,7 +114,7 @@ def _shown(error: BaseException) -> list[traceback.FrameSummary]:
     for link in chain:
         if found := _users_frames(link):
             return found[-_FRAMES:]
-    if isinstance(error, errors.EnvironmentFault):
+    if isinstance(error, (errors.EnvironmentFault, errors.AgentFault)):
         return []
     innermost = traceback.extract_tb(chain[-1].__traceback__)
     return [frame for frame in innermost if not _is_pythons(frame.filename) and frame.line][-2:]

@@ -75,6 +75,7 @@ class Keeper:
                 ),
                 *(word for role, port in self._ports.items() for word in ("--port", role, str(port))),
                 *(("--wandb",) if self._options.wandb else ()),
+                *("--profile", str(self._options.profile)),
             ],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TF_CPP_MIN_LOG_LEVEL": "3"},
             cwd=self._directory if os.path.isdir(self._directory) else None,

@@ -35,7 +35,10 @@ Distributed reinforcement learning in JAX.
   collect RUN     write episodes of a run directory's policy as a dataset
   demonstrate ENV write episodes of an environment's scripted expert as a dataset
   dataset DATASET say what is in a dataset, draw its histograms, and write it in another format
+  new NAME        begin an agent of your own, in a folder of that name
+  check AGENT     check an agent, or with --env an environment, for what every one must do
   benchmark SUITE run agents on a suite of tasks with several seeds, and report on them
+  runs [DIR]      list the runs below a directory, with state, progress, return and speed
   plot RUN...     draw the learning curves of run directories
   list            list agents, bonuses and environments
   --version       print the version, and the commit of a checkout
@@ -56,7 +59,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         "collect": _collect,
         "demonstrate": _demonstrate,
         "dataset": _dataset,
+        "new": _new,
+        "check": _check,
         "benchmark": _benchmark,
+        "runs": _runs,
         "plot": _plot,
         "list": _list,
     }
@@ -359,6 +365,54 @@ def _dataset(arguments: list[str]) -> None:
         print(line, flush=True)
 
 
+def _new(arguments: list[str]) -> None:
+    from acme_agents.launch.new import new
+
+    options = tyro.cli(commands.New, prog="acme-agents new", args=arguments)
+    for line in new(options.name, options.like, pathlib.Path()):
+        print(line)
+
+
+def _check(arguments: list[str]) -> None:
+    from acme_agents.launch import check
+    from acme_agents.runtime import compilation
+    from acme_agents.testing import conformance
+
+    agent, flags, typed = None, arguments, commands.Check
+    usage = "acme-agents check AGENT [OPTIONS] or acme-agents check --env ENVIRONMENT"
+    if arguments and not arguments[0].startswith("-"):
+        agent, *flags = arguments
+        base = _base_of(agent, flags)
+        registry.check_base(agent, None if base is None else base.agent)
+        if base is not None:
+            base = dataclasses.replace(base, config=conformance.small(base.config))
+        typed = _with_config(commands.Check, conformance.small(registry.load(agent).Config()), base)
+    options = tyro.cli(typed, prog=f"acme-agents check {agent or ''}".rstrip(), args=flags)
+    compilation.use_cache(None)
+    if agent is None:
+        if options.env is None:
+            raise errors.UserError(f"Name what is to be checked: {usage}.")
+        lines = check.check_environment(options.env, steps=options.steps, max_episode_steps=options.max_episode_steps)
+    else:
+        around = _base(options)
+        lines = check.check_agent(
+            agent,
+            options.config,
+            environment=options.env,
+            form_only=options.form_only,
+            value=options.value,
+            max_updates=options.updates,
+            base=None if around is None else registry.load(around.agent).make(around.config),
+        )
+    failed = 0
+    for line in lines:
+        print(line.text, flush=True)
+        failed += line.failed
+    print(f"{failed} failed" if failed else "all passed")
+    if failed:
+        sys.exit(1)
+
+
 def _benchmark(arguments: list[str]) -> None:
     from acme_agents.launch.benchmark.command import benchmark
 
@@ -366,6 +420,15 @@ def _benchmark(arguments: list[str]) -> None:
     failed = benchmark(options, say=lambda line: print(line, flush=True), program=_program())
     if failed:
         sys.exit(1)
+
+
+def _runs(arguments: list[str]) -> None:
+    from acme_agents.launch import runs
+
+    options = tyro.cli(commands.Runs, prog="acme-agents runs", args=arguments)
+    found = runs.find(options.directory)
+    for line in runs.lines(found, options.directory) if found else (f"There is no run below {options.directory}.",):
+        print(line)
 
 
 def _plot(arguments: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import math
 import pathlib
 from typing import TYPE_CHECKING, Literal
 
@@ -69,13 +70,21 @@ class Options:
     seeds: int = 1
     """With --launcher fused: runs side by side that differ in their seed alone, --seed and those after it, each in
     a directory seed-N of the run directory."""
+    debug: bool = False
+    """With --launcher in-process: compile nothing, so that print and pdb see numbers, and check at every step what each
+    function of the agent returns; slow."""
     wandb: bool = False
     """Log to Weights & Biases too, if it is installed."""
+    profile: float = 0.0
+    """Seconds to profile every process of the run for, once it learns, into `profile` in the run directory: a flame
+    graph and JAX's trace; 0 for none."""
     compilation_cache: str | None = None
     """Directory that keeps what XLA compiles, for restarted workers and later runs; "off" for none (default: one under
     the user's cache directory)."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.profile < math.inf:
+            raise errors.UserError(f"--profile must be a number of seconds from 0, not {self.profile}.")
         if self.seeds < 1:
             raise errors.UserError(f"--seeds must be at least 1, not {self.seeds}.")
         first, last = self.ports

@@ -23,7 +23,7 @@ import psutil
 from acme_agents.core import errors
 from acme_agents.experiments import Experiment
 from acme_agents.launch import node_files
-from acme_agents.launch.options import Launcher
+from acme_agents.launch.options import Launcher, Options
 from acme_agents.launch.supervisor import LOST
 from acme_agents.launch.work import work
 from acme_agents.runtime.nodes import LEARNER, NODES, Node
@@ -40,14 +40,14 @@ class Processes:
     launcher: Launcher = "processes"
     stop_seconds = 7.0
 
-    def __init__(self, experiment: Experiment, run_dir: pathlib.Path, ports: dict[str, int], *, wandb: bool):
+    def __init__(self, experiment: Experiment, run_dir: pathlib.Path, ports: dict[str, int], options: Options):
         """Initialises; nothing is started.
 
         Args:
           experiment: what to run.
           run_dir: its directory; a checkpoint in it is continued.
           ports: of the servers, by role; `free_ports` finds some.
-          wandb: whether to log to W&B.
+          options: how the program is launched.
 
         Raises:
           UserError: no worker could begin, because the script or the temporary directory is out of its reach.
@@ -56,7 +56,7 @@ class Processes:
         _keep_sockets_short()
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["acme_agents.launch.preload"])
-        self._args = (experiment, run_dir, ports, wandb)
+        self._args = (experiment, run_dir, ports, options.wandb, options.profile)
         self._run_dir = run_dir
         self._ports = ports
         self._children: dict[Node, _Child] = {}

@@ -12,6 +12,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, get_args
 
+import jax
+
 from acme_agents import datasets, environments
 from acme_agents.core import errors
 from acme_agents.experiments import Experiment, making
@@ -20,7 +22,7 @@ from acme_agents.launch import run_dir as run_dir_lib
 from acme_agents.launch.options import Launcher, Options
 from acme_agents.launch.supervisor import Place, PlaceLost, Supervisor
 from acme_agents.replay import chunks, sizes
-from acme_agents.runtime import compilation, fused, in_process, loggers, nodes
+from acme_agents.runtime import compilation, fused, in_process, loggers, nodes, profiling
 from acme_agents.runtime import display as display_lib
 from acme_agents.runtime.status import Status
 
@@ -70,14 +72,20 @@ def run(
         raise errors.UserError("Which cluster? Give the address of its head: --address HOST:PORT.")
     if options.wandb:
         loggers.check_wandb()
+    if options.profile:
+        profiling.check()
     _set_environment()
     compilation.use_cache(options.compilation_cache)
+    if options.debug and launcher != "in-process":
+        raise errors.UserError("--debug runs without compiling, in one process: leave --launcher or --debug out.")
     if options.seeds > 1 and launcher != "fused":
         raise errors.UserError("--seeds runs several seeds in one program: give --launcher fused, or leave it out.")
     if experiment.cycles is not None:
         return _run_cycles(experiment, launcher, run_dir, resume, options)
     memory = check(experiment, in_process=launcher in ("in-process", "fused"))
     if launcher == "fused":
+        if experiment.histograms:
+            raise errors.UserError("--launcher fused writes no histograms: leave --histograms out, or choose another.")
         fused.check(experiment)
     if experiment.record is not None and not resume:
         run_dir_lib.check_record(pathlib.Path(experiment.record))
@@ -86,6 +94,7 @@ def run(
         run_dir_lib.opened(directory, experiment, launcher, options, resume=resume),
         stop_on_signals() as stop,
         display_lib.make_display(title=_title(experiment)) as display,
+        profiling.profiled(directory, launcher, options.profile if launcher in ("in-process", "fused") else 0.0),
     ):
         display.message(f"run directory {directory}; {memory}")
         for note in experiment.environment_notes():
@@ -94,7 +103,7 @@ def run(
             display.message(f"one process has one actor, not {experiment.num_actors}: --launcher processes has more")
         display.update(Status("starting", 0, experiment.max_steps, 0, experiment.max_updates))
         if launcher == "in-process":
-            with _native_logs_to(directory / "logs" / "in-process.log"):
+            with _native_logs_to(directory / "logs" / "in-process.log"), _compiling(not options.debug):
                 in_process.run(experiment, directory, wandb=options.wandb, stop=stop, on_status=display.update)
         elif launcher == "fused":
             with (
@@ -178,7 +187,7 @@ def _make_place(
     """Where the workers of a new program run."""
     if launcher == "processes":
         ports = processes.free_ports(nodes.SERVERS, processes.shuffled(options.ports))
-        return processes.Processes(experiment, run_dir, ports, wandb=options.wandb)
+        return processes.Processes(experiment, run_dir, ports, options)
     from acme_agents.launch import cluster
 
     return cluster.Cluster.begin(nodes.of(experiment), run_dir, options, display)
@@ -189,7 +198,7 @@ def _find_place(
 ) -> Place:
     """Where the workers of a program that runs are."""
     if record.launcher == "processes":
-        return processes.Processes(experiment, run_dir, record.place["ports"], wandb=record.options.wandb)
+        return processes.Processes(experiment, run_dir, record.place["ports"], record.options)
     from acme_agents.launch import cluster
 
     return cluster.Cluster.find(nodes.of(experiment), run_dir, record, display)
@@ -267,6 +276,17 @@ def stop_on_signals() -> Iterator[threading.Event]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+
+
+@contextlib.contextmanager
+def _compiling(compiled: bool) -> Iterator[None]:
+    """Lets JAX compile or not, in every thread; where it does not, `core.contract` checks numbers too."""
+    before = jax.config.jax_disable_jit  # type: ignore[attr-defined]
+    jax.config.update("jax_disable_jit", before or not compiled)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_jit", before)
 
 
 @contextlib.contextmanager

@@ -72,6 +72,7 @@ scratch=${TMPDIR:-/tmp}
 export directory=$scratch/acme-agents-$SLURM_JOB_ID   # of each node for itself
 export RAY_health_check_failure_threshold=8           # of 13 s each: a host that is cut off for half a minute is not lost
 export RAY_kill_child_processes_on_worker_exit=false  # so that the learner has time for a checkpoint when Ray is ended
+export RAY_worker_niceness=0                          # the node is the job's: Ray's 15 is for a machine that others use
 export port=$((6400 + SLURM_JOB_ID % 3000))           # below Ray's own, and seldom another job's
 
 driver="" stopping=""

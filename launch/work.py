@@ -21,7 +21,7 @@ from acme_agents.core import errors
 from acme_agents.experiments import Experiment
 from acme_agents.launch import faults, node_files
 from acme_agents.launch.node_files import Ending
-from acme_agents.runtime import background, loopback, memory
+from acme_agents.runtime import background, loopback, memory, profiling
 from acme_agents.runtime.nodes import LEARNER, Node
 
 # Exit codes of a worker that an exception has ended.
@@ -34,13 +34,15 @@ _FIRST_STEPS = 100
 # Exceptions that wrong code raises, rather than circumstances.
 _OF_CODE = (
     *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, NotImplementedError),
-    *(SyntaxError, TypeError, ValueError),
+    *(SyntaxError, TypeError, ValueError, errors.AgentFault),
 )
 _ALONE_SECONDS = 30.0  # that a worker without launcher goes on without learner
 _LINGER_SECONDS = 8.0  # that the replay server outlives a request to stop, for the learner's last checkpoint
 
 
-def work(node: Node, experiment: Experiment, run_dir: pathlib.Path, ports: Mapping[str, int], wandb: bool) -> None:
+def work(
+    node: Node, experiment: Experiment, run_dir: pathlib.Path, ports: Mapping[str, int], wandb: bool, profile: float
+) -> None:
     """Runs a node of the experiment's program in this process, to its end.
 
     Args:
@@ -50,6 +52,7 @@ def work(node: Node, experiment: Experiment, run_dir: pathlib.Path, ports: Mappi
       ports: of each server, by role: where it is reached from here on the loopback interface; a server's own is where
         it listens.
       wandb: whether the learner logs to W&B.
+      profile: seconds to profile this process for; 0 for none.
     """
     _log_to(node_files.begin_log(run_dir, node))
     faulthandler.register(signal.SIGUSR2)  # Shows in the log where a worker hangs that does nothing any more.
@@ -90,7 +93,8 @@ def work(node: Node, experiment: Experiment, run_dir: pathlib.Path, ports: Mappi
                 address.bind(_FixedAddress(f"localhost:{ports[role]}"))
     ending = Ending(0)
     try:
-        worker.function()
+        with profiling.profiled(run_dir, node.name, profile):
+            worker.function()
     except background.Stopped:  # It was asked to end before it could begin.
         pass
     except Exception as error:
@@ -127,10 +131,11 @@ def main() -> None:
     parser.add_argument("index", type=int)
     parser.add_argument("--port", nargs=2, action="append", default=[], metavar=("ROLE", "PORT"))
     parser.add_argument("--wandb", action="store_true")
+    parser.add_argument("--profile", type=float, default=0.0)
     args = parser.parse_args()
     ports = {role: int(port) for role, port in args.port}
     experiment = Experiment.from_run_dir(args.run_dir)
-    work(Node(args.role, args.index), experiment, args.run_dir, ports, args.wandb)
+    work(Node(args.role, args.index), experiment, args.run_dir, ports, args.wandb, args.profile)
 
 
 def _log_to(log: int) -> None:

@@ -5,6 +5,7 @@ import functools
 import importlib
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -314,6 +315,15 @@ def test_finds_the_agents():
 @pytest.mark.parametrize("name", FOLDERS)
 def test_every_agent_is_among_the_subjects(name):
     assert any(subject.split("-")[0] == name for subject in SUBJECTS)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", FOLDERS)
+def test_every_agent_logs_its_gradients_norm(name):
+    subject = next(subject for key, subject in SUBJECTS.items() if key.split("-")[0] == name)
+    state = jax.eval_shape(subject.learner.init, jax.random.PRNGKey(0))
+    metrics = jax.eval_shape(subject.learner.update, state, subject.form_of_batch())[1].metrics
+    assert any(metric.startswith("gradient_norm") for metric in metrics)
 
 
 @pytest.mark.parametrize("name", registry.BONUSES)

@@ -1,6 +1,6 @@
 """One process on another Python and the newest JAX: `pip install .`, and nothing else.
 
-`make test-modern` runs this file alone.
+`make test-modern` runs this file alone, `make test-modern MODERN_PYTHON=3.12` with another Python.
 """
 
 import os
@@ -12,6 +12,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
+_PYTHON = os.environ.get("MODERN_PYTHON", "3.13")
 _TINY = ("--steps", "300", "--eval-every", "0", "--config.min-replay-size", "20", "--config.batch-size", "4")
 _LAYERS = ("--config.policy-layers", "4", "--config.critic-layers", "4", "--config.critic", "scalar")
 _RUNS = {
@@ -28,9 +29,9 @@ _RUNS = {
 @pytest.fixture(scope="module")
 def command(repository: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The command of an installation in an environment of its own."""
-    found = subprocess.run(["scripts/find_python.sh", "3.13"], cwd=repository, capture_output=True, text=True)
+    found = subprocess.run(["scripts/find_python.sh", _PYTHON], cwd=repository, capture_output=True, text=True)
     if found.returncode:
-        pytest.skip(f"there is no Python 3.13: {found.stderr.strip()}")
+        pytest.skip(f"there is no Python {_PYTHON}: {found.stderr.strip()}")
     directory = tmp_path_factory.mktemp("modern")
     source, venv = directory / "source", directory / "venv"
     left_out = shutil.ignore_patterns(".*", "runs", "tests", "benchmarks", "build", "*.egg-info", "__pycache__")

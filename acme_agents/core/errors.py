@@ -32,6 +32,13 @@ class EnvironmentFault(RuntimeError):
         self.permanent = permanent
 
 
+class AgentFault(RuntimeError):
+    """A function of an agent breaks the contract of `core.interfaces`, or raises; if it raised, that is the cause.
+
+    The message is one sentence that begins with the function's name.
+    """
+
+
 class EarlyFault(Exception):
     """A fault in a worker that had done little or nothing; the worker that replaces it may meet the same fault.
 

@@ -108,6 +108,8 @@ class Experiment:
     """Seconds between checkpoints; there is one at the end in any case."""
     keep_checkpoints: int = 2
     """Newest checkpoints that are kept: a damaged one is skipped for the one before it."""
+    histograms: bool = False
+    """Write histograms of the parameters, and of their changes, to TensorBoard with each row of the learner's table."""
     keep_every: int | None = None
     """Updates; the first checkpoint at or after each multiple of it is kept too, for good. None for no others."""
 

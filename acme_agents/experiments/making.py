@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from acme_agents.core import checkpoint, computing, errors
+from acme_agents.core import checkpoint, computing, contract, errors
 from acme_agents.core.interfaces import DATASET, REPLAY, ActorContext, Agent, LearnerCore, ReplaySpec
 from acme_agents.core.teaching import Teacher
 from acme_agents.core.types import Action, Array, EnvironmentSpec, Key, Observation, Params
@@ -17,7 +17,7 @@ from acme_agents.experiments.experiment import Base, Experiment
 
 
 def make_agent(experiment: Experiment) -> Agent:
-    """Makes the agent, and the bonus around it if there is one.
+    """Makes the agent, and the bonus around it if there is one; their functions are held to the contract.
 
     Raises:
       UserError: there is a teacher, and the agent does not learn from one; or Python runs without assertions (-O).
@@ -28,9 +28,9 @@ def make_agent(experiment: Experiment) -> Agent:
             "and PYTHONOPTIMIZE."
         )
     if experiment.base is None:
-        return _make_alone(experiment.agent, experiment.config, experiment.teacher)
+        return contract.Held(_make_alone(experiment.agent, experiment.config, experiment.teacher))
     base = _make_alone(experiment.base.agent, experiment.base.config, experiment.teacher)
-    return registry.load(experiment.agent).make(experiment.config, base)
+    return contract.Held(registry.load(experiment.agent).make(experiment.config, base))
 
 
 def _make_alone(name: str, config: Any, teacher_dir: str | None) -> Agent:

@@ -39,8 +39,8 @@ BONUSES = {
     for name in ("byol-explore", "byol-hindsight", "gem", "rnd")
 }
 
-_IMITATES = ("bc",)  # what learns nothing from rewards
-BASES = tuple(name for name in AGENTS if name not in _IMITATES)  # what a bonus can go around
+IMITATES = ("bc",)  # what learns nothing from rewards
+BASES = tuple(name for name in AGENTS if name not in IMITATES)  # what a bonus can go around
 
 
 def load(name: str) -> ModuleType:
@@ -109,7 +109,7 @@ def check_base(name: str, base: str | None) -> None:
         )
     if is_bonus(base):
         raise errors.UserError(f"{name} goes around an agent, and {base} is a bonus too: give another --base.agent.")
-    if base in _IMITATES:
+    if base in IMITATES:
         raise errors.UserError(
             f"{base} learns nothing from rewards, so that the bonus {name} would change nothing: give another "
             "--base.agent."

@@ -104,6 +104,11 @@ class Learner:
         """The metrics of the newest updates, averaged over one step."""
         return {name: float(value) for name, value in self._metrics.items()}
 
+    @property
+    def training(self) -> TrainingState:
+        """The training state as it is now; the next step overwrites it."""
+        return self._state
+
     def params(self) -> Params:
         """What actors need, as it is now; the next step overwrites it."""
         return self._core.params(self._state)

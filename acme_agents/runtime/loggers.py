@@ -28,12 +28,13 @@ class CsvTable:
     """An append-only CSV file whose columns are those of its first row.
 
     Every row is on disk when `write` returns. A file that is there already is continued; what a killed process left of
-    a last line is dropped first.
+    a last line is dropped first. Columns that it lacks, as where an earlier version began it, are left out then.
     """
 
     def __init__(self, path: pathlib.Path):
         self.path = path
         self._columns: tuple[str, ...] = ()
+        self._is_continued = path.exists()
         if path.exists():
             self.truncate(self.offset())
 
@@ -44,13 +45,13 @@ class CsvTable:
           row: numbers by column name: Python's, NumPy's, or arrays of shape []. A column left out stays empty.
 
         Raises:
-          ValueError: the row has a column that the header lacks, or a value that is not one number.
+          ValueError: the row has a column that the header of a new table lacks, or a value that is not one number.
           OSError: the row could not be written (a full disk); the file is then as it was.
         """
         cells = {name: _format(name, value) for name, value in row.items()}
         columns = self._columns or tuple(cells)
         unknown = [name for name in cells if name not in columns]
-        if unknown:
+        if unknown and not self._is_continued:
             raise ValueError(f"{self.path} has no column {', '.join(unknown)}; its columns are {', '.join(columns)}.")
         lines = [] if self._columns else [columns]
         self._append(_encode([*lines, [cells.get(name, "") for name in columns]]))
@@ -191,6 +192,16 @@ class RunLogger:
         for sink in self._sinks:
             sink.write(scalars, step)
 
+    def write_histograms(self, arrays: Mapping[str, np.ndarray], step: int) -> None:
+        """Writes a histogram of each array to TensorBoard alone; raises OSError on a full disk.
+
+        Args:
+          arrays: finite numbers, by the histogram's tag.
+          step: TensorBoard's; see the class.
+        """
+        for sink in self._sinks:
+            sink.write_histograms(arrays, step)
+
     def offsets(self) -> dict[str, int]:
         """Table name -> size of its CSV file in bytes, to be kept in a checkpoint."""
         return {name: table.offset() for name, table in self._tables.items()}
@@ -252,6 +263,15 @@ class _Events:
         self._file.write_event(event_pb2.Event(wall_time=time.time(), step=step, summary=summary))
         self._file.flush()
 
+    def write_histograms(self, arrays: Mapping[str, np.ndarray], step: int) -> None:
+        from tensorboardX import summary
+        from tensorboardX.proto import event_pb2
+
+        for tag, array in arrays.items():
+            event = event_pb2.Event(wall_time=time.time(), step=step, summary=summary.histogram(tag, array, "auto", 64))
+            self._file.write_event(event)
+        self._file.flush()
+
     def hide_from(self, step: int) -> None:
         """Makes TensorBoard hide the events of earlier files from `step` on."""
         from tensorboardX.proto import event_pb2
@@ -281,6 +301,9 @@ class _Wandb:
 
     def write(self, scalars: Mapping[str, float], step: int) -> None:
         self._run.log({**scalars, "step": step})
+
+    def write_histograms(self, arrays: Mapping[str, np.ndarray], step: int) -> None:
+        """Does nothing: they are for TensorBoard."""
 
     def hide_from(self, step: int) -> None:
         """Does nothing: what it was sent stays there."""

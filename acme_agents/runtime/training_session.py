@@ -16,6 +16,7 @@ from acme_agents.experiments.experiment import Experiment
 from acme_agents.replay.chunks import Chunk
 from acme_agents.runtime import background, recording, variables
 from acme_agents.runtime.coordinator import Coordinator
+from acme_agents.runtime.histograms import Histograms
 from acme_agents.runtime.learner import Learner, LearnerState
 from acme_agents.runtime.lease import Lease
 from acme_agents.runtime.loggers import RunLogger
@@ -63,6 +64,7 @@ class TrainingSession:
         self._lease_checked_at = time.monotonic()
         self._recorder = recording.make(experiment, run_dir)
         self._publisher = variables.Publisher(max(1, experiment.budget().num_actors), bytes_per_second)
+        self._histograms = Histograms() if experiment.histograms else None
         self._logger = RunLogger(run_dir, wandb=wandb, config=dataclasses.asdict(experiment))
         capacity = self.learner.replay.capacity
         self.coordinator = Coordinator(experiment.budget(), self._publisher, self._logger, capacity)
@@ -215,6 +217,9 @@ class TrainingSession:
 
     def _log(self) -> None:
         self.coordinator.learner_log(**self.learner.metrics())
+        if self._histograms is not None:
+            found = self._histograms.of(self.learner.training, self.learner.steps)
+            self._logger.write_histograms(found, self.coordinator.actor_steps or self.learner.steps)
         self._logged = self.learner.steps
 
     def _publish(self) -> None:

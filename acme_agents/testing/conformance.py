@@ -1,13 +1,15 @@
 """What every agent must do: checks that any test can run; one that fails raises an AssertionError of one sentence.
 
-    SUBJECT = conformance.Subject(my_agent.make(my_agent.Config(layers=(32,), batch_size=64)), SPEC)
+    AGENT = my_agent.make(conformance.small(my_agent.Config()))
+    SUBJECT = conformance.Subject(AGENT, conformance.DISCRETE)
 
     @pytest.mark.parametrize("check", conformance.checks(SUBJECT), ids=conformance.name)
     def test_my_agent_conforms(check):
         check(SUBJECT)
 
 All checks of one subject share its compiled functions, so make it once. The checks of learning do some hundred updates:
-configure small networks, large learning rates and target networks that follow within some ten updates.
+configure small networks, large learning rates and target networks that follow within some ten updates; `small` does so
+by the fields' names. `acme-agents check` runs the same from the command line.
 """
 
 import dataclasses
@@ -17,9 +19,15 @@ from typing import Any
 import jax
 
 from acme_agents.core.interfaces import Agent
-from acme_agents.core.types import EnvironmentSpec
+from acme_agents.core.types import ArraySpec, EnvironmentSpec
 from acme_agents.testing import forms, learnt
+from acme_agents.testing.small import small
 from acme_agents.testing.subjects import Subject
+
+__all__ = ["CHECKS", "CONTINUOUS", "DISCRETE", "FORM", "LEARNS", "Subject", "check", "checks", "name", "small"]
+
+CONTINUOUS = EnvironmentSpec(ArraySpec((6,)), ArraySpec((2,)))  # of small environments to check agents for
+DISCRETE = EnvironmentSpec(ArraySpec((6,)), ArraySpec((), "int32", 3))
 
 Check = Callable[[Subject], None]
 
@@ -36,6 +44,7 @@ FORM: tuple[Check, ...] = (
     forms.acting_is_pure,
     forms.the_index_may_be_traced,
     forms.chance_is_not_used_twice,
+    forms.no_key_is_used_twice,
     forms.actions_are_in_the_spec,
     forms.extras_are_what_replay_stores,
     forms.padding_does_not_matter,

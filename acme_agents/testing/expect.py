@@ -7,14 +7,18 @@ from typing import Any
 import jax
 import numpy as np
 
+from acme_agents.core import contract, errors
+
 
 @contextlib.contextmanager
 def calls(function: str) -> Iterator[None]:
     """Turns what an agent's function raises into one sentence; broadcasting [B] against [B, 1] raises too."""
     try:
-        with jax.numpy_rank_promotion("raise"):
+        with contract.named(function):
             yield
-    except Exception as error:
+    except errors.AgentFault as error:
+        raise AssertionError(str(error)) from error
+    except errors.UserError as error:
         raise AssertionError(f"{function} raises {type(error).__name__}: {error}") from error
 
 
@@ -26,12 +30,10 @@ def that(condition: Any, sentence: str) -> None:
 
 def same_form(a: Any, b: Any, sentence: str) -> None:
     """Checks that two trees have the same structure, shapes and dtypes."""
-    structures: list[Any] = [jax.tree.structure(a), jax.tree.structure(b)]
-    that(structures[0] == structures[1], f"{sentence}: {structures[0]} and {structures[1]}.")
-    for (path, x), y in zip(jax.tree_util.tree_leaves_with_path(a), jax.tree.leaves(b)):
-        same = x.shape == y.shape and x.dtype == y.dtype
-        where = jax.tree_util.keystr(path)
-        that(same, f"{sentence}: {where} is {list(x.shape)} {x.dtype} and then {list(y.shape)} {y.dtype}.")
+    try:
+        contract.same_form(a, b, sentence)
+    except errors.AgentFault as error:
+        raise AssertionError(str(error)) from error
 
 
 def equal(a: Any, b: Any) -> bool:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from acme_agents.core import contract
 from acme_agents.core.interfaces import (
     ActorContext,
     ActorCore,
@@ -56,21 +57,26 @@ class Subject:
     max_updates: int = 1500
 
     @functools.cached_property
+    def held(self) -> Agent:
+        """The agent, held to its contract as in a run."""
+        return contract.Held(self.agent)
+
+    @functools.cached_property
     def replay(self) -> ReplaySpec:
         with expect.calls("replay"):
-            return self.agent.replay(self.spec)
+            return self.held.replay(self.spec)
 
     @functools.cached_property
     def learner(self) -> LearnerCore:
         with expect.calls("learner"):
-            return self.agent.learner(self.spec)
+            return self.held.learner(self.spec)
 
     @functools.cached_property
     def actors(self) -> dict[bool, ActorCore]:
         """The actors' functions, by whether they evaluate."""
         with expect.calls("actor"):
             return {
-                evaluation: self.agent.actor(self.spec, ActorContext(evaluation=evaluation))
+                evaluation: self.held.actor(self.spec, ActorContext(evaluation=evaluation))
                 for evaluation in (False, True)
             }
 
@@ -90,6 +96,24 @@ class Subject:
     def _act(self) -> dict[bool, Any]:
         in_axes = (None, 0, 0)
         return {evaluation: _quick_jit(jax.vmap(a.select_action, in_axes)) for evaluation, a in self.actors.items()}
+
+    @functools.cached_property
+    def programs(self) -> dict[str, Any]:
+        """What the functions compute, by name: a `ClosedJaxpr` each."""
+        key = jax.random.PRNGKey(0)
+        observation = jax.tree.map(lambda x: x[0], self.observation)
+        with expect.calls("learner.init"):
+            programs = {"learner.init": jax.make_jaxpr(self.learner.init)(key)}
+        state = jax.eval_shape(self.init)
+        params, batch = jax.eval_shape(self.params, state), self.batch
+        with expect.calls("learner.update"):
+            programs["learner.update"] = jax.make_jaxpr(self.learner.update)(state, batch)
+        for evaluation, actor in self.actors.items():
+            name = "actor.select_action" + " of an evaluation" * evaluation
+            with expect.calls(f"{name}, given learner.params,"):
+                actor_state = jax.eval_shape(actor.init, key)
+                programs[name] = jax.make_jaxpr(actor.select_action)(params, observation, actor_state)
+        return programs
 
     def init(self, seed: int = 0) -> TrainingState:
         """The training state of a seed."""

@@ -39,6 +39,7 @@ _ENVIRONMENT = {
     "RAY_health_check_failure_threshold": "8",
     "RAY_kill_child_processes_on_worker_exit": "false",
     "RAY_memory_monitor_refresh_ms": "0",
+    "RAY_worker_niceness": "0",
 }
 _CHECKPOINT_SECONDS = 2.0
 # The least that the command below earned in one process, undisturbed, at any of 18 evaluations of 50 episodes between

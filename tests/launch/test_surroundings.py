@@ -265,7 +265,7 @@ class TestWorkers:
         assert codes == [processes._UNGUARDED]
 
     def test_a_worker_that_could_not_begin_is_no_reason_for_another(self, tmp_path: pathlib.Path) -> None:
-        place = processes.Processes(Experiment("mpo", "probe:sign"), tmp_path, {"replay": 1, "learner": 2}, wandb=False)
+        place = processes.Processes(Experiment("mpo", "probe:sign"), tmp_path, {"replay": 1, "learner": 2}, Options())
         learner, log = Node("learner"), tmp_path / "logs" / "learner-0.log"
         log.parent.mkdir()
 

@@ -87,7 +87,8 @@ def test_a_bug_in_an_update_is_shown_at_once(
     ended = subprocess.run(command, cwd=users, capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 1, ended.stderr
     lines = ended.stderr.splitlines()
-    assert lines[0].startswith("error: TypeError: add got incompatible shapes for broadcasting: (256,), (3,)")
+    told = "error: learner.update raises TypeError: add got incompatible shapes for broadcasting: (256,), (3,)"
+    assert lines[0].startswith(told)
     assert lines[1] == f"  {users / 'users_agent.py'}:17, in update" and "jnp.ones(3)" in lines[2]
     log = "run/logs/in-process.log" if launcher == "in-process" else "run/logs/learner-0.log"
     assert lines[-1].endswith(f"he full trace is in {log}.")

@@ -71,8 +71,10 @@ class Linear:
             return dataclasses.replace(self, fault="").actor(spec, context)
 
         def select_action(params, observation, key):
+            twice = jax.random.randint(key, (), 0, 2) if self.fault == "twice" else 0
             use, key = (key, key) if self.fault == "same key" else jax.random.split(key)
             action = discrete.epsilon_greedy(use, observation @ params[0], 0.0 if context.evaluation else 0.5)
+            action = jnp.minimum(action + twice, 2)
             if self.fault == "outside":
                 action = action + 1
             if self.fault == "impure":
@@ -109,8 +111,12 @@ def test_a_sound_agent_passes(check):
         ("gap", forms.replay_is_well_formed, r"replay leaves transitions out"),
         ("shares", forms.replay_is_well_formed, r"replay's sources have shares whose sum is 0\.9, not 1"),
         ("float", forms.state_keeps_its_form, r"state's form: \.steps is \[\] int32 and then \[\] float32"),
-        ("vector", forms.state_keeps_its_form, r"update's metric 'loss' must be \[\] float32, not \(32,\)"),
-        ("broadcast", forms.state_keeps_its_form, r"learner\.update.* raises ValueError: .*rank_promotion"),
+        ("vector", forms.state_keeps_its_form, r"update's metric 'loss' must be \[\] float32, not \[32\] float32"),
+        (
+            "broadcast",
+            forms.state_keeps_its_form,
+            r"learner\.update combines arrays of different ranks, \(32,\) \(32, 1\)",
+        ),
         ("backwards", forms.priorities_belong_to_their_items, r"update's priorities are not in the order"),
         ("negative", forms.priorities_belong_to_their_items, r"update's priorities are negative"),
         ("none", forms.priorities_belong_to_their_items, r"update says no priorities, by which replay draws"),
@@ -121,8 +127,13 @@ def test_a_sound_agent_passes(check):
         ("too much", forms.parameters_suffice_to_act, r"learner\.params sends actors \[1\], which neither actor reads"),
         ("impure", forms.acting_is_pure, r"it is not pure"),
         ("shape", forms.acting_is_pure, r"select_action changes its state's form"),
-        ("branch", forms.the_index_may_be_traced, r"actor, with an index that is traced .* Tracer.*Bool"),
+        ("branch", forms.the_index_may_be_traced, r"actor, with an index that is traced .* needs a number.*TracerBool"),
         ("same key", forms.chance_is_not_used_twice, r"select_action returns the key that it was given"),
+        (
+            "twice",
+            forms.no_key_is_used_twice,
+            r"actor.select_action uses a random key twice, in randint and random_split",
+        ),
         ("outside", forms.actions_are_in_the_spec, r"select_action leaves \[0, 2\]"),
         ("kind", forms.actions_are_in_the_spec, r"select_action must give \[\] int32, not \[\] float32"),
         ("late", learnt.learns_a_bandit_with_a_blank_end, r"update does not learn the best action at an episode"),

@@ -38,6 +38,6 @@ def make_learner(config: Config, policy: Policy) -> LearnerCore:
     def update(state: TrainingState, batch: Transition) -> tuple[TrainingState, UpdateOutput]:
         gradient, metrics = jax.grad(loss, has_aux=True)(state.policy, batch)
         state = TrainingState(*training.descend(state.policy, gradient, state.optimizer, optimizer))
-        return state, UpdateOutput(metrics)
+        return state, UpdateOutput(metrics | {"gradient_norm": optax.global_norm(gradient)})
 
     return LearnerCore(init=init, update=update, params=lambda state: state.policy)

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from acme_agents.agents.crr import losses
 from acme_agents.agents.crr.config import Config
@@ -92,7 +93,11 @@ def make_learner(config: Config, networks: Networks) -> LearnerCore:
             critic=training.step(state.critic, critic_grad, critic_optimizer, config.target_update_period),
             key=key,
         )
-        return state, UpdateOutput(metrics=critic_metrics | policy_metrics)
+        norms = {
+            "gradient_norm_policy": optax.global_norm(policy_grad),
+            "gradient_norm_critic": optax.global_norm(critic_grad),
+        }
+        return state, UpdateOutput(metrics=critic_metrics | policy_metrics | norms)
 
     def params(state: TrainingState) -> ActorParams:
         return ActorParams(state.policy.online, state.critic.online if config.evaluation == "cwp" else ())

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from acme_agents.agents.ddpg import losses
 from acme_agents.agents.ddpg.config import Config
@@ -76,7 +77,11 @@ def make_learner(config: Config, networks: Networks, teacher: teaching.Teacher |
             policy=training.step(state.policy, policy_grad, optimizer, config.target_update_period),
             critic=training.step(state.critic, critic_grad, optimizer, config.target_update_period),
         )
-        return state, UpdateOutput(metrics | said)
+        norms = {
+            "gradient_norm_policy": optax.global_norm(policy_grad),
+            "gradient_norm_critic": optax.global_norm(critic_grad),
+        }
+        return state, UpdateOutput(metrics | said | norms)
 
     return LearnerCore(
         init=init, update=update, params=lambda state: ActorParams(state.policy.online, state.policy.steps)

@@ -143,6 +143,10 @@ def make_learner(
             dual_optimizer=dual_state,
             key=key,
         )
-        return state, UpdateOutput(metrics=critic_metrics | policy_metrics)
+        norms = {
+            "gradient_norm_policy": optax.global_norm(policy_grad),
+            "gradient_norm_critic": optax.global_norm(critic_grad),
+        }
+        return state, UpdateOutput(metrics=critic_metrics | policy_metrics | norms)
 
     return LearnerCore(init=init, update=update, params=lambda state: state.policy.online)

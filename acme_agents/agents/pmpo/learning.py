@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from acme_agents.agents.mpo import learning as mpo
 from acme_agents.agents.mpo.networks import Networks
@@ -85,6 +86,10 @@ def make_learner(config: Config, networks: Networks) -> LearnerCore:
             critic=training.step(state.critic, critic_grad, optimizer, config.target_update_period),
             key=key,
         )
-        return state, UpdateOutput(metrics=critic_metrics | policy_metrics)
+        norms = {
+            "gradient_norm_policy": optax.global_norm(policy_grad),
+            "gradient_norm_critic": optax.global_norm(critic_grad),
+        }
+        return state, UpdateOutput(metrics=critic_metrics | policy_metrics | norms)
 
     return LearnerCore(init=init, update=update, params=lambda state: state.policy.online)

@@ -15,6 +15,8 @@ from acme_agents.core.interfaces import LearnerCore, UpdateOutput
 from acme_agents.core.training import Trained
 from acme_agents.core.types import Array, Key, Params, Transition
 
+_OF_POLICY = ("loss_policy", "entropy", "gradient_norm_policy")  # metrics of the updates that the policy has
+
 
 class Policy(NamedTuple):
     """Policy and temperature in training; neither has a target network."""
@@ -72,7 +74,7 @@ def make_learner(config: Config, networks: Networks, num_dimensions: int) -> Lea
         q_values = networks.critics.apply(critics, batch.observation, action, dropout_key)
         return losses.policy_loss(q_values, log_prob, jnp.exp(log_temperature), config.policy_value), log_prob
 
-    def update_policy(policy: Policy, key: Key, critics: Params, batch: Transition) -> tuple[Policy, Array, Array]:
+    def update_policy(policy: Policy, key: Key, critics: Params, batch: Transition) -> tuple[Policy, dict[str, Array]]:
         (loss, log_prob), gradient = jax.value_and_grad(policy_loss, has_aux=True)(
             policy.params, key, policy.log_temperature, critics, batch
         )
@@ -82,8 +84,9 @@ def make_learner(config: Config, networks: Networks, num_dimensions: int) -> Lea
             policy.log_temperature, temperature_gradient, policy.temperature_optimizer, temperature_optimizer
         )
         # Times the period, so that the mean over all updates is that of those that have a policy's update.
-        period = config.policy_update_period
-        return Policy(params, optimizer, log_temperature, temperature_state), loss * period, -log_prob.mean() * period
+        found = (loss, -log_prob.mean(), optax.global_norm(gradient))
+        metrics = {name: value * config.policy_update_period for name, value in zip(_OF_POLICY, found, strict=True)}
+        return Policy(params, optimizer, log_temperature, temperature_state), metrics
 
     def update(state: TrainingState, batch: Transition) -> tuple[TrainingState, UpdateOutput]:
         target_key, critic_key, policy_key, key = jax.random.split(state.key, 4)
@@ -96,21 +99,21 @@ def make_learner(config: Config, networks: Networks, num_dimensions: int) -> Lea
         critics = Trained(online, followed, optimizer, critics.steps + 1)
 
         if config.policy_update_period == 1:
-            policy, loss_policy, entropy = update_policy(state.policy, policy_key, critics.online, batch)
+            policy, policy_metrics = update_policy(state.policy, policy_key, critics.online, batch)
         else:
-            policy, loss_policy, entropy = jax.lax.cond(
+            policy, policy_metrics = jax.lax.cond(
                 critics.steps % config.policy_update_period == 0,
                 update_policy,
-                lambda policy, *_: (policy, jnp.float32(0.0), jnp.float32(0.0)),
+                lambda policy, *_: (policy, dict.fromkeys(_OF_POLICY, jnp.float32(0.0))),
                 *(state.policy, policy_key, critics.online, batch),
             )
         metrics = {
             "loss_critic": losses.critic_loss(q_tm1, target),
-            "loss_policy": loss_policy,
             "q_value": jnp.mean(q_tm1),
-            "entropy": entropy,
             "temperature": jnp.exp(policy.log_temperature),
+            "gradient_norm_critic": optax.global_norm(gradient),
         }
+        metrics |= policy_metrics
         return TrainingState(policy, critics, key), UpdateOutput(metrics)
 
     return LearnerCore(

@@ -15,6 +15,8 @@ from acme_agents.core.interfaces import LearnerCore, UpdateOutput
 from acme_agents.core.training import Trained
 from acme_agents.core.types import Array, Key, Params, Transition
 
+_OF_POLICY = ("loss_policy", "gradient_norm_policy")  # metrics of the updates that the policy has
+
 
 class TrainingState(NamedTuple):
     """Everything that an update changes."""
@@ -43,15 +45,19 @@ def make_learner(config: Config, networks: Networks) -> LearnerCore:
         action = networks.policy.apply(policy, batch.observation)
         return -jnp.mean(networks.critic.apply(first, batch.observation, action))
 
-    def update_policy(policy: Trained, critics: Trained, batch: Transition) -> tuple[Trained, Trained, Array]:
+    def update_policy(
+        policy: Trained, critics: Trained, batch: Transition
+    ) -> tuple[Trained, Trained, dict[str, Array]]:
         loss, gradient = jax.value_and_grad(policy_loss)(policy.online, critics.online, batch)
         online, optimizer = training.descend(policy.online, gradient, policy.optimizer, policy_optimizer)
         policy = Trained(
             online, training.follow(policy.target, online, config.target_rate), optimizer, policy.steps + 1
         )
         target = training.follow(critics.target, critics.online, config.target_rate)
-        # Times the period, so that the mean over all updates is that of those that have a loss.
-        return policy, critics._replace(target=target), loss * config.policy_update_period
+        # Times the period, so that the mean over all updates is that of those that have them.
+        metrics = {"loss_policy": loss, "gradient_norm_policy": optax.global_norm(gradient)}
+        metrics = {name: value * config.policy_update_period for name, value in metrics.items()}
+        return policy, critics._replace(target=target), metrics
 
     def update(state: TrainingState, batch: Transition) -> tuple[TrainingState, UpdateOutput]:
         noise_key, key = jax.random.split(state.key)
@@ -66,18 +72,19 @@ def make_learner(config: Config, networks: Networks) -> LearnerCore:
         online, optimizer = training.descend(critics.online, gradient, critics.optimizer, critic_optimizer)
         critics = Trained(online, critics.target, optimizer, critics.steps + 1)
 
-        policy, critics, loss_policy = jax.lax.cond(
+        policy, critics, policy_metrics = jax.lax.cond(
             critics.steps % config.policy_update_period == 0,
             update_policy,
-            lambda policy, critics, batch: (policy, critics, jnp.float32(0.0)),
+            lambda policy, critics, batch: (policy, critics, dict.fromkeys(_OF_POLICY, jnp.float32(0.0))),
             *(policy, critics, batch),
         )
         metrics = {
             "loss_critic": losses.critic_loss(q_tm1, target),
-            "loss_policy": loss_policy,
             "q_value": jnp.mean(q_tm1),
             "q_difference": jnp.mean(jnp.abs(q_tm1[0] - q_tm1[1])),
+            "gradient_norm_critic": optax.global_norm(gradient),
         }
+        metrics |= policy_metrics
         return TrainingState(policy, critics, key), UpdateOutput(metrics)
 
     return LearnerCore(

@@ -57,7 +57,7 @@ def test_learns_the_law_of_the_actions_and_not_their_rewards(kind):
 def test_metrics():
     learner = bc.make(dataclasses.replace(TINY, policy_init_stddev=0.3)).learner(SPEC)
     _, output = learner.update(learner.init(KEY), _bandit())
-    assert set(output.metrics) == {"loss_policy", "policy_stddev"}
+    assert set(output.metrics) == {"loss_policy", "policy_stddev", "gradient_norm"}
     np.testing.assert_allclose(output.metrics["policy_stddev"], 0.301, rtol=0.05)
 
 
