@@ -69,6 +69,7 @@ def check(experiment: Experiment, launcher: str) -> None:
         )
     environments.check(experiment.environment)
     making.replay_spec(experiment, experiment.environment_spec())
+    making.make_agent(experiment).learner(experiment.environment_spec())  # Raises where a teacher is missing.
     if experiment.dataset is not None:
         datasets.environment(experiment.dataset)  # Raises where there is no dataset.
 

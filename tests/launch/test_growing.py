@@ -56,6 +56,9 @@ def test_on_policy_agents_and_fused_programs_are_refused(tmp_path: pathlib.Path)
         run(on_policy, run_dir=tmp_path / "run")
     with pytest.raises(UserError, match="--launcher fused records nothing"):
         run(_CYCLES, launcher="fused", run_dir=tmp_path / "run")
+    untaught = dataclasses.replace(_CYCLES, config=dataclasses.replace(_CONFIG, teacher_action_weight=1.0))
+    with pytest.raises(UserError, match="The weights of a teacher need one"):
+        run(untaught, run_dir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
