@@ -268,7 +268,7 @@ def train(experiment: Any, run_dir: pathlib.Path, *, launcher: str = "in-process
     Raises:
       SystemExit: it was asked to stop.
     """
-    from acme_agents.core import checkpoint
+    from acme_agents.launch import run_dir as run_dir_lib
     from acme_agents.launch.options import Options
     from acme_agents.launch.run import run
     from acme_agents.runtime import loggers
@@ -276,7 +276,7 @@ def train(experiment: Any, run_dir: pathlib.Path, *, launcher: str = "in-process
     finished = run_dir / "finished"
     if not finished.exists():
         of_seeds = [run_dir] if seeds == 1 else [run_dir / f"seed-{experiment.seed + i}" for i in range(seeds)]
-        resume = all(checkpoint.steps(each / "checkpoints") for each in of_seeds)
+        resume = all(map(run_dir_lib.can_go_on, of_seeds))
         if not resume and (run_dir / "config.json").exists():
             shutil.rmtree(run_dir)
         options = Options(seeds=seeds)

@@ -22,6 +22,17 @@ class _Experiment:
     """Environment steps of all actors together (default: 1,000,000; with --updates no limit; with --dataset none)."""
     updates: int | None = None
     """Learner updates; with --steps, whichever ends first."""
+    cycles: int | None = None
+    """Growing batches, in the place of --steps and --updates: this many times deploy a fixed policy, merge what it
+    gathered with all before, and learn from that alone."""
+    cycle_steps: int | None = None
+    """With --cycles: environment steps of each deployment, of all actors together."""
+    cycle_updates: int | None = None
+    """With --cycles: learner updates after each deployment."""
+    from_scratch: bool = False
+    """With --cycles: begin each cycle's learning with untrained parameters."""
+    gathered: tyro.conf.Suppress[tuple[str, ...]] = ()
+    """Datasets in the place of replay; of the learning within a run of cycles."""
     run_dir: pathlib.Path | None = None
     """Run directory (default: runs/AGENT-ENVIRONMENT-TIME)."""
     seed: int = 0
@@ -36,10 +47,10 @@ class _Experiment:
     """Dataset to learn from: a Minari dataset or the id of one, a D4RL or d3rlpy HDF5 file, or an RL Unplugged TFRecord
     set; `acme-agents dataset` says what is in it."""
     offline_updates: int = 0
-    """With --dataset and --steps: updates on the dataset alone before the actors begin."""
+    """With --dataset and --steps or --cycles: updates on the dataset alone before the actors begin."""
     dataset_share: float | None = None
-    """With --dataset and --steps: the share of each batch that is drawn from the dataset, once the actors act (default:
-    the agent's own share, else 0.5)."""
+    """With --dataset and --steps or --cycles: the share of each batch that is drawn from the dataset, once the actors
+    act (default: the agent's own share, else 0.5)."""
     keep_good: float = 1.0
     """Fraction of the dataset's good episodes to learn from (RL Unplugged: a third); the others are all kept."""
     good_return: float | None = None

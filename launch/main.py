@@ -215,11 +215,10 @@ def _attach(arguments: list[str]) -> None:
 
 def _say(result: Any) -> None:
     """Says how a run ended."""
-    from acme_agents.core import checkpoint
     from acme_agents.launch import run_dir as run_dir_lib
 
     run_dirs = run_dir_lib.of_seeds(result.run_dir)
-    if not result.finished and not all(checkpoint.steps(each / checkpoint.DIRECTORY) for each in run_dirs):
+    if not result.finished and not all(map(run_dir_lib.can_go_on, run_dirs)):
         print(f"stopped before there was anything to save in {result.run_dir}; begin again with another --run-dir")
     elif not result.finished:
         print(f"stopped; continue with: {_program()} resume {shlex.quote(str(result.run_dir))}")
@@ -259,6 +258,8 @@ def _experiment(agent: str, train: Any) -> Any:
     if fields["environment"] is None:
         told = f" ({train.dataset} does not say which it is from)" if train.dataset is not None else ""
         raise errors.UserError(f"Name an environment{told}: --env ENVIRONMENT; `acme-agents list` has them.")
+    if train.cycles is not None:
+        return Experiment(agent=agent, **fields)
     if train.steps is None and train.dataset is not None:
         fields["max_steps"] = 0
     elif train.steps is None and train.updates is None:

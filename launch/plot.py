@@ -40,6 +40,10 @@ _SOURCES = (
     "teacher",
     "num_actors",
     "environments_per_actor",
+    "cycles",
+    "cycle_steps",
+    "cycle_updates",
+    "from_scratch",
 )
 
 

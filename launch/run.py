@@ -17,7 +17,7 @@ import jax
 from acme_agents import datasets, environments
 from acme_agents.core import errors
 from acme_agents.experiments import Experiment, making
-from acme_agents.launch import faults, node_files, processes, surroundings
+from acme_agents.launch import faults, growing, node_files, processes, surroundings
 from acme_agents.launch import run_dir as run_dir_lib
 from acme_agents.launch.options import Launcher, Options
 from acme_agents.launch.supervisor import Place, PlaceLost, Supervisor
@@ -80,6 +80,8 @@ def run(
         raise errors.UserError("--debug runs without compiling, in one process: leave --launcher or --debug out.")
     if options.seeds > 1 and launcher != "fused":
         raise errors.UserError("--seeds runs several seeds in one program: give --launcher fused, or leave it out.")
+    if experiment.cycles is not None:
+        return _run_cycles(experiment, launcher, run_dir, resume, options)
     memory = check(experiment, in_process=launcher in ("in-process", "fused"))
     if launcher == "fused":
         if experiment.histograms:
@@ -113,7 +115,27 @@ def run(
             place = _make_place(launcher, experiment, directory, options, display)
             supervisor = Supervisor(directory, nodes.of(experiment), options, place, display)
             _supervise(supervisor, supervisor.start, stop)
-    return _result(directory, stop)
+    return _result(directory, not stop.is_set())
+
+
+def _run_cycles(
+    experiment: Experiment, launcher: Launcher, run_dir: pathlib.Path | str | None, resume: bool, options: Options
+) -> Result:
+    """Runs an experiment with cycles, each phase of which is a run; see `growing`."""
+    growing.check(experiment, launcher)
+    directory = pathlib.Path(run_dir) if run_dir is not None else run_dir_lib.make_default(experiment)
+
+    def run_phase(experiment: Experiment, run_dir: pathlib.Path, *, how: growing.How) -> bool:
+        if how == "attach":
+            return attach(run_dir).finished
+        return run(experiment, launcher=launcher, run_dir=run_dir, resume=how == "resume", options=options).finished
+
+    def say(what: str) -> None:
+        print(f"{_title(experiment)}, {what}", flush=True)
+
+    with run_dir_lib.opened(directory, experiment, launcher, options, resume=resume), stop_on_signals() as stop:
+        finished = growing.run(experiment, directory, run_phase, stop=stop, say=say)
+    return _result(directory, finished)
 
 
 def attach(run_dir: pathlib.Path | str) -> Result:
@@ -143,7 +165,7 @@ def attach(run_dir: pathlib.Path | str) -> Result:
             place = _find_place(record, experiment, directory, display)
             supervisor = Supervisor(directory, nodes.of(experiment), record.options, place, display)
             _supervise(supervisor, lambda: supervisor.adopt(record.nodes), stop)
-    return _result(directory, stop)
+    return _result(directory, not stop.is_set())
 
 
 def _supervise(supervisor: Supervisor, begin: Callable[[], None], stop: threading.Event) -> None:
@@ -191,12 +213,12 @@ def _title(experiment: Experiment) -> str:
     return f"{experiment.full_name} on {experiment.environment}"
 
 
-def _result(run_dir: pathlib.Path, stop: threading.Event) -> Result:
+def _result(run_dir: pathlib.Path, finished: bool) -> Result:
     returns = []
     for each in run_dir_lib.of_seeds(run_dir):
         evaluations = loggers.read_csv(each / "evaluator.csv") if (each / "evaluator.csv").exists() else {}
         returns += list(evaluations.get("episode_return", []))[-1:]
-    return Result(run_dir, not stop.is_set(), sum(returns) / len(returns) if returns else None)
+    return Result(run_dir, finished, sum(returns) / len(returns) if returns else None)
 
 
 def check(experiment: Experiment, *, in_process: bool) -> str:
@@ -221,7 +243,9 @@ def check(experiment: Experiment, *, in_process: bool) -> str:
     if experiment.dataset is not None:
         datasets.environment(experiment.dataset)  # Raises where there is no dataset.
     if experiment.is_offline:
-        return f"learning from {experiment.dataset}"
+        found = [experiment.dataset] if experiment.dataset is not None else []
+        gathered = [pathlib.Path(path).name for path in experiment.gathered]
+        return f"learning from {', '.join(found + gathered)}"
     if experiment.max_steps is not None and experiment.max_steps <= replay.min_size:
         raise errors.UserError(
             f"The budget of {experiment.max_steps:,} environment steps ends before training begins, which waits for "

@@ -19,6 +19,9 @@ from acme_agents.experiments.experiment import from_dict
 from acme_agents.launch import node_files, processes, versions
 from acme_agents.launch.options import Launcher, Options
 
+CYCLES = "cycles.json"  # within the directory of a run of cycles: where it is
+_OF_CYCLES = ("cycle_steps", "cycle_updates", "from_scratch")  # What a run of cycles has done is counted by them.
+
 
 def make_default(experiment: Experiment) -> pathlib.Path:
     """Makes the directory runs/<agent>-<environment>-<time>; adds a number to the name if it is taken.
@@ -59,6 +62,11 @@ def check_record(record: pathlib.Path) -> None:
         raise errors.UserError(
             f"Nothing can be written to {record} ({error.strerror}): record to another path."
         ) from error
+
+
+def can_go_on(run_dir: pathlib.Path) -> bool:
+    """Whether the run in a directory has something to continue from: a checkpoint, or a cycle that has begun."""
+    return bool(checkpoint.steps(run_dir / checkpoint.DIRECTORY)) or (run_dir / CYCLES).is_file()
 
 
 def continue_with(run_dir: pathlib.Path) -> str:
@@ -102,7 +110,7 @@ def opened(
             elif resume:
                 _continued(run_dir, experiment)
             elif (run_dir / "config.json").exists():
-                begun = bool(checkpoint.steps(run_dir / checkpoint.DIRECTORY))
+                begun = can_go_on(run_dir)
                 otherwise = f": {continue_with(run_dir)}, or" if begun else ", which has no checkpoint to resume from:"
                 raise errors.UserError(f"{run_dir} holds a run already{otherwise} choose another --run-dir.")
             if run_dir.exists() and not run_dir.is_dir():
@@ -243,7 +251,7 @@ def _continued(run_dir: pathlib.Path, experiment: Experiment) -> None:
     differences = [
         (name, getattr(old, name), getattr(new, name, None))
         for old, new, names in (
-            (before, experiment, ("agent", "environment", "seed")),
+            (before, experiment, ("agent", "environment", "seed", *_OF_CYCLES)),
             (before.config, experiment.config, [field.name for field in dataclasses.fields(before.config)]),
             *_of_bases(before, experiment),
         )
@@ -254,6 +262,8 @@ def _continued(run_dir: pathlib.Path, experiment: Experiment) -> None:
         raise errors.UserError(
             f"{run_dir} is a run with {name} {old!r}, not {new!r}: leave that, or begin another run."
         )
+    if experiment.cycles is not None:  # `growing` knows where it is.
+        return
     counts = checkpoint.read_meta(run_dir / checkpoint.DIRECTORY)
     if counts is None:
         raise errors.UserError(f"{run_dir} has no checkpoint to resume from: begin again in another --run-dir.")

@@ -1,10 +1,12 @@
 """Every agent passes the checks that any agent must pass, in some representative configurations."""
 
 import dataclasses
+import functools
 import importlib
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 from acme_agents.agents import (
@@ -27,7 +29,7 @@ from acme_agents.agents import (
     td3,
     vmpo,
 )
-from acme_agents.core import returns
+from acme_agents.core import returns, teaching
 from acme_agents.core.types import ArraySpec, EnvironmentSpec
 from acme_agents.experiments import registry
 from acme_agents.exploration import byol_explore, byol_hindsight, gem, rnd
@@ -337,6 +339,12 @@ def test_every_field_of_a_bonus_is_read(name):
     assert unread == set()
 
 
+# Its action is everywhere 0, and its critic's value the action's sum.
+TEACHER = teaching.Teacher(
+    act=lambda key, observation: jnp.zeros((len(observation), *CONTINUOUS.action.shape)),
+    action=lambda observation: jnp.zeros((len(observation), *CONTINUOUS.action.shape)),
+    value=lambda observation, action: jnp.sum(action, axis=-1),
+)
 # What the configurations above leave out; a part of an agent that is switched off reads no numbers.
 OTHERS = {
     "cca": [{"lstm_size": 4}],
@@ -359,8 +367,11 @@ def test_every_field_of_a_configuration_is_read(name):
     module = importlib.import_module(f"acme_agents.agents.{name}")
     spec = DISCRETE if name in ("cca", "dqn", "hca", "r2d2", "r2d3") else OBJECTIVES if name == "dime" else CONTINUOUS
     configs = [module.Config(batch_size=4, **changes) for changes in ({}, *OTHERS.get(name, ()))]
-    cases = [(configs, spec)]
+    cases = [(module.make, configs, spec)]
     if name == "vmpo":  # It has bounds of its own for each kind of actions.
-        cases = [(configs[:1], DISCRETE), (configs[1:], CONTINUOUS)]
-    unread = [conformance.unread_fields(module.make, configs, spec) for configs, spec in cases]
+        cases = [(module.make, configs[:1], DISCRETE), (module.make, configs[1:], CONTINUOUS)]
+    if issubclass(module.Config, teaching.Taught):
+        taught = module.Config(batch_size=4, teacher_action_weight=1.0, teacher_gradient_weight=1.0)
+        cases.append((functools.partial(module.make, teacher=TEACHER), [taught], CONTINUOUS))
+    unread = [conformance.unread_fields(*case) for case in cases]
     assert set.intersection(*unread) == set()

@@ -67,7 +67,7 @@ def test_commands_that_are_shown_parse(repository, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     reach = Experiment("mpo", "probe:reach")
-    for name in ("reach", "cheetah"):  # the runs that they continue
+    for name in ("reach", "cheetah", "cycles"):  # the runs that they continue
         with run_dir.opened(tmp_path / "runs" / name, reach, "in-process", Options(), resume=False):
             pass
     shown = commands(repository)

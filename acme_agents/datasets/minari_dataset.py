@@ -125,6 +125,16 @@ def rows(
         )
 
 
+def num_steps(path: pathlib.Path) -> int:
+    """Returns the steps of a dataset, as its metadata counts them.
+
+    Raises:
+      DatasetError: there is none, or it is damaged.
+    """
+    with checks.reading(path):
+        return int(json.loads((path / DATA / METADATA).read_text())["total_steps"])
+
+
 def unread(data: pathlib.Path) -> list[str]:
     """Returns the names of what is in the first episode and is not read."""
     ours = is_canonical(data)

@@ -82,6 +82,17 @@ class Experiment:
     dataset_memory: str | None = None
     """How much of the dataset is in memory at a time, "20%" or "4GiB"; None for all of it if it fits, and otherwise for
     half of the memory that is free."""
+    cycles: int | None = None
+    """Cycles of deploying a fixed policy, merging what it gathered and learning from all of that; None to act and learn
+    side by side. The budget is then the cycles', and `max_steps` and `max_updates` are None."""
+    cycle_steps: int | None = None
+    """Environment steps of each cycle's deployment, of all actors together."""
+    cycle_updates: int | None = None
+    """Updates of each cycle, on the data of all cycles so far."""
+    from_scratch: bool = False
+    """Begin each cycle's learning with untrained parameters rather than with those of the cycle before."""
+    gathered: tuple[str, ...] = ()
+    """Minari datasets in the place of the actors' replay, in a run without actors: what earlier cycles gathered."""
     replay: typing.Literal["learner", "server"] | None = None
     """Who draws batches when there are several processes; None for the agent's choice."""
     precision: Precision = "default"
@@ -109,14 +120,19 @@ class Experiment:
         if self.config is None:
             object.__setattr__(self, "config", registry.load(self.agent).Config())
         registry.check_base(self.agent, None if self.base is None else self.base.agent)
-        if self.max_steps is None and self.max_updates is None:
+        object.__setattr__(self, "gathered", tuple(self.gathered))  # JSON has lists.
+        _check_cycles(self)
+        if self.cycles is None and self.max_steps is None and self.max_updates is None:
             raise errors.UserError("The run would never end: give --steps or --updates.")
         for name, least, value in (
             ("The number of actors", 1, self.num_actors),
             ("The number of environments per actor", 1, self.environments_per_actor),
-            ("The budget of environment steps", 0 if self.dataset else 1, self.max_steps),
+            ("The budget of environment steps", 0 if self.dataset or self.gathered else 1, self.max_steps),
             ("The budget of updates", 1, self.max_updates),
             ("The number of offline updates", 0, self.offline_updates),
+            ("The number of cycles", 1, self.cycles),
+            ("The environment steps of a cycle", 1, self.cycle_steps),
+            ("The updates of a cycle", 1, self.cycle_updates),
             ("The steps between evaluations", 0, self.eval_every),
             ("The number of evaluation episodes", 1, self.eval_episodes),
             ("The steps of an episode", 1, self.max_episode_steps),
@@ -142,7 +158,7 @@ class Experiment:
             if self.dataset is None:
                 raise errors.UserError("--dataset-memory is for a dataset: give --dataset, or leave it out.")
             amounts.num_bytes(self.dataset_memory, 1.0)  # Raises for what is no amount.
-        if self.is_offline and self.base is not None:
+        if self.is_offline and self.base is not None and not self.gathered:
             raise errors.UserError(
                 f"The bonus {self.agent} pays for exploring, and nobody acts in this run: give --steps, or train "
                 f"{self.base.agent} alone."
@@ -251,6 +267,30 @@ class Experiment:
             raise errors.UserError(f"{path} cannot be read ({error}): it was written by another version.") from error
         except OSError as error:
             raise errors.UserError(f"{path} cannot be read ({error.strerror}).") from error
+
+
+def _check_cycles(experiment: Experiment) -> None:
+    """Checks that an experiment says all of its cycles, or nothing of them.
+
+    Raises:
+      UserError: it does not.
+    """
+    sizes = experiment.cycle_steps, experiment.cycle_updates
+    if experiment.cycles is None:
+        if sizes != (None, None) or experiment.from_scratch:
+            raise errors.UserError(
+                "--cycle-steps, --cycle-updates and --from-scratch are of cycles: say how many with --cycles."
+            )
+        return
+    if None in sizes:
+        raise errors.UserError("Cycles have a size: give --cycle-steps and --cycle-updates with --cycles.")
+    if experiment.max_steps is not None or experiment.max_updates is not None:
+        raise errors.UserError(
+            "With --cycles the budget is --cycle-steps and --cycle-updates of each: leave --steps and --updates out "
+            "(in Python, max_steps=None)."
+        )
+    if experiment.record is not None:
+        raise errors.UserError("The dataset of each cycle is kept in the run directory: leave --record out.")
 
 
 def from_dict(config_type: Any, values: dict[str, Any]) -> Any:

@@ -4,14 +4,14 @@ import dataclasses
 import functools
 import inspect
 import pathlib
-from collections.abc import Callable
 from typing import Any
 
 import jax
 
 from acme_agents.core import checkpoint, computing, contract, errors
 from acme_agents.core.interfaces import DATASET, REPLAY, ActorContext, Agent, LearnerCore, ReplaySpec
-from acme_agents.core.types import Action, EnvironmentSpec, Key, Observation, Params
+from acme_agents.core.teaching import Teacher
+from acme_agents.core.types import Action, Array, EnvironmentSpec, Key, Observation, Params
 from acme_agents.experiments import registry
 from acme_agents.experiments.experiment import Base, Experiment
 
@@ -67,9 +67,11 @@ def replay_spec(experiment: Experiment, spec: EnvironmentSpec) -> ReplaySpec:
             f"The replay server draws sequences, and {experiment.full_name} learns from {replay.experience.noun}: "
             "leave --replay server out."
         )
-    if replay.experience.once and experiment.dataset is not None:
+    is_growing = experiment.cycles is not None or bool(experiment.gathered)
+    if replay.experience.once and (is_growing or experiment.dataset is not None):
+        option = "--cycles" if is_growing else "--dataset"
         raise errors.UserError(
-            f"{experiment.full_name} learns only from what its own policy just did: leave --dataset out, or train an "
+            f"{experiment.full_name} learns only from what its own policy just did: leave {option} out, or train an "
             "agent that replays (such as mpo or dqn)."
         )
     if drawn_by == "server" and experiment.dataset_memory is not None:
@@ -90,11 +92,17 @@ def replay_spec(experiment: Experiment, spec: EnvironmentSpec) -> ReplaySpec:
                 "without (such as r2d2)."
             )
         return dataclasses.replace(replay, sources={REPLAY: 1.0}, drawn_by=drawn_by)
-    share = 1.0 if experiment.is_offline else experiment.dataset_share
+    is_alone = experiment.is_offline and not experiment.gathered
+    share = 1.0 if is_alone else experiment.dataset_share
     if share is None:
         share = 0.5 if said is None else said
     sources = {name: share for name, share in ((DATASET, share), (REPLAY, 1 - share)) if share}
     return dataclasses.replace(replay, sources=sources, drawn_by=drawn_by)
+
+
+def init_key(seed: int) -> Key:
+    """The key of which a run's untrained learner is made."""
+    return jax.random.split(jax.random.PRNGKey(seed))[0]
 
 
 def load_run(
@@ -115,29 +123,46 @@ def load_run(
     experiment = dataclasses.replace(
         experiment, seed=seed, config=config or experiment.config, base=base or experiment.base
     )
+    core, state = _load_state(run_dir, experiment)
+    return experiment, core.params(state)
+
+
+def _load_state(run_dir: pathlib.Path, experiment: Experiment) -> tuple[LearnerCore, Any]:
+    """The learner's functions of a run, and the training state of its newest checkpoint."""
     core = make_agent(experiment).learner(experiment.environment_spec())
     template = jax.eval_shape(core.init, jax.ShapeDtypeStruct((2,), "uint32"))
     found = checkpoint.load(run_dir / checkpoint.DIRECTORY, template)
     if found is None:
         raise errors.UserError(f"{run_dir} has no checkpoint yet: let it train for longer.")
-    return experiment, core.params(found[0])
+    return core, found[0]
 
 
-def teacher(run_dir: pathlib.Path) -> Callable[[Key, Observation], Action]:
-    """The exploring policy of a run, `(key, observation [B, ...]) -> action [B, *A]`; read when it is first called."""
+def teacher(run_dir: pathlib.Path) -> Teacher:
+    """The policy and the critic of a run, which is read when they are first called."""
 
     @functools.cache
-    def policy() -> tuple[Any, Params]:
-        experiment, params = load_run(run_dir)
-        return make_agent(experiment).actor(experiment.environment_spec(), ActorContext(evaluation=False)), params
+    def loaded() -> tuple[Experiment, Agent, LearnerCore, Any]:
+        experiment = Experiment.from_run_dir(run_dir)
+        return experiment, make_agent(experiment), *_load_state(run_dir, experiment)
 
-    def act(key: Key, observation: Observation) -> Action:
-        core, params = policy()
+    def act(key: Key, observation: Observation, *, evaluation: bool = False) -> Action:
+        experiment, agent, learner, state = loaded()
+        core = agent.actor(experiment.environment_spec(), ActorContext(evaluation=evaluation))
 
         def one(key: Key, observation: Observation) -> Action:
-            return core.select_action(params, observation, core.init(key))[0]
+            return core.select_action(learner.params(state), observation, core.init(key))[0]
 
         batch_size = jax.tree.leaves(observation)[0].shape[0]
         return jax.vmap(one)(jax.random.split(key, batch_size), observation)
 
-    return act
+    def value(observation: Observation, action: Action) -> Array:
+        experiment, agent, _, state = loaded()
+        if not hasattr(agent, "critic"):
+            raise errors.UserError(
+                f"The teacher {run_dir} is a run of {experiment.full_name}, whose critic does not teach: take one of "
+                "d4pg, ddpg or mpo, or leave --config.teacher-gradient-weight out."
+            )
+        return agent.critic(experiment.environment_spec())(state, observation, action)
+
+    evaluated = functools.partial(act, jax.random.PRNGKey(0), evaluation=True)
+    return Teacher(act, evaluated, value)

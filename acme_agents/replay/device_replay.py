@@ -42,7 +42,15 @@ class DeviceSource(Source, Protocol):
 class FixedRing(Dataset):
     """A ring that holds every item of a dataset and never changes."""
 
-    def __init__(self, steps: Step, replay: ReplaySpec, trajectories: Sequence[Trajectory], num_devices: int = 1):
+    def __init__(
+        self,
+        steps: Step,
+        replay: ReplaySpec,
+        trajectories: Sequence[Trajectory],
+        num_devices: int = 1,
+        *,
+        padded: bool = False,
+    ):
         """Puts the episodes on the learner's device, or on each of its devices.
 
         Args:
@@ -50,8 +58,10 @@ class FixedRing(Dataset):
           replay: the agent's.
           trajectories: at least one; they fit the spec.
           num_devices: of the learner.
+          padded: whether a larger dataset may follow in another run; see `ring.padded`.
         """
         state = ring.from_trajectories(steps, trajectories, replay.experience)
+        state = ring.padded(state) if padded else state
         self.state: RingState = computing.replicate(state, num_devices)
         self.size = self.capacity = int(self.state.size)
         exponent = replay.priority_exponent

@@ -133,10 +133,27 @@ def from_trajectories(steps: Step, trajectories: Sequence[Trajectory], experienc
     return RingState(rows, jnp.int32(0), jnp.int32(rows.item_rows.shape[0]))
 
 
+def padded(state: RingState) -> RingState:
+    """The same items with room for as many as the next power of two, and rows likewise: nothing is drawn from the rest.
+
+    Datasets that grow then have few shapes, for each of which updates are compiled once.
+    """
+
+    def pad(x: Array) -> Array:
+        return jnp.pad(x, [(0, padded_size(x.shape[0]) - x.shape[0]), *[(0, 0)] * (x.ndim - 1)])
+
+    return state._replace(rows=jax.tree.map(pad, state.rows))
+
+
+def padded_size(number: int) -> int:
+    """The next power of two."""
+    return 1 << (number - 1).bit_length()
+
+
 def equal_priorities(state: RingState, exponent: float) -> Priorities:
     """Equal priorities for every item of a ring that never changes."""
-    number = state.rows.item_rows.shape[0]
-    return priorities_lib.add(priorities_lib.make(number), jnp.arange(number), exponent)
+    tree = priorities_lib.make(state.rows.item_rows.shape[0])
+    return priorities_lib.add(tree, jnp.arange(int(state.size)), exponent)
 
 
 def sample(

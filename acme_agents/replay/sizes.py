@@ -68,7 +68,7 @@ class DatasetTooLarge(errors.UserError):
     """A dataset that does not fit into memory."""
 
 
-def check_dataset(path: str, steps: Step, replay: ReplaySpec, num_rows: int) -> None:
+def check_dataset(name: str, steps: Step, replay: ReplaySpec, num_rows: int) -> None:
     """Checks that the rows of a dataset fit into the free memory.
 
     Raises:
@@ -79,8 +79,8 @@ def check_dataset(path: str, steps: Step, replay: ReplaySpec, num_rows: int) -> 
     needed, free = copies * num_rows * chunks.nbytes(steps), free_memory()
     if needed > free:  # once while the rows are put together, and once where batches are drawn
         raise DatasetTooLarge(
-            f"The dataset {path} takes {gib(needed)} of memory to learn from, and {gib(free)} are free: give a "
-            "part of it, or let the learner draw (--replay learner)."
+            f"{name} takes {gib(needed)} of memory to learn from, and {gib(free)} are free: give a part of it, or let "
+            "the learner draw (--replay learner)."
         )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from acme_agents.core import finite
 from acme_agents.core.interfaces import LearnerCore, TrainingState
 from acme_agents.core.types import Array, Params
+from acme_agents.experiments import making
 from acme_agents.replay.replay import Replay
 
 MAX_UPDATES = 16  # updates that one step does at most
@@ -48,7 +49,7 @@ class Learner:
         """
         self._core = core
         self.replay = replay
-        self._state = jax.jit(self._core.init)(jax.random.split(jax.random.PRNGKey(seed))[0])
+        self._state = jax.jit(self._core.init)(making.init_key(seed))
         self._checker = finite.Checker(self._state)
         self._checked = 0  # the newest update after which the state was checked
         self._steps = 0

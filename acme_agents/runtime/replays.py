@@ -6,7 +6,7 @@ import functools
 import logging
 import pathlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from acme_agents import datasets
@@ -15,7 +15,7 @@ from acme_agents.core.interfaces import DATASET, REPLAY, LearnerCore, ReplaySpec
 from acme_agents.core.types import Step, Trajectory
 from acme_agents.experiments import making
 from acme_agents.experiments.experiment import Experiment
-from acme_agents.replay import chunks, rotating_ring, sizes
+from acme_agents.replay import chunks, ring, rotating_ring, sizes
 from acme_agents.replay.device_replay import DeviceReplay, DeviceSource, FixedRing
 from acme_agents.replay.intake import OnNew, RingIntake, TableIntake
 from acme_agents.replay.queue_replay import QueueReplay
@@ -55,7 +55,10 @@ def on_device(
     num_devices = experiment.learner_devices
     if experiment.dataset is not None:
         sources[DATASET] = _dataset_source(experiment, steps, replay)
-    if not experiment.is_offline:
+    if experiment.gathered:
+        gathered = load_gathered(experiment, steps, replay)
+        sources[REPLAY] = FixedRing(steps, replay, gathered, num_devices, padded=True)
+    elif not experiment.is_offline:
         tolerance = float(MAX_UPDATES * replay.batch_size)
         sources[REPLAY] = RingIntake(
             receiver, steps, replay, tolerance=tolerance, on_new=on_new, num_devices=num_devices
@@ -200,10 +203,24 @@ def load_dataset(experiment: Experiment, steps: Step, replay: ReplaySpec) -> lis
         path,
         experiment.environment_spec(),
         **_selection(experiment)._asdict(),
-        check=lambda num_rows: sizes.check_dataset(path, steps, replay, num_rows),
+        check=lambda num_rows: sizes.check_dataset(f"The dataset {path}", steps, replay, num_rows),
     )
-    num_steps = sum(len(trajectory.discount) for trajectory in trajectories)
-    logging.info("%s: %s episodes, %s steps.", path, f"{len(trajectories):,}", f"{num_steps:,}")
+    _log(path, trajectories)
+    return trajectories
+
+
+def load_gathered(experiment: Experiment, steps: Step, replay: ReplaySpec) -> list[Trajectory]:
+    """The episodes of all datasets that earlier cycles gathered, oldest first.
+
+    Raises:
+      DatasetError: one of them is damaged, or is not of the environment.
+      UserError: they do not fit into memory together.
+    """
+    spec = experiment.environment_spec()
+    trajectories = [trajectory for path in experiment.gathered for trajectory in datasets.load(path, spec)]
+    name = f"What {len(experiment.gathered)} cycles gathered"
+    sizes.check_dataset(name, steps, replay, ring.padded_size(_num_rows(trajectories)))
+    _log(name, trajectories)
     return trajectories
 
 
@@ -216,6 +233,15 @@ def _selection(experiment: Experiment) -> datasets.Selection:
         experiment.bad_episodes,
         experiment.clip_actions,
     )
+
+
+def _num_rows(trajectories: Sequence[Trajectory]) -> int:
+    return sum(len(trajectory.discount) + 1 for trajectory in trajectories)
+
+
+def _log(name: str, trajectories: Sequence[Trajectory]) -> None:
+    num_steps = _num_rows(trajectories) - len(trajectories)
+    logging.info("%s: %s episodes, %s steps.", name, f"{len(trajectories):,}", f"{num_steps:,}")
 
 
 def specs(experiment: Experiment) -> tuple[Step, ReplaySpec]:

@@ -82,7 +82,11 @@ def finished_run(tmp_path: pathlib.Path, template_run: pathlib.Path) -> pathlib.
         ((*_TRAIN, "--dataset", "nowhere"), "The run would never end: without environment steps it needs --updates."),
         ((*_TRAIN, "--offline-updates", "9"), "There is nothing to do offline updates on: give --dataset."),
         ((*_TRAIN, "--dataset", "a", "--steps", "9", "--dataset-share", "1"), "share must lie in [0, 1), not 1.0."),
-        ((*_TRAIN, "--teacher", "nowhere"), "error: The agent mpo learns from no teacher: leave --teacher out.\n"),
+        (
+            (*_TRAIN, "--teacher", "nowhere"),
+            "error: The teacher has no weight: give --config.teacher-action-weight or "
+            "--config.teacher-gradient-weight, or leave --teacher out.\n",
+        ),
         (("collect", "nowhere", "--dataset", "x"), "error: nowhere is not a run directory: it has no config.json.\n"),
         (("demonstrate", "deep-see:5", "--dataset", "x"), "Unknown environment 'deep-see:5'"),
         (

@@ -186,6 +186,21 @@ def test_a_dataset_gives_the_transitions_of_its_episodes(n):
         np.testing.assert_array_equal(batch.next_action[i], action)
 
 
+def test_room_for_more_is_not_drawn_from():
+    e = toys.episode(0, 5)
+    trajectory = Trajectory(e.observations, e.actions, e.rewards, e.discounts)
+    state = ring.from_trajectories(toys.STEPS, [trajectory], toys.REPLAY.experience)
+    roomy = ring.padded(state)
+    assert roomy.rows.item_rows.shape == (8,) and roomy.rows.steps.reward.shape[0] == 8  # 5 items of 6 rows
+    assert [ring.padded_size(number) for number in (1, 2, 3, 8, 9)] == [1, 2, 4, 8, 16]
+    key, experience = jax.random.PRNGKey(0), toys.REPLAY.experience
+    jax.tree.map(
+        np.testing.assert_array_equal, _jitted(state, key, 64, experience), _jitted(roomy, key, 64, experience)
+    )
+    priorities = ring.equal_priorities(roomy, 0.5)
+    assert np.asarray(priorities.weights).ravel()[:8].tolist() == [1, 1, 1, 1, 1, 0, 0, 0]
+
+
 def test_each_transition_of_a_batch_is_drawn_from_a_source_by_its_share():
     def held(number):
         e = toys.episode(number, 10)

@@ -61,6 +61,6 @@ def test_one_byte_too_few_is_too_few(free):
 
 def test_a_dataset_that_does_not_fit_is_refused_by_its_name(free):
     free(2 * 10 * 28_237)
-    sizes.check_dataset("demos", STEPS, REPLAY, 10)
+    sizes.check_dataset("The dataset demos", STEPS, REPLAY, 10)
     with pytest.raises(ValueError, match=r"The dataset demos takes 0\.6 MiB of memory to learn from"):
-        sizes.check_dataset("demos", STEPS, REPLAY, 11)
+        sizes.check_dataset("The dataset demos", STEPS, REPLAY, 11)

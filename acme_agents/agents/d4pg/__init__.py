@@ -1,13 +1,15 @@
 """D4PG: DDPG with a distributional critic, categorical or a mixture of Gaussians."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 from acme_agents.agents.d4pg.config import Config
 from acme_agents.agents.ddpg import acting, learning, networks
-from acme_agents.core import configs, values
+from acme_agents.core import configs, teaching, values
 from acme_agents.core.experience import Transitions
 from acme_agents.core.interfaces import ActorContext, ActorCore, LearnerCore, ReplaySpec
-from acme_agents.core.types import EnvironmentSpec
+from acme_agents.core.types import Action, Array, EnvironmentSpec, Observation
 
 __all__ = ["Config", "make"]
 
@@ -17,13 +19,14 @@ class D4PG:
     """Distributed distributional deep deterministic policy gradient; see this folder's README."""
 
     config: Config
+    teacher: teaching.Teacher | None = None
 
     def _networks(self, spec: EnvironmentSpec) -> networks.Networks:
         return networks.make_networks(self.config, spec, values.make_head(self.config), agent="D4PG")
 
     def learner(self, spec: EnvironmentSpec) -> LearnerCore:
         """Makes the learner's functions."""
-        return learning.make_learner(self.config, self._networks(spec))
+        return learning.make_learner(self.config, self._networks(spec), self.teacher)
 
     def actor(self, spec: EnvironmentSpec, context: ActorContext) -> ActorCore:
         """Makes the actor's functions: exploring, or the policy's own action for an evaluation."""
@@ -32,6 +35,10 @@ class D4PG:
     def replay(self, spec: EnvironmentSpec) -> ReplaySpec:
         """Uniform n-step transitions."""
         return configs.replay_spec(self.config, Transitions(self.config.n_step, self.config.discount))
+
+    def critic(self, spec: EnvironmentSpec) -> Callable[[Any, Observation, Action], Array]:
+        """Makes the function that values actions by the learner's state, for those whom this agent teaches."""
+        return teaching.make_critic(self._networks(spec))
 
 
 make = D4PG

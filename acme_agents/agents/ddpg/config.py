@@ -2,12 +2,12 @@
 
 import dataclasses
 
-from acme_agents.core import configs
+from acme_agents.core import configs, teaching
 from acme_agents.core.configs import Layers, NotNegative, Positive
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(configs.Bootstrapping, configs.Adam, configs.Replay):
+class Config(configs.Bootstrapping, configs.Adam, configs.Replay, teaching.Taught):
     """DDPG as Acme has it, with n-step returns.
 
     Sources: [A] Acme's `agents/tf/ddpg`; [B] its script of the same agent with a distributional critic,

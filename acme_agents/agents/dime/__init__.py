@@ -4,8 +4,7 @@ import dataclasses
 
 from acme_agents.agents.dime import acting, learning, networks
 from acme_agents.agents.dime.config import Config
-from acme_agents.agents.dime.learning import Teacher
-from acme_agents.core import configs
+from acme_agents.core import configs, teaching
 from acme_agents.core.experience import Transitions
 from acme_agents.core.interfaces import ActorContext, ActorCore, LearnerCore, ReplaySpec
 from acme_agents.core.types import EnvironmentSpec
@@ -23,7 +22,7 @@ class DiME:
     """
 
     config: Config
-    teacher: Teacher | None = None
+    teacher: teaching.Teacher | None = None
 
     def learner(self, spec: EnvironmentSpec) -> LearnerCore:
         """Makes the learner's functions."""

@@ -8,7 +8,7 @@ from acme_agents.core import configs, errors
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(mpo_config.Config):
+class Config(mpo_config.TrustRegion):
     """MPO's configuration with objectives that are traded off.
 
     Everything that is inherited has MPO's default, so that an agent with one objective is MPO. The paper could not be

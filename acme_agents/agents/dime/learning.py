@@ -1,6 +1,5 @@
 """DiME's learner: one update of the critics, the policy and the dual variables."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,12 +10,10 @@ from acme_agents.agents.dime import losses, preferences
 from acme_agents.agents.dime.config import Config
 from acme_agents.agents.dime.networks import Networks
 from acme_agents.agents.mpo import losses as mpo
-from acme_agents.core import distributions, errors, training
+from acme_agents.core import distributions, errors, teaching, training
 from acme_agents.core.interfaces import LearnerCore, UpdateOutput
 from acme_agents.core.training import Trained
-from acme_agents.core.types import Action, Array, Key, Observation, Params, Transition
-
-Teacher = Callable[[Key, Observation], Action]  # (key, observation [B, ...]) -> [B, A], pure; called under jit
+from acme_agents.core.types import Array, Key, Observation, Params, Transition
 
 
 class TrainingState(NamedTuple):
@@ -30,7 +27,7 @@ class TrainingState(NamedTuple):
 
 
 def make_learner(
-    config: Config, networks: Networks, num_dimensions: int, teacher: Teacher | None = None
+    config: Config, networks: Networks, num_dimensions: int, teacher: teaching.Teacher | None = None
 ) -> LearnerCore:
     """Makes the learner's functions for actions of `num_dimensions`.
 
@@ -89,7 +86,7 @@ def make_learner(
             return None
         if config.behaviour == "teacher":
             assert teacher is not None
-            action = jax.lax.stop_gradient(teacher(key, batch.observation))
+            action = jax.lax.stop_gradient(teacher.act(key, batch.observation))
             return losses.Behaviour(action, jnp.ones(action.shape[0]))
         if config.behaviour == "bc":
             return losses.Behaviour(batch.action, jnp.ones(batch.action.shape[0]))

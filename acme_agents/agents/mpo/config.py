@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from acme_agents.core import configs
+from acme_agents.core import configs, teaching
 from acme_agents.core.configs import Layers, NotNegative, PositiveInt
 
 
@@ -31,8 +31,8 @@ class ImprovedPolicy(configs.Critic, configs.Adam, configs.Replay):
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(ImprovedPolicy):
-    """MPO with a mixture-of-Gaussians, categorical or scalar critic; sources as above."""
+class TrustRegion(ImprovedPolicy):
+    """What MPO and DiME share: how far a step of the policy goes; sources as above."""
 
     epsilon: float = 0.1
     """Bound on the KL of the E-step's weights, in nats [P]."""
@@ -53,3 +53,8 @@ class Config(ImprovedPolicy):
     """Multiplier of the standard deviation's constraint before training, before the softplus [P]."""
     dual_learning_rate: NotNegative = 1e-2
     """Adam's, of the dual variables, per update [P]."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(TrustRegion, teaching.Taught):
+    """MPO with a mixture-of-Gaussians, categorical or scalar critic; sources as above."""

@@ -1,5 +1,6 @@
 """MPO's learner: one update of critic, policy and dual variables."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -9,10 +10,10 @@ import optax
 from acme_agents.agents.mpo import losses
 from acme_agents.agents.mpo.config import Config
 from acme_agents.agents.mpo.networks import Networks
-from acme_agents.core import distributions, training
+from acme_agents.core import distributions, teaching, training
 from acme_agents.core.interfaces import LearnerCore, UpdateOutput
 from acme_agents.core.training import Trained
-from acme_agents.core.types import Array, Key, Observation, Params, Transition
+from acme_agents.core.types import Action, Array, Key, Observation, Params, Transition
 
 
 class TrainingState(NamedTuple):
@@ -42,8 +43,15 @@ def critic_loss(
     return loss, {"loss_critic": loss, "q_value": jnp.mean(networks.value_head.mean(value))}
 
 
-def make_learner(config: Config, networks: Networks, num_dimensions: int) -> LearnerCore:
-    """Makes the learner's functions for actions of `num_dimensions`."""
+def make_learner(
+    config: Config, networks: Networks, num_dimensions: int, teacher: teaching.Teacher | None = None
+) -> LearnerCore:
+    """Makes the learner's functions for actions of `num_dimensions`.
+
+    Raises:
+      UserError: there is a teacher and nothing to learn from it, or the other way round.
+    """
+    teaching.check(config, teacher)
     optimizer = training.clipped_adam(config.learning_rate, config.max_gradient_norm)
     dual_optimizer = optax.adam(config.dual_learning_rate)
 
@@ -63,12 +71,36 @@ def make_learner(config: Config, networks: Networks, num_dimensions: int) -> Lea
             key=key,
         )
 
-    def policy_loss(
-        policy: Params, duals: losses.Duals, state: TrainingState, batch: Transition, actions: Array, q_values: Array
+    def q(critic: Params, batch: Transition, action: Action) -> Array:
+        return networks.value_head.mean(networks.critic.apply(critic, batch.observation, action))
+
+    def ask(state: TrainingState, batch: Transition) -> teaching.Lesson | None:
+        if teacher is None:
+            return None
+        own_action = networks.policy.apply(state.policy.online, batch.observation).mean
+        value = functools.partial(q, state.critic.online, batch)
+        return teaching.lesson(config, teacher, batch.observation, batch.action, own_action, value, state.critic.steps)
+
+    def taught_critic_loss(
+        critic: Params, batch: Transition, next_value: Any, lesson: teaching.Lesson | None
     ) -> tuple[Array, dict[str, Array]]:
-        return losses.mpo_loss(
+        loss, metrics = critic_loss(networks, critic, batch, next_value)
+        taught, said = teaching.critic_loss(config, functools.partial(q, critic, batch), batch.action, lesson)
+        return loss + taught, metrics | said
+
+    def policy_loss(
+        policy: Params,
+        duals: losses.Duals,
+        state: TrainingState,
+        batch: Transition,
+        actions: Array,
+        q_values: Array,
+        lesson: teaching.Lesson | None,
+    ) -> tuple[Array, dict[str, Array]]:
+        online = networks.policy.apply(policy, batch.observation)
+        loss, metrics = losses.mpo_loss(
             duals,
-            networks.policy.apply(policy, batch.observation),
+            online,
             networks.policy.apply(state.policy.target, batch.observation),
             actions,
             q_values,
@@ -77,6 +109,8 @@ def make_learner(config: Config, networks: Networks, num_dimensions: int) -> Lea
             epsilon_mean=config.epsilon_mean,
             epsilon_stddev=config.epsilon_stddev,
         )
+        taught, said = teaching.policy_loss(config, online.mean, lesson)
+        return loss + taught, metrics | said
 
     def update(state: TrainingState, batch: Transition) -> tuple[TrainingState, UpdateOutput]:
         action_key, next_key, key = jax.random.split(state.key, 3)
@@ -93,11 +127,12 @@ def make_learner(config: Config, networks: Networks, num_dimensions: int) -> Lea
             fitted = losses.fit_temperature(state.duals.log_temperature, q_values, config.epsilon, is_new)
             state = state._replace(duals=state.duals._replace(log_temperature=fitted))
 
-        critic_grad, critic_metrics = jax.grad(critic_loss, argnums=1, has_aux=True)(
-            networks, state.critic.online, batch, next_value
+        lesson = ask(state, batch)
+        critic_grad, critic_metrics = jax.grad(taught_critic_loss, has_aux=True)(
+            state.critic.online, batch, next_value, lesson
         )
         (policy_grad, dual_grad), policy_metrics = jax.grad(policy_loss, argnums=(0, 1), has_aux=True)(
-            state.policy.online, state.duals, state, batch, actions, q_values
+            state.policy.online, state.duals, state, batch, actions, q_values, lesson
         )
 
         duals, dual_state = training.descend(state.duals, dual_grad, state.dual_optimizer, dual_optimizer)

@@ -9,6 +9,7 @@ import pytest
 
 from acme_agents.agents import dime
 from acme_agents.agents.dime import learning, networks
+from acme_agents.core import teaching
 from acme_agents.core.interfaces import ActorContext
 from acme_agents.core.types import ArraySpec, EnvironmentSpec, Transition
 
@@ -29,6 +30,11 @@ FAST = dime.Config(
     target_update_period=10,
     init_log_temperature=0.0,
     init_log_alpha_mean=0.0,
+)
+TEACHER = teaching.Teacher(
+    act=lambda key, observation: 0.6 * observation,
+    action=lambda observation: 0.6 * observation,
+    value=lambda observation, action: jnp.zeros(len(action)),
 )
 ALPHAS = np.array([0.25, 0.5, 0.75])
 
@@ -162,7 +168,7 @@ def test_learns_the_behaviour(behaviour, expected):
     config = dataclasses.replace(FAST, behaviour=behaviour, advantage_temperature=0.1)
     # With all weight on the behaviour no objective would say what an advantage is.
     preference = [[1e-3, 1.0 - 1e-3]]
-    means, _ = _means(config, preference, _two_actions(), ONE, teacher=lambda key, observation: 0.6 * observation)
+    means, _ = _means(config, preference, _two_actions(), ONE, teacher=TEACHER)
     np.testing.assert_allclose(means, expected, atol=0.06)
 
 
@@ -226,7 +232,7 @@ def test_critics_begin_differently():
 )
 def test_every_weight_learns(critic, behaviour, conditioned):
     config = dataclasses.replace(TINY, critic=critic, behaviour=behaviour, conditioned=conditioned)
-    learner = dime.make(config, teacher=lambda key, observation: 0.6 * observation).learner(TWO)
+    learner = dime.make(config, teacher=TEACHER).learner(TWO)
     state = learner.init(jax.random.PRNGKey(0))
     after, output = jax.jit(learner.update)(state, _random())
     assert all(np.isfinite(x) for x in output.metrics.values())
@@ -252,7 +258,7 @@ def test_a_teacher_is_not_asked_before_an_update():
         asked.append(observation.shape)
         return jnp.zeros((observation.shape[0], 1))
 
-    agent = dime.make(dataclasses.replace(TINY, behaviour="teacher"), teacher)
+    agent = dime.make(dataclasses.replace(TINY, behaviour="teacher"), TEACHER._replace(act=teacher))
     agent.actor(TWO, ActorContext(evaluation=True))
     learner = agent.learner(TWO)
     state = learner.init(jax.random.PRNGKey(0))
