@@ -10,7 +10,8 @@ from acme_agents.core.configs import NotNegative, Positive, PositiveInt
 class Config(configs.TwinCritics):
     """TD3 with the numbers of its authors.
 
-    Sources: [F] Fujimoto's `TD3` (github.com/sfujim/TD3), `main.py`; [B] his `TD3_BC`.
+    Sources: [F] Fujimoto's `TD3` (github.com/sfujim/TD3), `main.py`; [B] his `TD3_BC`, from
+    memory.
     """
 
     exploration_stddev: NotNegative = 0.1
