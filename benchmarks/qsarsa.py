@@ -26,7 +26,7 @@ the error of the best constant.
 
 Each run's directory is kept under --runs: a run that is finished there is not repeated, and one that was interrupted
 goes on from its checkpoint. --report trains nothing, and says of every cell how many seeds it has. On two idle cores a
-recording takes a minute and an offline run a quarter of one.
+recording takes a minute and an offline run a quarter of one: all of it is estimated at half an hour.
 """
 
 import argparse
@@ -99,7 +99,7 @@ def main() -> None:
         report.row(method, *(_cell(results[method, task]) for task in known))
     report.row("the data's mean", *(f"{np.mean([each.reward.sum() for each in learnt[task]]):.0f}" for task in known))
     report.row("the data's best", *(f"{np.max([each.reward.sum() for each in learnt[task]]):.0f}" for task in known))
-    report.row("worth of the data's actions", *(f"; {np.mean(_monte_carlo(learnt[task])):.0f}" for task in known))
+    report.row("what the data's actions are worth", *(f"{np.mean(_monte_carlo(learnt[task])):.0f}" for task in known))
     report.note(
         "Means (lowest .. highest) over seeds, and how many of these there are where it is one. The highest possible "
         f"value is {_HIGHEST:.0f}. Qsarsa's estimate had {options.sarsa_updates:,} updates before these; its weights "
@@ -304,7 +304,8 @@ def _plot(
             found = [run.final_return for run in results[method, task]]
             bottom.plot([i] * len(found), found, "o", color=f"C{i}", markersize=4, alpha=0.6)
         top.axhline(_HIGHEST, color="0.5", linestyle="--", linewidth=0.8)
-        top.text(0, _HIGHEST, "highest possible", fontsize=7, color="0.4", va="bottom")
+        where = {"transform": top.get_yaxis_transform(), "fontsize": 7, "color": "0.4", "va": "bottom"}
+        top.text(0.02, _HIGHEST, "highest possible", **where)
         top.axhline(np.mean(_monte_carlo(episodes)), color="0.5", linestyle=":", linewidth=0.8)
         returns = [episode.reward.sum() for episode in episodes]
         for value, name in ((np.mean(returns), "data's mean"), (np.max(returns), "data's best")):
