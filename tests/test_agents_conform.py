@@ -23,6 +23,7 @@ from acme_agents.agents import (
     mpo,
     pmpo,
     ppo,
+    qsarsa,
     r2d2,
     r2d3,
     sac,
@@ -104,6 +105,7 @@ TWIN = {
     "critic_learning_rate": 3e-3,
     "target_rate": 0.05,
 }
+QSARSA = TWIN | {"sarsa_updates": None, "in_weight": 0.1, "out_weight": 0.1}
 SAC = TWIN | {"init_temperature": 0.03, "temperature_learning_rate": 3e-3}
 DROQ = {
     "num_critics": 3,
@@ -241,11 +243,16 @@ SUBJECTS = {
     ),
     "ppo": _subject(ppo, PPO | RAW, DISCRETE, value=_value, discount=0.9),
     "ppo-continuous": _subject(ppo, PPO, _seeing(DICT, CONTINUOUS)),
+    "qsarsa": _subject(qsarsa, QSARSA, CONTINUOUS, value=_q_value),
+    "qsarsa-actor": _subject(
+        qsarsa, QSARSA | {"actor_weight": 0.5, "trusted_gap": 10.0}, _seeing(DICT, CONTINUOUS), value=_q_value
+    ),
     "r2d2": _subject(r2d2, R2D2, DISCRETE, value=_rescaled, discount=0.9),
     "r2d3": _subject(r2d3, R2D2, _seeing(DICT, DISCRETE), value=_rescaled, discount=0.9),
     "sac": _subject(sac, SAC, CONTINUOUS, value=_q_value),
     "sac-droq": _subject(sac, SAC | DROQ, _seeing(DICT, CONTINUOUS), value=_q_value),
     "td3": _subject(td3, TWIN, CONTINUOUS, value=_q_value),
+    "td3-bc": _subject(td3, TWIN | {"behaviour_alpha": 20.0}, _seeing(DICT, CONTINUOUS), value=_q_value),
     "vmpo": _subject(vmpo, VMPO | UNSCALED, DISCRETE, value=_value, discount=0.9),
     "vmpo-continuous": _subject(vmpo, VMPO, _seeing(DICT, CONTINUOUS)),
 }

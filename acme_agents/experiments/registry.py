@@ -25,6 +25,7 @@ AGENTS = {
         "mpo",
         "pmpo",
         "ppo",
+        "qsarsa",
         "r2d2",
         "r2d3",
         "sac",

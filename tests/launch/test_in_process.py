@@ -189,6 +189,7 @@ _SMALLEST = {
     "impala": ("--env", "probe:choice", "--config.torso-layers", "4", "--config.batch-size", "2"),
     "pmpo": ("--env", "probe:reach", *_CRITIC),
     "ppo": ("--env", "probe:choice", *_POLICY, "--config.unroll-length", "16", "--config.batch-size", "2"),
+    "qsarsa": ("--env", "probe:reach", "--dataset", "data/mpo", *_CRITIC),
     "sac": ("--env", "probe:reach", *_CRITIC),
     "td3": ("--env", "probe:reach", *_CRITIC),
     "vmpo": (
@@ -239,7 +240,8 @@ def _train_without_the_others(directory: pathlib.Path, runs: dict[str, tuple[str
 @pytest.mark.timeout(600)
 def test_no_agent_needs_tensorflow_reverb_or_launchpad(tmp_path: pathlib.Path) -> None:
     assert set(_SMALLEST) == set(registry.AGENTS)
-    budgets = {agent: ("--updates", "20") if agent in ("bc", "crr") else ("--steps", "200") for agent in _SMALLEST}
+    offline = ("bc", "crr", "qsarsa")
+    budgets = {agent: ("--updates", "20") if agent in offline else ("--steps", "200") for agent in _SMALLEST}
     _train_without_the_others(tmp_path, {a: (a, *arguments, *budgets[a]) for a, arguments in _SMALLEST.items()})
     assert loggers.read_csv(tmp_path / "r2d2" / "actor.csv")["actor_steps"][-1] == 200
 

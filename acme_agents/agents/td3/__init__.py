@@ -1,4 +1,4 @@
-"""TD3: a deterministic policy and twin critics, for continuous actions."""
+"""TD3: a deterministic policy and twin critics, for continuous actions; TD3+BC, for offline data."""
 
 import dataclasses
 

@@ -3,14 +3,15 @@
 import dataclasses
 
 from acme_agents.core import configs
-from acme_agents.core.configs import NotNegative, PositiveInt
+from acme_agents.core.configs import NotNegative, Positive, PositiveInt
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(configs.TwinCritics):
     """TD3 with the numbers of its authors.
 
-    Source: [F] Fujimoto's `TD3` (github.com/sfujim/TD3), `main.py`.
+    Sources: [F] Fujimoto's `TD3` (github.com/sfujim/TD3), `main.py`; [B] his `TD3_BC`, from
+    memory.
     """
 
     exploration_stddev: NotNegative = 0.1
@@ -21,3 +22,6 @@ class Config(configs.TwinCritics):
     """Largest size of that noise, in units of the action [F]."""
     policy_update_period: PositiveInt = 2
     """Critic updates to one of the policy and of all target networks [F]."""
+    behaviour_alpha: Positive | None = None
+    """Weight of the values against imitating the data's actions, which is TD3+BC and has 2.5 [B]; None does not
+    imitate [F]."""

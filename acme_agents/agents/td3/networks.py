@@ -25,14 +25,19 @@ class Networks(NamedTuple):
     critics: Network
 
 
-def make_networks(config: Config, spec: EnvironmentSpec) -> Networks:
+def make_networks(config: Config, spec: EnvironmentSpec, *, agent: str = "TD3") -> Networks:
     """Makes the networks for an environment with continuous actions.
+
+    Args:
+      config: the agent's.
+      spec: the environment's.
+      agent: the agent's name, for the error.
 
     Raises:
       UserError: the environment's actions are discrete, or its reward is a vector.
     """
-    specs.needs_one_reward(spec, agent="TD3")
-    num_dimensions = specs.num_dimensions(spec, agent="TD3")
+    specs.needs_one_reward(spec, agent=agent)
+    num_dimensions = specs.num_dimensions(spec, agent=agent)
 
     def policy(observation: Observation) -> Action:
         features = torsos.relu_mlp(torsos.encode(observation, spec), config.policy_layers)

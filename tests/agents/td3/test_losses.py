@@ -32,6 +32,23 @@ def test_critic_loss_is_the_sum_over_critics_of_the_mean_squared_error():
     np.testing.assert_allclose(jax.grad(losses.critic_loss)(q_tm1, target), [[-1.0, 0.0], [1.0, -2.0]])
 
 
+def test_policy_loss_is_minus_the_value():
+    action = jnp.zeros((2, 1))
+    assert losses.policy_loss(jnp.array([1.0, -4.0]), action, action, None) == 1.5
+
+
+def test_imitation_does_not_depend_on_the_rewards_scale():
+    action, data_action = jnp.array([[0.5, 0.0], [0.0, 0.0]]), jnp.array([[0.0, 0.0], [1.0, 0.0]])
+    q_value = jnp.array([1.0, -4.0])
+    # The mean square is (0.25 + 1) / 4; the mean value is -1.5, and its mean size 2.5.
+    loss = 0.3125 + 2.0 * 1.5 / 2.5
+    assert losses.policy_loss(q_value, action, data_action, 2.0) == pytest.approx(loss)
+    assert losses.policy_loss(1000.0 * q_value, action, data_action, 2.0) == pytest.approx(loss)
+    gradient = jax.grad(losses.policy_loss)(q_value, action, data_action, 2.0)
+    np.testing.assert_allclose(gradient, [-0.4, -0.4], rtol=1e-6)  # -2 / 2.5 / 2: the size has no gradient
+    assert losses.policy_loss(jnp.zeros(2), action, data_action, 2.0) == pytest.approx(0.3125)
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -39,6 +56,7 @@ def test_critic_loss_is_the_sum_over_critics_of_the_mean_squared_error():
         lambda: losses.target(jnp.zeros(4), jnp.zeros((4, 1)), jnp.zeros((2, 4))),
         lambda: losses.target(jnp.zeros(4), jnp.zeros(4), jnp.zeros(4)),
         lambda: losses.critic_loss(jnp.zeros((2, 4)), jnp.zeros((4, 1))),
+        lambda: losses.policy_loss(jnp.zeros(4), jnp.zeros((4, 2)), jnp.zeros((4, 1)), None),
     ],
 )
 def test_other_shapes_are_refused(call):
