@@ -36,6 +36,8 @@ Distributed reinforcement learning in JAX.
   demonstrate ENV write episodes of an environment's scripted expert as a dataset
   dataset DATASET say what is in a dataset, draw its histograms, and write it in another format
   benchmark SUITE run agents on a suite of tasks with several seeds, and report on them
+  diagnose-credit AGENT...
+                  find out what makes it hard for agents to assign credit
   plot RUN...     draw the learning curves of run directories
   list            list agents, bonuses and environments
   --version       print the version, and the commit of a checkout
@@ -57,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "demonstrate": _demonstrate,
         "dataset": _dataset,
         "benchmark": _benchmark,
+        "diagnose-credit": _diagnose_credit,
         "plot": _plot,
         "list": _list,
     }
@@ -364,6 +367,14 @@ def _benchmark(arguments: list[str]) -> None:
     options = tyro.cli(commands.Benchmark, prog="acme-agents benchmark", args=arguments)
     failed = benchmark(options, say=lambda line: print(line, flush=True), program=_program())
     if failed:
+        sys.exit(1)
+
+
+def _diagnose_credit(arguments: list[str]) -> None:
+    from acme_agents.launch.credit.command import diagnose
+
+    options = tyro.cli(commands.DiagnoseCredit, prog="acme-agents diagnose-credit", args=arguments)
+    if diagnose(options, say=lambda line: print(line, flush=True), program=_program()):
         sys.exit(1)
 
 
