@@ -100,8 +100,14 @@ def parse(name: str) -> Task | None:
     found = _FORM.fullmatch(name) if name and name.isascii() else None
     if found is None:
         return None
-    given = {knob: value for knob, value in found.groupdict().items() if value is not None}
-    return Task(**{knob: float(value) if knob == "noise" else int(value) for knob, value in given.items()})
+    depth, sparsity, breadth, noise = found.groups()
+    base = Task()
+    return Task(
+        base.depth if depth is None else int(depth),
+        base.sparsity if sparsity is None else int(sparsity),
+        base.breadth if breadth is None else int(breadth),
+        base.noise if noise is None else float(noise),
+    )
 
 
 def make_pure(name: str) -> Pure:

@@ -52,8 +52,8 @@ def write(plan: Plan, directory: pathlib.Path, command: str) -> pathlib.Path:
             f"{len(labels)} methods on {len(plan.tasks)} tasks, {len(plan.seeds)} seeds each; {done} of {len(runs)} "
             "have finished. The tasks are one task, `credit:depth-8`, with one knob turned; docs/credit.md has what "
             "each knob is. **Score**: the return of the evaluations in the last tenth of a run, where 0 is what a "
-            "uniformly random policy has and 1 the best return, both known exactly. **Regret**: what is missing to 1, in "
-            f"the mean of all {len(range(plan.eval_every, plan.steps + 1, plan.eval_every))} evaluations of "
+            "uniformly random policy has and 1 the best return, both known exactly. **Regret**: what is missing to 1, "
+            f"in the mean of all {len(range(plan.eval_every, plan.steps + 1, plan.eval_every))} evaluations of "
             f"{plan.eval_episodes} episodes; it tells how fast as well as how far. Brackets are 95% bootstrap "
             "confidence intervals of the mean over the seeds."
         ),
