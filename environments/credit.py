@@ -45,8 +45,8 @@ MAX_BREADTH = 64
 _MAX_NOISE = 100.0
 _NUM_ACTIONS = 2
 _FORM = re.compile(
-    r"(?:depth-(?P<depth>\d+))?(?:(?:^|-)sparsity-(?P<sparsity>\d+))?(?:(?:^|-)breadth-(?P<breadth>\d+))?"
-    r"(?:(?:^|-)noise-(?P<noise>\d+(?:\.\d+)?))?"
+    r"(?:depth-(?P<depth>\d+))?(?:(?:^|(?<=\d)-)sparsity-(?P<sparsity>\d+))?(?:(?:^|(?<=\d)-)breadth-(?P<breadth>\d+))?"
+    r"(?:(?:^|(?<=\d)-)noise-(?P<noise>\d+(?:\.\d+)?))?"
 )
 
 

@@ -57,7 +57,6 @@ def draw(
             axes.set_xticks(range(len(tasks)), [f"{value:g}" for value in tasks])
             axes.set_xlabel(knobs.KNOBS[knob].axis, fontsize=9.5)
             axes.tick_params(labelsize=8.5)
-            axes.set_ylim(-0.35, 1.08) if intervals is scores else axes.set_ylim(-0.05, 1.3)
             axes.axhline(0.0, color="0.5", linewidth=0.8)
             axes.axhline(1.0, color="0.5", linewidth=0.8, linestyle=":")
             shared.bare(axes)

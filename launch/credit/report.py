@@ -57,7 +57,7 @@ def write(plan: Plan, directory: pathlib.Path, command: str) -> pathlib.Path:
             f"{plan.eval_episodes} episodes; it tells how fast as well as how far. Brackets are 95% bootstrap "
             "confidence intervals of the mean over the seeds."
         ),
-        Figure(directory / _FIGURE, "Score and regret of each method over each knob"),
+        Figure(directory / _FIGURE, "Score and regret of each method over each knob", beside=True),
     ]
     settings = [f"`{variant.label}`: `{variant.text}`" for variant in plan.agents if variant.label != variant.text]
     blocks += [Bullets(settings)] if settings else []

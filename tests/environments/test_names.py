@@ -98,6 +98,7 @@ def test_gym_names_are_known(name):
         ("credit:dept-8", "credit:depth-N, credit:sparsity-N, credit:breadth-N or credit:noise-X, or several of these"),
         ("credit:", "or several of these parts in this order, and '' is none."),
         ("credit:noise-1-depth-4", "or several of these parts in this order, and 'noise-1-depth-4' is none."),
+        ("credit:-sparsity-2", "or several of these parts in this order, and '-sparsity-2' is none."),
         ("credit:depth-33", "the depth is from 1 to 32, not 33."),
         ("credit:depth-0", "the depth is from 1 to 32, not 0."),
         ("credit:sparsity-9", "the sparsity is from 1 to the depth, which is 8, not 9."),

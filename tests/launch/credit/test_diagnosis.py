@@ -150,4 +150,5 @@ def test_the_report_of_seeds_side_by_side(tmp_path: pathlib.Path, monkeypatch: p
     lines = path.read_text().splitlines()
     assert sum(line.startswith("| ppo ") and "0.75 [0.5" in line for line in lines) == 1  # 1, 0.75 and 0.5
     assert "| ppo    | 500 (3" not in path.read_text() and any("1,000 (1 of 3)" in line for line in lines)
+    assert "![Score and regret of each method over each knob](credit.png)" in lines
     assert (tmp_path / "d" / "credit.png").read_bytes().startswith(b"\x89PNG")
