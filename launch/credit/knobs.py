@@ -61,7 +61,7 @@ def of_tasks(names: Iterable[str]) -> dict[str, dict[float, str]]:
     found = {}
     for knob in KNOBS:
         of_knob = [name for name, task in turned.items() if getattr(task, knob) != getattr(_BASE, knob)]
-        if of_knob or knob == "depth":
+        if of_knob or (knob == "depth" and {*turned.values()} == {_BASE}):
             of_knob += [name for name, task in turned.items() if task == _BASE]
         if of_knob:
             values = {float(getattr(turned[name], knob)): name for name in of_knob}

@@ -59,6 +59,8 @@ def test_knobs_make_tasks_and_share_the_one_that_they_start_from() -> None:
         "noise": {0.0: "credit:depth-8", 0.5: "credit:noise-0.5"},
     }
     assert knobs.of_tasks(["credit:breadth-4"]) == {"breadth": {4.0: "credit:breadth-4"}}
+    assert knobs.of_tasks(["credit:depth-8"]) == {"depth": {8.0: "credit:depth-8"}}
+    assert list(knobs.of_tasks(["credit:depth-8", "credit:noise-1"])) == ["noise"]
     known = [name for name in (*tasks, "credit:depth-4-noise-1", "probe:reach") if knobs.is_task(name)]
     assert known == tasks
 
