@@ -1,6 +1,7 @@
 """The figure of a diagnosis: a column for each knob, scores above and regrets below."""
 
 import pathlib
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from acme_agents.launch import plot
@@ -8,6 +9,8 @@ from acme_agents.launch.benchmark import aggregates
 from acme_agents.launch.benchmark import figures as shared
 from acme_agents.launch.credit import knobs
 
+_EXPLAINED = "Mean over seeds, 95% bootstrap confidence interval; score 0: uniformly random, 1: the best return"
+_LETTERS_PER_INCH = 13  # of that
 _SPREAD = 0.36  # of the methods around a value, so that their intervals lie side by side; values are 1 apart
 
 Intervals = Mapping[tuple[str, str], aggregates.Interval]  # (task, label) -> of the mean over the seeds
@@ -32,7 +35,8 @@ def draw(
     """
     figure = shared.new()
     figure.set_dpi(150)
-    figure.set_size_inches(max(5.0, 3.3 * len(panels)), 6.6)
+    width = max(6.0, 3.3 * len(panels))  # in inches
+    figure.set_size_inches(width, 6.6)
     rows = (("Score at the end", scores), ("Regret over the run", regrets))
     grid = figure.subplots(len(rows), len(panels), squeeze=False, sharey="row")
     handles = {}
@@ -67,7 +71,7 @@ def draw(
         figure.legend(
             handles.values(),
             handles,
-            title="Mean over seeds, 95% bootstrap confidence interval; score 0: uniformly random, 1: the best return",
+            title=textwrap.fill(_EXPLAINED, int(_LETTERS_PER_INCH * width)),
             loc="outside lower center",
             ncols=min(4, len(handles)),
             frameon=False,
