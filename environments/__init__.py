@@ -20,6 +20,8 @@
                        a contextual bandit with noisy rewards, and a feedback that tells the noise: `feedback-bandit:10`
 `key-to-door:SPREAD`   a key that pays much later, and apples that pay in between, the more at random the larger the
                        spread: `key-to-door:5`; these two are pure JAX too
+`credit:NAME`          one task of credit assignment with a knob for each way to make it hard, in pure JAX too:
+                       `credit:depth-16`, `credit:sparsity-4`, `credit:breadth-16`, `credit:noise-2`
 `gymnax:ID`            the environments of gymnax, in pure JAX too: `gymnax:CartPole-v1`
 `brax:NAME`            those of Brax, in pure JAX too: `brax:halfcheetah`
 `probe:NAME`           the project's own tiny tasks with known values: `probe:reach`
@@ -60,7 +62,7 @@ if TYPE_CHECKING:
     from acme_agents.environments import pure
 
 # Their names are known.
-_LISTED = ("control", "ale", "jax", "trackers", "noisy-tv", "maze", "hindsight", "gymnax", "brax", "probe")
+_LISTED = ("control", "ale", "jax", "trackers", "noisy-tv", "maze", "hindsight", "credit", "gymnax", "brax", "probe")
 # These have one for each size, for each deviation of their rewards, or for each environment.
 _OPEN = ("deep-sea", "key-door", "feedback-bandit", "key-to-door", *naming.WRAPPERS)
 _SOURCES = ("gym", *_LISTED, *_OPEN)
@@ -82,13 +84,14 @@ _PURE = (  # Those in pure JAX.
     "hindsight:NAME",
     "feedback-bandit:NOISE",
     "key-to-door:SPREAD",
+    "credit:NAME",
     "gymnax:ID",
     "brax:NAME",
 )
 _FORMS = (
     "control:DOMAIN:TASK, gym:ID, ale:GAME, deep-sea:N, key-door:N, jax:NAME, trackers:NOISE, noisy-tv:SCREEN, "
-    "maze:NAME, hindsight:NAME, feedback-bandit:NOISE, key-to-door:SPREAD, gymnax:ID, brax:NAME, probe:NAME, "
-    "scaled:FACTOR:NAME, repeat:N:NAME, delayed:MILLISECONDS:NAME, persistive:NAME or energy:NAME"
+    "maze:NAME, hindsight:NAME, feedback-bandit:NOISE, key-to-door:SPREAD, credit:NAME, gymnax:ID, brax:NAME, "
+    "probe:NAME, scaled:FACTOR:NAME, repeat:N:NAME, delayed:MILLISECONDS:NAME, persistive:NAME or energy:NAME"
 )
 
 

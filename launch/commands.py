@@ -254,6 +254,9 @@ class Benchmark:
     """Actor processes of each run (default: 1)."""
     environments_per_actor: int | None = None
     """Environments of each actor (default: 1)."""
+    seeds_per_run: int | None = None
+    """With --launcher fused: seeds that run side by side in one program, which costs less than one by one (default:
+    1)."""
     address: str | None = None
     """HOST:PORT of the Ray cluster, with --launcher ray."""
     parallel: int = 1
@@ -272,6 +275,47 @@ class Runs:
 
     directory: tyro.conf.Positional[pathlib.Path] = pathlib.Path("runs")
     """Directory that has run directories in it, at any depth."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DiagnoseCredit:
+    """Find out what makes it hard for agents to assign credit: a task whose difficulty is turned up one knob at a time.
+
+    The same command, or one with --output alone, goes on where it was stopped; other agents and values are added.
+    """
+
+    agents: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Agents for discrete actions, each [LABEL=]AGENT[:FIELD=VALUE,...], such as ppo or hca-r=hca:outcome=return."""
+    output: Annotated[pathlib.Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """Directory of the diagnosis: its runs, credit.md, credit.png and credit.csv."""
+    depth: tuple[int, ...] | None = None
+    """Transitions from the decision to its reward, 1 to 32 (default, where no knob is named: 1 8 16 32)."""
+    sparsity: tuple[int, ...] | None = None
+    """Decisions that must all be right, 1 to 8 (default, where no knob is named: 1 2 4 8)."""
+    breadth: tuple[int, ...] | None = None
+    """Ways to the same outcome: 1, 2, 4, ... 64 (default, where no knob is named: 1 4 16 64)."""
+    noise: tuple[float, ...] | None = None
+    """Standard deviation of the luck in the return (default, where no knob is named: 0 1 2 4)."""
+    seeds: int | None = None
+    """How many seeds (default: 3)."""
+    steps: Annotated[int | None, tyro.conf.arg(aliases=["--budget"])] = None
+    """Environment steps of each run, 32 to an episode (default: 30,000)."""
+    eval_every: int | None = None
+    """Environment steps between evaluations (default: a tenth of --steps)."""
+    eval_episodes: int | None = None
+    """Episodes of each evaluation (default: 16)."""
+    launcher: Literal["fused", "in-process"] | None = None
+    """Launcher of each run (default: fused, with all seeds side by side in one program)."""
+    environments_per_actor: int | None = None
+    """Environments of each run (default: 8)."""
+    parallel: int = 1
+    """Runs side by side."""
+    checkpoint_seconds: float = 120.0
+    """Seconds between checkpoints of a run."""
+    compilation_cache: str | None = None
+    """Directory that keeps what XLA compiles, as of `train`."""
+    report_only: bool = False
+    """Run nothing: write the report of what there is, also while another process runs it."""
 
 
 @dataclasses.dataclass(frozen=True)

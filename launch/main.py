@@ -39,6 +39,8 @@ Distributed reinforcement learning in JAX.
   check AGENT     check an agent, or with --env an environment, for what every one must do
   benchmark SUITE run agents on a suite of tasks with several seeds, and report on them
   runs [DIR]      list the runs below a directory, with state, progress, return and speed
+  diagnose-credit AGENT...
+                  find out what makes it hard for agents to assign credit
   plot RUN...     draw the learning curves of run directories
   list            list agents, bonuses and environments
   --version       print the version, and the commit of a checkout
@@ -63,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "check": _check,
         "benchmark": _benchmark,
         "runs": _runs,
+        "diagnose-credit": _diagnose_credit,
         "plot": _plot,
         "list": _list,
     }
@@ -433,6 +436,14 @@ def _runs(arguments: list[str]) -> None:
     found = runs.find(options.directory)
     for line in runs.lines(found, options.directory) if found else (f"There is no run below {options.directory}.",):
         print(line)
+
+
+def _diagnose_credit(arguments: list[str]) -> None:
+    from acme_agents.launch.credit.command import diagnose
+
+    options = tyro.cli(commands.DiagnoseCredit, prog="acme-agents diagnose-credit", args=arguments)
+    if diagnose(options, say=lambda line: print(line, flush=True), program=_program()):
+        sys.exit(1)
 
 
 def _plot(arguments: list[str]) -> None:

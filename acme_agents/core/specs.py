@@ -36,7 +36,7 @@ def num_actions(spec: EnvironmentSpec, *, agent: str) -> int:
     if spec.action.num_values is None:
         raise errors.UserError(
             f"{agent} needs discrete actions, and this environment has continuous ones of shape {spec.action.shape}: "
-            "choose an environment with a discrete action space."
+            "choose an environment with a discrete action space, or an agent for continuous actions."
         )
     return spec.action.num_values
 
@@ -54,7 +54,7 @@ def num_dimensions(spec: EnvironmentSpec, *, agent: str) -> int:
     if spec.action.num_values is not None:
         raise errors.UserError(
             f"{agent} needs continuous actions, and this environment has {spec.action.num_values} discrete ones: "
-            "choose an environment with a continuous action space."
+            "choose an environment with a continuous action space, or an agent for discrete actions."
         )
     (dimensions,) = spec.action.shape
     return dimensions

@@ -14,6 +14,9 @@ from acme_agents.launch.commands import Benchmark
 
 _SHOWN = 5  # failed runs that are named at the end
 
+# Writes the report of a plan's runs into the benchmark's directory; returns its path.
+Write = Callable[[plan.Plan, pathlib.Path], pathlib.Path]
+
 
 def benchmark(options: Benchmark, *, say: Callable[[str], None], program: str = "acme-agents") -> bool:
     """Runs what is missing of a benchmark, and writes its report.
@@ -30,6 +33,24 @@ def benchmark(options: Benchmark, *, say: Callable[[str], None], program: str = 
       UserError: in one sentence, before anything is started: something is unknown, does not suit or cannot be written,
         or another process works there. Also where the disk is full.
     """
+    return carry_out(options, say=say, again=f"{program} benchmark", write=report.write)
+
+
+def carry_out(options: Benchmark, *, say: Callable[[str], None], again: str, write: Write) -> bool:
+    """Runs what is missing of a benchmark, and writes a report of it.
+
+    Args:
+      options: of which runs.
+      say: called with each line on how it goes on.
+      again: what to call with --output to continue.
+      write: writes the report.
+
+    Returns:
+      Whether a run has failed.
+
+    Raises:
+      UserError: see `benchmark`.
+    """
     for package in ("matplotlib", "rliable"):
         if importlib.util.find_spec(package) is None:
             raise errors.UserError(f"The report needs {package}, which is not installed: install the extra `plot`.")
@@ -43,12 +64,12 @@ def benchmark(options: Benchmark, *, say: Callable[[str], None], program: str = 
             planned = plan.Plan.read(directory)
             if planned is None:
                 raise errors.UserError(f"There is no benchmark in {directory}: name one with --output.")
-            say(str(report.write(planned, directory)))
+            say(str(write(planned, directory)))
             return False
-        return _run(options, directory, say, program)
+        return _run(options, directory, say, again, write)
 
 
-def _run(options: Benchmark, directory: pathlib.Path, say: Callable[[str], None], program: str) -> bool:
+def _run(options: Benchmark, directory: pathlib.Path, say: Callable[[str], None], again: str, write: Write) -> bool:
     from acme_agents.launch.run import stop_on_signals
 
     with _held(directory, made=False):
@@ -76,12 +97,12 @@ def _run(options: Benchmark, directory: pathlib.Path, say: Callable[[str], None]
             stop=stop,
             say=lambda line: say(f"[{time.strftime('%H:%M:%S')}] {line}"),
         )
-        page = report.write(planned, directory)
+        page = write(planned, directory)
         found = {run: outcome for run in planned.runs() if (outcome := outcomes.read(directory, run))}
     failed = [run for run, outcome in found.items() if outcome.state == outcomes.FAILED]
     finished = sum(outcome.state == outcomes.FINISHED for outcome in found.values())
     if stop.is_set():
-        say(f"stopped; continue with: {program} benchmark --output {shlex.quote(str(directory))}")
+        say(f"stopped; continue with: {again} --output {shlex.quote(str(directory))}")
     if failed:
         named = "; ".join(map(str, failed[:_SHOWN])) + ("; ..." if len(failed) > _SHOWN else "")
         say(f"{len(failed)} of {num_runs} runs have failed: {named}. The same command tries them again.")

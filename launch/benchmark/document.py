@@ -63,6 +63,7 @@ class Figure(NamedTuple):
 
     path: pathlib.Path  # of a .png file, in a folder beside the document
     description: str
+    beside: bool = False  # the file lies beside the document itself
 
 
 Block = Heading | Paragraph | Bullets | Table | Figure
@@ -104,8 +105,8 @@ def _markdown(block: Block) -> str:
             return text
         case Bullets(texts):
             return "\n".join("- " + text.replace("\n", "\n  ") for text in texts)
-        case Figure(path, description):
-            return f"![{description}]({path.parent.name}/{path.name})"
+        case Figure(path, description, beside):
+            return f"![{description}]({'' if beside else path.parent.name + '/'}{path.name})"
         case Table(columns, rows, _):
             filled = [[f"**{row[0]}**"] + [""] * (len(columns) - 1) if len(row) == 1 else row for row in rows]
             cells = [[cell.replace("|", "\\|") for cell in row] for row in (columns, *filled)]
@@ -124,7 +125,7 @@ def _html(block: Block) -> str:
             return f"<p>{_inline(text)}</p>"
         case Bullets(texts):
             return "<ul>" + "".join(f"<li>{_inline(text)}</li>" for text in texts) + "</ul>"
-        case Figure(path, description):
+        case Figure(path, description, _):
             data = base64.b64encode(path.read_bytes()).decode()
             return f'<img src="data:image/png;base64,{data}" alt="{html.escape(description)}">'
         case Table(columns, rows, aside):

@@ -38,15 +38,15 @@ def curves(path: pathlib.Path, results: Sequence[Result], *, x: str) -> list[str
             panels.setdefault(task, {}).setdefault(label, []).append(curve)
     if not panels:
         return ["No run has an evaluation yet."]
-    figure = _figure()
+    figure = new()
     notes = plot.draw(figure, panels, dict.fromkeys(panels, x), y_label="Episode return of an evaluation")
-    _save(figure, path)
+    save(figure, path)
     return notes
 
 
 def intervals(path: pathlib.Path, scores: Mapping[str, Mapping[str, aggregates.Interval]]) -> None:
     """Draws the aggregates of each label with their intervals, a panel for each metric."""
-    figure = _figure()
+    figure = new()
     figure.set_size_inches(9.5, 0.9 + 0.34 * len(scores))
     labels = list(scores)
     for i, metric in enumerate(aggregates.METRICS):
@@ -63,14 +63,14 @@ def intervals(path: pathlib.Path, scores: Mapping[str, Mapping[str, aggregates.I
         axes.tick_params(axis="y", length=0)
         axes.margins(x=0.15)
         axes.locator_params(axis="x", nbins=4)
-        _bare(axes)
+        bare(axes)
         axes.spines["left"].set_visible(False)
-    _save(figure, path)
+    save(figure, path)
 
 
 def profiles(path: pathlib.Path, found: aggregates.Profiles) -> None:
     """Draws performance profiles with their bands."""
-    figure = _figure()
+    figure = new()
     figure.set_size_inches(7.0, 4.2)
     axes = figure.add_subplot()
     for i, (label, shares) in enumerate(found.shares.items()):
@@ -83,25 +83,28 @@ def profiles(path: pathlib.Path, found: aggregates.Profiles) -> None:
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.02)
     axes.tick_params(labelsize=8.5)
-    _bare(axes)
+    bare(axes)
     figure.legend(loc="outside right upper", frameon=False, fontsize=9)
-    _save(figure, path)
+    save(figure, path)
 
 
-def _figure() -> "Figure":
+def new() -> "Figure":
+    """A figure that lays itself out."""
     from matplotlib.figure import Figure
 
     return Figure(dpi=_DOTS_PER_INCH, layout="constrained")
 
 
-def _bare(axes: "plot.Axes") -> None:
+def bare(axes: "plot.Axes") -> None:
+    """Gives a panel its grid, and no frame."""
     axes.grid(color="0.9", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("0.6")
 
 
-def _save(figure: "Figure", path: pathlib.Path) -> None:
+def save(figure: "Figure", path: pathlib.Path) -> None:
+    """Writes a figure, whole or not at all."""
     path.parent.mkdir(exist_ok=True)
     partial = path.with_suffix(".partial.png")
     figure.savefig(partial, facecolor="white")

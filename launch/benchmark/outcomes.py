@@ -55,6 +55,12 @@ def run_dir(directory: pathlib.Path, run: Run) -> pathlib.Path:
     return directory / "runs" / run.name
 
 
+def run_dirs(directory: pathlib.Path, run: Run) -> dict[int, pathlib.Path]:
+    """The run directory of each of a run's seeds: one within it where several run side by side."""
+    whole = run_dir(directory, run)
+    return {seed: whole if run.num_seeds == 1 else whole / f"seed-{seed}" for seed in run.seeds}
+
+
 def log(directory: pathlib.Path, run: Run) -> pathlib.Path:
     """What a run's processes print."""
     return directory / "logs" / f"{run.name}.log"

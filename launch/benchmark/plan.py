@@ -17,7 +17,15 @@ from acme_agents.launch.options import Launcher
 _FILE = "benchmark.json"
 _EVALUATIONS = 20  # of a run, if nothing else is said
 # What all runs of a benchmark have in common.
-_OF_RUNS = ("steps", "eval_every", "eval_episodes", "launcher", "actors", "environments_per_actor")
+_OF_RUNS = (
+    "steps",
+    "eval_every",
+    "eval_episodes",
+    "launcher",
+    "actors",
+    "environments_per_actor",
+    "seeds_per_run",
+)
 _LONGEST = 90  # letters of a task or a label in the name of a run's directory
 _OWN = "own tasks"  # the group of tasks that belong to no suite
 
@@ -65,14 +73,22 @@ class Run(NamedTuple):
     task: str
     variant: Variant
     seed: int
+    num_seeds: int = 1  # that run side by side in it: `seed` and those after it
+
+    @property
+    def seeds(self) -> range:
+        """All of its seeds."""
+        return range(self.seed, self.seed + self.num_seeds)
 
     @property
     def name(self) -> str:
         """The name of its directory."""
-        return "--".join(_slug(part) for part in (self.task, self.variant.label, f"seed-{self.seed}"))
+        seeds = f"seed-{self.seed}" if self.num_seeds == 1 else f"seeds-{self.seed}-{self.seeds[-1]}"
+        return "--".join(_slug(part) for part in (self.task, self.variant.label, seeds))
 
     def __str__(self) -> str:
-        return f"{self.variant.label} on {self.task}, seed {self.seed}"
+        seeds = f"seed {self.seed}" if self.num_seeds == 1 else f"seeds {self.seed} to {self.seeds[-1]}"
+        return f"{self.variant.label} on {self.task}, {seeds}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,8 +105,13 @@ class Plan:
     launcher: Launcher
     actors: int
     environments_per_actor: int
+    seeds_per_run: int = 1
 
     def __post_init__(self) -> None:
+        if self.seeds_per_run > 1 and self.launcher != "fused":
+            raise errors.UserError(
+                "Seeds run side by side in one program alone: give --launcher fused, or leave --seeds-per-run out."
+            )
         names: dict[str, Run] = {}
         for run in self.runs():
             other = names.setdefault(run.name, run)
@@ -104,7 +125,22 @@ class Plan:
 
     def runs(self) -> list[Run]:
         """Every run; first all tasks and agents with the first seed, so that a part is soon worth looking at."""
-        return [Run(task, variant, seed) for seed in self.seeds for task in self.tasks for variant in self.agents]
+        return [
+            Run(task, variant, seeds[0], len(seeds))
+            for seeds in self._side_by_side()
+            for task in self.tasks
+            for variant in self.agents
+        ]
+
+    def _side_by_side(self) -> list[list[int]]:
+        """The seeds in the parts that share a run: consecutive ones, as many as there may be."""
+        parts: list[list[int]] = []
+        for seed in self.seeds:
+            if parts and len(parts[-1]) < self.seeds_per_run and seed == parts[-1][-1] + 1:
+                parts[-1].append(seed)
+            else:
+                parts.append([seed])
+        return parts
 
     def command(self) -> str:
         """The command line that makes this plan, without its output and what does not change the numbers."""
@@ -221,6 +257,7 @@ def _of_runs(options: Any, before: Plan | None, suite: suites.Suite | None) -> d
         "launcher": "in-process",
         "actors": 1,
         "environments_per_actor": 1,
+        "seeds_per_run": 1,
     }
     return {name: getattr(options, name) or (getattr(before, name) if before else default[name]) for name in _OF_RUNS}
 

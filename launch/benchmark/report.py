@@ -45,8 +45,9 @@ def write(plan: Plan, directory: pathlib.Path) -> pathlib.Path:
     runs = results.read(plan, directory)
     scores = results.by_task(runs)
     evidence = _Evidence(plan, runs, scores, aggregates.means(scores), aggregates.bounds(scores), directory / _FIGURES)
-    sections = (_scores, _aggregates, _curves, _costs, _each_run, _origin)
+    sections = (_scores, _aggregates, _curves, _costs, _each_run)
     blocks = [*_summary(evidence), *(block for section in sections for block in section(evidence))]
+    blocks += origin(plan, runs, plan.command())
     title = f"Benchmark {plan.title}: {plan.steps:,} environment steps"
     for name, text in ((_PAGE, document.page(title, blocks)), (_TEXT, document.markdown(title, blocks))):
         files.write_whole(directory / name, text)
@@ -256,9 +257,7 @@ def _costs(evidence: _Evidence) -> list[Block]:
 
 def _each_run(evidence: _Evidence) -> list[Block]:
     blocks: list[Block] = [Heading("Each run")]
-    missing = [run for run in evidence.runs if not run.is_finished]
-    if missing:
-        blocks += [Paragraph("Not finished:"), Bullets([_missing(run, evidence.plan) for run in missing])]
+    blocks += missing(evidence.plan, evidence.runs)
     rows: list[list[str]] = []
     for task in evidence.plan.tasks:
         seeds = [
@@ -275,9 +274,15 @@ def _each_run(evidence: _Evidence) -> list[Block]:
 
 def _one(evidence: _Evidence, task: str, label: str, seed: int) -> str:
     (run,) = (
-        each for each in evidence.runs if (each.run.task, each.run.variant.label, each.run.seed) == (task, label, seed)
+        each for each in evidence.runs if (each.run.task, each.run.variant.label, each.seed) == (task, label, seed)
     )
     return _number(run.score) if run.score is not None else _state(run)
+
+
+def missing(plan: Plan, runs: Sequence[Result]) -> list[Block]:
+    """What has not finished, with the reason of each failure; nothing where all has."""
+    lines = dict.fromkeys(_missing(run, plan) for run in runs if not run.is_finished)
+    return [Paragraph("Not finished:"), Bullets(list(lines))] if lines else []
 
 
 def _missing(run: Result, plan: Plan) -> str:
@@ -289,12 +294,12 @@ def _missing(run: Result, plan: Plan) -> str:
     return said
 
 
-def _origin(evidence: _Evidence) -> list[Block]:
-    plan, runs = evidence.plan, evidence.runs
+def origin(plan: Plan, runs: Sequence[Result], command: str) -> list[Block]:
+    """How the runs were made: with which command, on what, and with which versions."""
     told = [run.outcome for run in runs if run.outcome]
     starts = [start for run in runs for start in run.starts]
     lines = [
-        f"Made by `{plan.command()}`; the seeds are {', '.join(map(str, plan.seeds))}.",
+        f"Made by `{command}`; the seeds are {', '.join(map(str, plan.seeds))}.",
         f"Launcher {plan.launcher}, {_count(plan.actors, 'actor')} of "
         f"{_count(plan.environments_per_actor, 'environment')}; at most "
         f"{max((each.parallel for each in told), default=1)} at a time.",

@@ -15,9 +15,10 @@ _LAST = 0.9  # A score is the mean of the evaluations after this share of the st
 
 
 class Result(NamedTuple):
-    """A run as it stands."""
+    """A run as it stands; of a run of several seeds, one of them."""
 
     run: Run
+    seed: int
     run_dir: pathlib.Path
     outcome: outcomes.Outcome | None  # None for a run that was never started
     score: float | None  # None unless it has finished
@@ -34,20 +35,24 @@ class Result(NamedTuple):
 
 
 def read(plan: Plan, directory: pathlib.Path) -> list[Result]:
-    """Every run of a benchmark as it stands, also while it goes on.
+    """Every run of a benchmark and each of its seeds as it stands, also while it goes on.
 
     Raises:
       UserError: a file cannot be read.
     """
-    return [_read(directory, run) for run in plan.runs()]
+    return [
+        _read(directory, run, seed, run_dir)
+        for run in plan.runs()
+        for seed, run_dir in outcomes.run_dirs(directory, run).items()
+    ]
 
 
-def _read(directory: pathlib.Path, run: Run) -> Result:
-    run_dir, outcome = outcomes.run_dir(directory, run), outcomes.read(directory, run)
+def _read(directory: pathlib.Path, run: Run, seed: int, run_dir: pathlib.Path) -> Result:
+    outcome = outcomes.read(directory, run)
     path = run_dir / "evaluator.csv"
     table = loggers.read_csv(path) if path.exists() else {}
     returns = table.get("episode_return", np.zeros(0))
-    result = Result(run, run_dir, outcome, None, 0, None, None, 0.0, _starts(run_dir))
+    result = Result(run, seed, run_dir, outcome, None, 0, None, None, 0.0, _starts(run_dir))
     if not len(returns):
         return result
     steps, updates, seconds = (table[name][-1] for name in ("actor_steps", "learner_steps", "walltime"))

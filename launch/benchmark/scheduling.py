@@ -171,13 +171,15 @@ def _command(plan: Plan, directory: pathlib.Path, run: Run, flags: Sequence[str]
     record = node_files.read_record(run_dir)
     if record is not None and run_dir_lib.work_goes_on(record):
         return "watching over", ["attach", str(run_dir)]
-    if checkpoint.steps(run_dir / checkpoint.DIRECTORY):
+    of_seeds = run_dir_lib.of_seeds(run_dir)
+    if len(of_seeds) == run.num_seeds and all(checkpoint.steps(each / checkpoint.DIRECTORY) for each in of_seeds):
         return "continued", ["resume", str(run_dir), *flags]
     if run_dir.exists():
         shutil.rmtree(run_dir)
     options = {
         "env": run.task,
         "seed": run.seed,
+        "seeds": run.num_seeds,
         "steps": plan.steps,
         "eval-every": plan.eval_every,
         "eval-episodes": plan.eval_episodes,

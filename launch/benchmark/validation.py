@@ -82,15 +82,20 @@ def config(variant: Variant) -> Any:
     Raises:
       UserError: the agent has no such setting, or it does not take the value.
     """
-    config_type = registry.load(variant.agent).Config
-    for field, value in variant.settings:
-        alone = variant._replace(settings=((field, value),))
-        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-            try:
-                tyro.cli(config_type, args=alone.flags())
-            except SystemExit:
-                raise errors.UserError(
-                    f"{variant.label}: {field} does not take the value {value!r}: `acme-agents train {variant.agent} "
-                    "--help` says which it takes."
-                ) from None
-    return tyro.cli(config_type, args=variant.flags())
+    found = _parsed(variant)
+    if found is not None:
+        return found
+    help_says = f"`acme-agents train {variant.agent} --help` says which it takes."
+    for field, value in variant.settings:  # Settings may suit each other alone: so the whole is tried first.
+        if _parsed(variant._replace(settings=((field, value),))) is None:
+            raise errors.UserError(f"{variant.label}: {field} does not take the value {value!r}: {help_says}")
+    raise errors.UserError(f"{variant.label}: its settings do not suit each other: {help_says}")
+
+
+def _parsed(variant: Variant) -> Any:
+    """The configuration with all settings of a variant; None where the command line refuses them."""
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            return tyro.cli(registry.load(variant.agent).Config, args=variant.flags())
+        except SystemExit:
+            return None

@@ -22,13 +22,13 @@ def test_counts_actions_and_their_dimensions():
             specs.num_actions,
             CONTINUOUS,
             "X needs discrete actions, and this environment has continuous ones of shape (3,): choose an environment "
-            "with a discrete action space.",
+            "with a discrete action space, or an agent for continuous actions.",
         ),
         (
             specs.num_dimensions,
             DISCRETE,
             "X needs continuous actions, and this environment has 4 discrete ones: choose an environment with a "
-            "continuous action space.",
+            "continuous action space, or an agent for discrete actions.",
         ),
         (
             specs.needs_one_reward,

@@ -31,6 +31,7 @@ OWN = [
     "noisy-tv:pixels",
     "maze:four-rooms",
     "hindsight:delayed-effect-3-noise-2",
+    "credit:depth-16-sparsity-4-breadth-4-noise-0.5",
     "feedback-bandit:5",
     "key-to-door:2",
     "deep-sea:10",

@@ -11,7 +11,7 @@ from acme_agents.environments import naming
 
 def test_names():
     names = environments.names()
-    assert len(names) == len(set(names)) == 189
+    assert len(names) == len(set(names)) == 195
     assert {"control:cheetah:run", "control:dog:fetch", "ale:Pong", "probe:reach", "probe:constant"} <= set(names)
     assert {"trackers:no-op", "noisy-tv:pixels", "maze:u", "jax:sparse-mountain-car"} <= set(names)
     for name in names:
@@ -95,6 +95,19 @@ def test_gym_names_are_known(name):
         ("feedback-bandit:loud", "feedback-bandit:NOISE with a noise of at least 0, and 'loud' is none."),
         ("key-to-door:-1", "key-to-door:SPREAD with a spread of at least 0, and '-1' is none."),
         ("key-to-door:inf", "with a spread of at least 0, and 'inf' is none."),
+        ("credit:dept-8", "credit:depth-N, credit:sparsity-N, credit:breadth-N or credit:noise-X, or several of these"),
+        ("credit:", "or several of these parts in this order, and '' is none."),
+        ("credit:noise-1-depth-4", "or several of these parts in this order, and 'noise-1-depth-4' is none."),
+        ("credit:-sparsity-2", "or several of these parts in this order, and '-sparsity-2' is none."),
+        ("credit:depth-33", "the depth is from 1 to 32, not 33."),
+        ("credit:depth-0", "the depth is from 1 to 32, not 0."),
+        ("credit:sparsity-9", "the sparsity is from 1 to the depth, which is 8, not 9."),
+        ("credit:breadth-12", "the breadth is 1, 2, 4, ... 64, not 12."),
+        ("credit:depth-4-breadth-16", "a breadth of 16 needs 4 steps that decide nothing, not 3."),
+        ("credit:noise-101", "the noise of a task is at most 100, not 101."),
+        ("credit:depth-32-noise-1", "nothing both before and behind the decisions, not 'depth-32-noise-1'."),
+        ("credit:depth-2-sparsity-2-noise-1", "behind the decisions, not 'depth-2-sparsity-2-noise-1'."),
+        ("depth-8", "or energy:NAME, did you mean credit:depth-8?"),
         ("MiniGrid-Empty-5x5-v0", "did you mean gym:MiniGrid-Empty-5x5-v0 or "),
         ("xyzzy", "delayed:MILLISECONDS:NAME, persistive:NAME or energy:NAME."),
         ("", "delayed:MILLISECONDS:NAME, persistive:NAME or energy:NAME."),

@@ -161,6 +161,7 @@ def test_an_environment_that_is_not_pure_is_refused() -> None:
         ("noisy-tv:symbols", None),
         ("maze:four-rooms", 7),
         ("hindsight:delayed-effect-3-noise-2", None),
+        ("credit:sparsity-2-noise-1", 9),
         ("feedback-bandit:5", None),
         ("key-to-door:2", 9),
         ("repeat:2:jax:grid-3", None),

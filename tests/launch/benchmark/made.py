@@ -28,18 +28,20 @@ def make(directory: pathlib.Path, planned: plan.Plan, curve: Curve) -> None:
         found = curve(run)
         if found is None:
             continue
-        state, rows = found
+        state = found[0]
         reason = "there was no more milk" if state == outcomes.FAILED else None
         outcomes.Outcome(state, reason, 3 * 2**29, 2 if run.seed else 1, 0.5, 1, "A box, 2 cores, 4 GiB").write(
             directory, run
         )
-        run_dir = outcomes.run_dir(directory, run)
-        run_dir.mkdir()
-        start = {"date": f"2026-01-0{run.seed + 1}T00:00:00Z", "commit": "c0ffee", "jax": "0.6.2"}
-        config = {"agent": run.variant.agent, "environment": run.task, "seed": run.seed, "starts": [start]}
-        (run_dir / "config.json").write_text(json.dumps(config))
-        table = loggers.CsvTable(run_dir / "evaluator.csv")
-        for steps, value in rows:
-            table.write(
-                {"actor_steps": steps, "learner_steps": 2 * steps, "walltime": steps / 50, "episode_return": value}
-            )
+        for seed, run_dir in outcomes.run_dirs(directory, run).items():
+            found = curve(run._replace(seed=seed, num_seeds=1))
+            assert found is not None, "A run's seeds are started together."
+            run_dir.mkdir(parents=True)
+            start = {"date": f"2026-01-0{seed + 1}T00:00:00Z", "commit": "c0ffee", "jax": "0.6.2"}
+            config = {"agent": run.variant.agent, "environment": run.task, "seed": seed, "starts": [start]}
+            (run_dir / "config.json").write_text(json.dumps(config))
+            table = loggers.CsvTable(run_dir / "evaluator.csv")
+            for steps, value in found[1]:
+                table.write(
+                    {"actor_steps": steps, "learner_steps": 2 * steps, "walltime": steps / 50, "episode_return": value}
+                )

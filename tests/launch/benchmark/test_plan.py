@@ -32,6 +32,8 @@ def test_an_agent_with_settings_is_configured_as_train_would() -> None:
     changed = {"critic": "categorical", "policy_layers": (64, 32), "fit_temperature": False}
     assert config == dataclasses.replace(default, **changed)
     assert plan.parse("mpo:critic=scalar").label == "mpo:critic=scalar"
+    together = validation.config(plan.parse("ppo:unroll_length=33,batch_size=8,num_minibatches=4"))
+    assert (together.unroll_length, together.batch_size, together.num_minibatches) == (33, 8, 4)  # 33 alone is refused.
 
 
 @pytest.mark.parametrize(
@@ -40,6 +42,7 @@ def test_an_agent_with_settings_is_configured_as_train_would() -> None:
         ("mpo:crtic=scalar", "the agent mpo has no setting 'crtic': did you mean 'critic'?"),
         ("mpo:critic=scaler", "critic does not take the value 'scaler'"),
         ("mpo:batch_size=many", "batch_size does not take the value 'many'"),
+        ("ppo:unroll_length=33,num_minibatches=5", "unroll_length does not take the value '33'"),
         ("mpo:critic", "An agent is [LABEL=]AGENT[:FIELD=VALUE,...]"),
         ("=mpo", "An agent is [LABEL=]AGENT[:FIELD=VALUE,...]"),
         ("mppo", "Unknown agent 'mppo': did you mean 'mpo'?"),
