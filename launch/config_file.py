@@ -47,6 +47,8 @@ def flags(path: pathlib.Path, agent: str) -> list[str]:
         raise errors.UserError(f"--config-file {path} is of the agent {named}, not {agent}.")
     launch = fields.get("launch") or {}
     given = {name: value for name, value in fields.items() if name not in NOT_OF_THE_EXPERIMENT}
+    if given.pop("gathered", None):
+        raise errors.UserError(f"--config-file {path} is of one phase of a run: give the config.json of the whole run.")
     given |= {name: launch[name] for name in ("launcher",) if name in launch} | launch.get("options", {})
     return [word for name, value in given.items() for word in _words(FLAGS.get(name, name), value)]
 

@@ -1,6 +1,5 @@
 """The command line: `acme-agents train | resume | attach | evaluate | collect | dataset | benchmark | ...`."""
 
-import argparse
 import dataclasses
 import os
 import pathlib
@@ -17,7 +16,7 @@ import tyro
 import acme_agents
 from acme_agents.core import errors
 from acme_agents.experiments import registry
-from acme_agents.launch import commands, config_file, faults, surroundings
+from acme_agents.launch import commands, config_file, faults, parsing, surroundings
 from acme_agents.launch.options import Options
 from acme_agents.runtime import background
 
@@ -114,10 +113,10 @@ def _train(arguments: list[str]) -> None:
             f"Name an agent: acme-agents train AGENT --env ENVIRONMENT; there is {', '.join(registry.AGENTS)}."
         )
     agent, *flags = arguments
-    path = _given(flags, "--config-file")["config_file"]
+    path = parsing.values_of(flags, "--config-file")["config_file"]
     if path is not None:
         flags = [*config_file.flags(pathlib.Path(path), agent), *flags]  # What is given in both is as the flag says.
-    base = _base_of(agent, flags)
+    base = parsing.base_of(agent, flags)
     if base is None and registry.is_bonus(agent) and {"-h", "--help"} & set(flags):
         print(
             f"usage: acme-agents train {agent} --base.agent AGENT --env ENVIRONMENT [OPTIONS]\n\n"
@@ -126,11 +125,11 @@ def _train(arguments: list[str]) -> None:
         )
         return
     registry.check_base(agent, None if base is None else base.agent)
-    typed = _with_config(commands.Train, registry.load(agent).Config(), base)
+    typed = parsing.with_config(commands.Train, registry.load(agent).Config(), base)
     program = f"acme-agents train {agent}"
     train = tyro.cli(typed, prog=program, args=flags)
     if train.resume and train.run_dir is not None:  # What is not given is then as it was.
-        before, said = _as_it_was(train.run_dir)
+        before, said = parsing.as_it_was(train.run_dir)
         named = {"agent": (before, agent)}
         if base is not None and "base" in said:
             named["base.agent"] = (said["base"].agent, base.agent)
@@ -139,28 +138,8 @@ def _train(arguments: list[str]) -> None:
                 raise errors.UserError(
                     f"{train.run_dir} is a run with {what} {old!r}, not {new!r}: leave that, or begin another run."
                 )
-        train = tyro.cli(typed, prog=program, args=flags, default=_with_defaults(typed, said))
+        train = tyro.cli(typed, prog=program, args=flags, default=parsing.with_defaults(typed, said))
     _run(agent, train)
-
-
-def _base_of(agent: str, flags: list[str]) -> Any:
-    """The agent that a bonus is to go around, as the flags or the run that they resume name it; None for none."""
-    from acme_agents.experiments import Base
-
-    given = _given(flags, "--base.agent", "--run-dir")
-    if given["base.agent"] is not None:
-        return Base(given["base.agent"])
-    if registry.is_bonus(agent) and given["run_dir"] is not None and "--resume" in flags:
-        return _as_it_was(pathlib.Path(given["run_dir"]))[1].get("base")
-    return None
-
-
-def _given(flags: list[str], *names: str) -> dict[str, str | None]:
-    """The values of some flags, by their names with underscores; None for what is not given."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for name in names:
-        parser.add_argument(name, nargs="?")
-    return vars(parser.parse_known_args(flags)[0])
 
 
 def _resume(arguments: list[str]) -> None:
@@ -171,24 +150,10 @@ def _resume(arguments: list[str]) -> None:
     if not arguments or arguments[0].startswith("-"):
         raise errors.UserError(f"Name the directory of a run: {usage}.")
     run_dir = pathlib.Path(arguments[0])
-    agent, said = _as_it_was(run_dir)
-    typed = _with_config(commands.Resume, said["config"], said.get("base"))
-    default = _with_defaults(typed, said | {"run_dir": run_dir})
+    agent, said = parsing.as_it_was(run_dir)
+    typed = parsing.with_config(commands.Resume, said["config"], said.get("base"))
+    default = parsing.with_defaults(typed, said | {"run_dir": run_dir})
     _run(agent, tyro.cli(typed, prog=f"acme-agents resume {run_dir}", args=arguments[1:], default=default))
-
-
-def _as_it_was(run_dir: pathlib.Path) -> tuple[str, dict[str, Any]]:
-    """The agent of a run, and the flags that would begin and launch the same run."""
-    from acme_agents.experiments import Experiment
-    from acme_agents.launch import run_dir as run_dir_lib
-
-    experiment = Experiment.from_run_dir(run_dir)
-    launcher, options = run_dir_lib.read_launch(run_dir)
-    launched = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
-    flags = _flags(experiment)
-    if experiment.base is None:
-        del flags["base"]
-    return experiment.agent, {**flags, **launched, "launcher": launcher}
 
 
 def _run(agent: str, train: Any) -> None:
@@ -200,7 +165,7 @@ def _run(agent: str, train: Any) -> None:
             "--dry-run says where the workers would be placed on a Ray cluster: give --launcher ray and --address "
             "HOST:PORT."
         )
-    experiment = _experiment(agent, train)
+    experiment = parsing.to_experiment(agent, train)
     options = Options(**{field.name: getattr(train, field.name) for field in dataclasses.fields(Options)})
     if train.dry_run:
         from acme_agents.launch import room
@@ -249,61 +214,6 @@ def _version() -> str:
     return f"{_NAME} {acme_agents.__version__}" + (f" ({commit})" if commit else "")
 
 
-def _experiment(agent: str, train: Any) -> Any:
-    """The experiment that the flags describe."""
-    from acme_agents import datasets
-    from acme_agents.experiments import Experiment
-
-    names = [field.name for field in dataclasses.fields(Experiment) if field.name not in ("agent", "base")]
-    fields = {name: getattr(train, config_file.FLAGS.get(name, name)) for name in names} | {"base": _base(train)}
-    if train.dataset is not None and train.env is None:
-        fields["environment"] = datasets.environment(train.dataset)
-    if fields["environment"] is None:
-        told = f" ({train.dataset} does not say which it is from)" if train.dataset is not None else ""
-        raise errors.UserError(f"Name an environment{told}: --env ENVIRONMENT; `acme-agents list` has them.")
-    if train.cycles is not None:
-        return Experiment(agent=agent, **fields)
-    if train.steps is None and train.dataset is not None:
-        fields["max_steps"] = 0
-    elif train.steps is None and train.updates is None:
-        fields["max_steps"] = Experiment.max_steps
-    return Experiment(agent=agent, **fields)
-
-
-def _flags(experiment: Any) -> dict[str, Any]:
-    """The flags that would give an experiment, its agent aside."""
-    fields = {field.name: getattr(experiment, field.name) for field in dataclasses.fields(experiment)}
-    return {config_file.FLAGS.get(name, name): value for name, value in fields.items() if name != "agent"}
-
-
-def _with_config(options: Any, config: Any, base: Any = None) -> Any:
-    """The options of a command, with `config` and its fields as the default of theirs, and those of a bonus's base."""
-    fields = [("config", type(config), dataclasses.field(default_factory=lambda: config))]
-    if base is not None:
-        hint = ("config", type(base.config), dataclasses.field(default_factory=lambda: base.config))
-        of_base = dataclasses.make_dataclass("Base", [hint], bases=(type(base),), frozen=True)
-        of_base.__doc__ = type(base).__doc__
-        fields.append(("base", of_base, dataclasses.field(default_factory=lambda: of_base(base.agent, base.config))))
-    typed = dataclasses.make_dataclass(options.__name__, fields, bases=(options,), frozen=True)
-    typed.__doc__ = options.__doc__
-    return typed
-
-
-def _with_defaults(typed: Any, values: dict[str, Any]) -> Any:
-    """Options of a type that `_with_config` made, with these values."""
-    if "base" in values:
-        base = values["base"]
-        values = values | {"base": type(typed().base)(base.agent, base.config)}
-    return typed(**values)
-
-
-def _base(options: Any) -> Any:
-    """The agent that a bonus goes around, as options that `_with_config` typed say; None for none."""
-    from acme_agents.experiments import Base
-
-    return Base(options.base.agent, options.base.config) if hasattr(options, "base") else None
-
-
 def _of_run(options: Any, arguments: list[str]) -> Any:
     """Parses the options of a command that runs the policy of a run directory, whose configuration they may change."""
     from acme_agents.experiments import Experiment
@@ -312,7 +222,7 @@ def _of_run(options: Any, arguments: list[str]) -> Any:
     compilation.use_cache(None)
     if arguments and (pathlib.Path(arguments[0]) / "config.json").is_file():
         experiment = Experiment.from_run_dir(pathlib.Path(arguments[0]))
-        options = _with_config(options, experiment.config, experiment.base)
+        options = parsing.with_config(options, experiment.config, experiment.base)
     return tyro.cli(options, prog=f"acme-agents {options.__name__.lower()}", args=arguments)
 
 
@@ -326,7 +236,7 @@ def _evaluate(arguments: list[str]) -> None:
         seed=options.seed,
         video=options.video,
         config=options.config,
-        base=_base(options),
+        base=parsing.chosen_base(options),
     )
     for i, (mean, std) in enumerate(zip(returns.mean(axis=1), returns.std(axis=1))):
         objective = f" of objective {i + 1}" if len(returns) > 1 else ""
@@ -345,7 +255,7 @@ def _collect(arguments: list[str]) -> None:
         explore=options.explore,
         seed=options.seed,
         config=options.config,
-        base=_base(options),
+        base=parsing.chosen_base(options),
     )
     print(f"{options.dataset}: {len(returns)} episodes, mean return {returns.mean():.1f}")
 
@@ -389,11 +299,11 @@ def _check(arguments: list[str]) -> None:
     usage = "acme-agents check AGENT [OPTIONS] or acme-agents check --env ENVIRONMENT"
     if arguments and not arguments[0].startswith("-"):
         agent, *flags = arguments
-        base = _base_of(agent, flags)
+        base = parsing.base_of(agent, flags)
         registry.check_base(agent, None if base is None else base.agent)
         if base is not None:
             base = dataclasses.replace(base, config=conformance.small(base.config))
-        typed = _with_config(commands.Check, conformance.small(registry.load(agent).Config()), base)
+        typed = parsing.with_config(commands.Check, conformance.small(registry.load(agent).Config()), base)
     options = tyro.cli(typed, prog=f"acme-agents check {agent or ''}".rstrip(), args=flags)
     compilation.use_cache(None)
     if agent is None:
@@ -401,7 +311,7 @@ def _check(arguments: list[str]) -> None:
             raise errors.UserError(f"Name what is to be checked: {usage}.")
         lines = check.check_environment(options.env, steps=options.steps, max_episode_steps=options.max_episode_steps)
     else:
-        around = _base(options)
+        around = parsing.chosen_base(options)
         lines = check.check_agent(
             agent,
             options.config,

@@ -9,7 +9,7 @@ from acme_agents.agents import mpo
 from acme_agents.core import errors
 from acme_agents.experiments import Base, Experiment
 from acme_agents.exploration import rnd
-from acme_agents.launch import config_file
+from acme_agents.launch import config_file, parsing
 from acme_agents.launch import main as cli
 from acme_agents.launch import run_dir as run_dir_lib
 from acme_agents.launch.options import Options, Role, Roles
@@ -21,7 +21,7 @@ _CONFIG = mpo.Config(critic="scalar", policy_layers=(4, 5), learning_rate=1e-5, 
 def begun(monkeypatch: pytest.MonkeyPatch) -> list:
     """The agents and options that `train` would have run."""
     found: list = []
-    monkeypatch.setattr(cli, "_run", lambda agent, train: found.append((cli._experiment(agent, train), train)))
+    monkeypatch.setattr(cli, "_run", lambda agent, train: found.append((parsing.to_experiment(agent, train), train)))
     return found
 
 

@@ -13,7 +13,7 @@ from acme_agents import datasets
 from acme_agents.agents import r2d2
 from acme_agents.core import amounts
 from acme_agents.experiments import Experiment, making
-from acme_agents.launch import commands, main
+from acme_agents.launch import commands, parsing
 from acme_agents.replay import chunks, sizes
 from acme_agents.replay.device_replay import FixedRing
 from acme_agents.replay.rotating_ring import RotatingRing
@@ -96,7 +96,7 @@ def test_flags_say_so_too(experiment):
     train = commands.Train(
         env="gym:Pendulum-v1", dataset=experiment.dataset, updates=1, bad_episodes="skip", clip_actions=True
     )
-    made = main._experiment("bc", train)
+    made = parsing.to_experiment("bc", train)
     assert (made.bad_episodes, made.clip_actions) == ("skip", True)
 
 
