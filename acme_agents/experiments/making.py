@@ -27,10 +27,15 @@ def make_agent(experiment: Experiment) -> Agent:
             "Haiku, which makes the networks, relies on assertions, which `python -O` leaves out: run without -O "
             "and PYTHONOPTIMIZE."
         )
+    return contract.Held(_make(experiment))
+
+
+def _make(experiment: Experiment) -> Agent:
+    """The agent as its author made it."""
     if experiment.base is None:
-        return contract.Held(_make_alone(experiment.agent, experiment.config, experiment.teacher))
+        return _make_alone(experiment.agent, experiment.config, experiment.teacher)
     base = _make_alone(experiment.base.agent, experiment.base.config, experiment.teacher)
-    return contract.Held(registry.load(experiment.agent).make(experiment.config, base))
+    return registry.load(experiment.agent).make(experiment.config, base)
 
 
 def _make_alone(name: str, config: Any, teacher_dir: str | None) -> Agent:
@@ -143,7 +148,7 @@ def teacher(run_dir: pathlib.Path) -> Teacher:
     @functools.cache
     def loaded() -> tuple[Experiment, Agent, LearnerCore, Any]:
         experiment = Experiment.from_run_dir(run_dir)
-        return experiment, make_agent(experiment), *_load_state(run_dir, experiment)
+        return experiment, _make(experiment), *_load_state(run_dir, experiment)
 
     def act(key: Key, observation: Observation, *, evaluation: bool = False) -> Action:
         experiment, agent, learner, state = loaded()

@@ -128,7 +128,10 @@ class ActorWorker:
         """Acts until the orders say that it is over."""
         account, link = self._account, self._link
         link.start()
-        for params in link.wait_for_params():
+        found = link.wait_for_params()
+        if not found:  # Others used the budget up before this one could act: the learner waits to hear that it is done.
+            link.close(done=True)
+        for params in found:
             seeding.seed_generators(self._experiment.worker_seed("actor", *account.place))
             with _early_faults(lambda: account.steps):
                 replay = making.replay_spec(self._experiment, self._experiment.environment_spec())

@@ -224,7 +224,7 @@ def test_a_worker_that_keeps_dying_ends_the_run(tmp_path: pathlib.Path) -> None:
         command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True, timeout=150
     )
     assert ended.returncode == 1
-    assert ended.stderr.startswith("error: ArithmeticError: of no use\n")
+    assert ended.stderr.startswith("error: actor.select_action raises ArithmeticError: of no use\n")
     assert f"  {tmp_path / 'dying_agent.py'}:11, in select_action\n" in ended.stderr
     assert re.search(r"actor-0 (has met this twice in a row|died \d times)", ended.stderr)
 

@@ -11,7 +11,7 @@ from acme_agents.experiments import Experiment, making
 from acme_agents.replay import chunks
 from acme_agents.runtime import seeding, variables, workers
 from acme_agents.runtime.actor_session import ActorAccount
-from acme_agents.runtime.coordinator import Coordinator
+from acme_agents.runtime.coordinator import ActorReport, Coordinator
 from acme_agents.runtime.loggers import RunLogger
 from tests.environments import odd
 from tests.replay import toys
@@ -91,3 +91,13 @@ def test_an_answer_that_an_actor_cannot_read_ends_it(make_actor, monkeypatch, an
     with pytest.raises(errors.EarlyFault if answers else AttributeError):
         make().run()
     assert odd.LOG["made"] == odd.LOG["closed"] == 1 + answers
+
+
+def test_an_actor_that_comes_when_the_budget_is_used_up_says_that_it_is_done(make_actor):
+    make, coordinator = make_actor("Odd", 10)
+    other = ActorReport("actor/9", "actor/9/a", 0, 0, [], False, None, (7,))
+    assert coordinator.actor_sync(other).allowance == 10
+    coordinator.actor_sync(other._replace(steps=10))
+    assert not coordinator.steps_used_up()
+    make().run()
+    assert coordinator.steps_used_up()  # else the learner would wait for ever

@@ -15,7 +15,7 @@ from acme_agents.core import errors
 from acme_agents.experiments import Experiment, registry
 from acme_agents.launch import commands
 from acme_agents.launch.benchmark import plan, scheduling, suites, validation
-from acme_agents.launch.main import _experiment, _with_config
+from acme_agents.launch import parsing
 from tests.launch.benchmark import made
 
 
@@ -131,8 +131,8 @@ def test_a_run_is_what_train_would_run() -> None:
     (run,) = planned.runs()
     began, (command, agent, *flags) = scheduling._command(planned, pathlib.Path("nowhere"), run, ())
     assert (began, command, agent) == ("started", "train", "mpo")
-    typed = _with_config(commands.Train, registry.load("mpo").Config())
-    assert _experiment("mpo", tyro.cli(typed, args=flags)) == validation.make_experiment(planned, run)
+    typed = parsing.with_config(commands.Train, registry.load("mpo").Config())
+    assert parsing.to_experiment("mpo", tyro.cli(typed, args=flags)) == validation.make_experiment(planned, run)
     assert isinstance(validation.make_experiment(planned, run), Experiment)
 
 
