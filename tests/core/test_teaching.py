@@ -119,7 +119,7 @@ def test_a_run_teaches_by_its_policy_and_its_critic(tmp_path, name):
     experiment = Experiment(name, "probe:reach", config=module.Config(**SMALL))
     with run_dir_lib.opened(tmp_path, experiment, "in-process", Options(), resume=False):
         pass
-    spec, agent = experiment.environment_spec(), making.make_agent(experiment)
+    spec, agent = experiment.environment_spec(), module.make(experiment.config)
     state = agent.learner(spec).init(jax.random.PRNGKey(1))
     teacher = making.teacher(tmp_path)
     observation = jnp.zeros((3, *spec.observation.shape))

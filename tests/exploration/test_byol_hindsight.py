@@ -142,6 +142,7 @@ def test_a_trained_critic_measures_what_z_says_of_the_state(copies, low, high):
     assert low < found < high
 
 
+@pytest.mark.slow
 def test_noise_is_not_paid_for_in_hindsight():
     """Observed is a coin: BYOL-Explore goes on being surprised, and in hindsight it is explained."""
     rng, valid, found = np.random.default_rng(0), jnp.ones((16, 6), bool), {}

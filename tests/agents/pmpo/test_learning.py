@@ -49,7 +49,7 @@ def _trained(learner, num_updates, batches):
 BATCHES = jax.tree.map(lambda *x: jnp.stack(x), *[_batch(seed) for seed in range(4)])
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_accepting_all_of_the_data_is_behaviour_cloning_and_crr_all_bit_for_bit():
     """alpha 1 and beta 0; the critic learns beside the policy, as CRR's does, and where it chooses this is not so."""
     shared = {"policy_layers": (16, 16)}

@@ -13,9 +13,8 @@ import tyro
 from acme_agents import environments
 from acme_agents.core import errors
 from acme_agents.experiments import Experiment, registry
-from acme_agents.launch import commands
+from acme_agents.launch import commands, parsing
 from acme_agents.launch.benchmark import plan, scheduling, suites, validation
-from acme_agents.launch import parsing
 from tests.launch.benchmark import made
 
 
