@@ -100,6 +100,8 @@ def _listed(path: pathlib.Path) -> Listed:
     agent = f"{config['agent']} around {base['agent']}" if base else str(config["agent"])
     steps, updates = (_newest(tables, column) for column in ("actor_steps", "learner_steps"))
     limits = config.get("max_steps"), config.get("max_updates")
+    if config.get("cycles"):  # Its deployments' steps are in runs of their own.
+        limits = None, config["offline_updates"] + config["cycles"] * config["cycle_updates"]
     returns = tables.get("evaluator", {}).get("episode_return", np.empty(0))
     return Listed(
         path,

@@ -37,6 +37,8 @@ def test_runs_are_found_at_any_depth_with_state_progress_return_and_speed(tmp_pa
     held = _make(tmp_path / "going", 990.0, 2, agent="rnd", base={"agent": "ppo", "config": {}})
     _make(tmp_path / "seeds", 0.0, 0, checkpoint=False)
     _make(tmp_path / "seeds" / "seed-3", 600.0, 1)
+    cycles = {"cycles": 3, "cycle_updates": 40, "offline_updates": 5, "max_steps": None}
+    _make(tmp_path / "in cycles", 550.0, 5, **cycles)
     broken = _make(tmp_path / "broken", 500.0, 1)
     (broken / "actor.csv").write_text("actor_steps,learner_steps\n1\n")
     (tmp_path / "other").mkdir()
@@ -48,6 +50,7 @@ def test_runs_are_found_at_any_depth_with_state_progress_return_and_speed(tmp_pa
         ("done", "finished"),
         ("deep/stopped", "stopped"),
         ("seeds/seed-3", "stopped"),
+        ("in cycles", "finished"),
         ("begun", "begun"),
         ("broken", "damaged"),
     ]
