@@ -311,9 +311,9 @@ def _plot(
         for value, name in ((np.mean(returns), "data's mean"), (np.max(returns), "data's best")):
             bottom.axhline(value, color="0.6", linewidth=0.8, linestyle="--")
             bottom.text(len(options.methods) - 0.6, value, name, fontsize=7, color="0.4", ha="right", va="bottom")
-        top.set(title=task, xlabel="updates", yscale="symlog")
+        top.set(title=task, xlabel="updates", yscale="symlog", ylim=(None, 3 * _HIGHEST))  # room for words
         bottom.set_xticks(range(len(options.methods)), options.methods, rotation=45, fontsize=8)
-        bottom.set(xlim=(-0.5, len(options.methods) - 0.5), ylim=(0, None))
+        bottom.set(xlim=(-0.5, len(options.methods) - 0.5), ylim=(0, 1.08 * max(bottom.get_ylim())))
     axes[0, 0].set_ylabel("value of the data's actions")
     axes[1, 0].set_ylabel("return")
     handles = [pyplot.Line2D([], [], color=f"C{i}", label=method) for i, method in enumerate(options.methods)]
