@@ -16,9 +16,9 @@ demo: setup ## train MPO on cartpole with two actor processes, then plot its lea
 	.venv/bin/acme-agents train mpo --run-dir $(DEMO_DIR) $(DEMO_FLAGS)
 	.venv/bin/acme-agents plot $(DEMO_DIR) --output $(DEMO_DIR)/learning_curve.png
 
-# Three files of tests at a time, in the order in which tests/conftest.py puts them: on two cores, since a test of
-# processes waits for half of its time, and one on several hosts for most of it.
-BESIDE := -n 3 --dist loadfile --no-loadscope-reorder
+# Two files of tests at a time, in the order in which tests/conftest.py puts them. With three at a time on two cores each
+# test takes more CPU, and the whole is hardly shorter.
+BESIDE := -n 2 --dist loadfile --no-loadscope-reorder
 
 test: lint ## lint, then every test, the slow ones included: what CI runs
 	$(PYTHON) -m pytest $(BESIDE) $(PYTEST_FLAGS)
