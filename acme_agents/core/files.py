@@ -1,5 +1,6 @@
-"""Files that are whole whenever somebody reads them."""
+"""Files that are whole whenever somebody reads them, and where those go that can be made again."""
 
+import os
 import pathlib
 
 
@@ -14,3 +15,9 @@ def write_whole(path: pathlib.Path, text: str) -> None:
     partial = path.with_name(f"{path.name}.partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
+
+
+def user_cache() -> pathlib.Path:
+    """The project's directory in the user's cache directory; raises RuntimeError where there is no home directory."""
+    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(base) / "acme_agents"

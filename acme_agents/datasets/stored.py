@@ -25,7 +25,7 @@ import jax
 import numpy as np
 from absl import logging
 
-from acme_agents.core import types
+from acme_agents.core import files, types
 from acme_agents.datasets import checks, loading
 
 _VERSION = 1  # of the files' layout
@@ -110,7 +110,7 @@ def store(
     """
     path = loading.locate(pathlib.Path(path))
     identity = _identity(path, spec, selection)
-    base = _default_directory() if directory is None else directory
+    base = files.user_cache() / "datasets" if directory is None else directory
     final = base / f"{re.sub(r'[^A-Za-z0-9.-]', '_', path.name)[:40]}-{_digest([str(path), *identity['of']])}"
     try:
         with _locked(final):
@@ -211,11 +211,6 @@ def _identity(path: pathlib.Path, spec: types.EnvironmentSpec, selection: loadin
 
 def _digest(parts: list[str]) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-
-
-def _default_directory() -> pathlib.Path:
-    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    return pathlib.Path(base) / "acme_agents" / "datasets"
 
 
 @contextlib.contextmanager

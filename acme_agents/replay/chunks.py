@@ -68,9 +68,9 @@ def empty(steps: Step) -> Chunk:
     return Chunk(zeros(steps), **dict.fromkeys(Chunk._fields[1:], np.int64(0)))
 
 
-def nbytes(steps: Step) -> int:
-    """Bytes of one step."""
-    return sum(array.nbytes for array in jax.tree.leaves(zeros(steps)))
+def nbytes(spec: Any) -> int:
+    """Bytes of the arrays of a spec: of one step, or of one item."""
+    return sum(np.dtype(s.dtype).itemsize * int(np.prod(s.shape)) for s in jax.tree.leaves(spec))
 
 
 def check(steps: Step, observation: Any) -> None:

@@ -54,13 +54,7 @@ class Ring:
         self._exponent = replay.priority_exponent
         priorities = priorities_lib.make(self._num_places) if self._exponent else ()
         self.priorities: Any = computing.replicate(priorities, num_devices)
-
-        def zeros(number: int, spec: Any) -> Any:
-            return jax.tree.map(lambda s: jnp.zeros((number, *s.shape), s.dtype), spec)
-
-        item_rows = jnp.zeros(self._num_places, jnp.int32)
-        rows = Rows(zeros(self._num_rows, steps), item_rows, zeros(self._num_places, experience.item_spec(steps)))
-        state = RingState(rows, oldest=jnp.int32(0), size=jnp.int32(0))
+        state = empty(steps, experience, self._num_rows, self._num_places)
         self.state: RingState = computing.replicate(state, num_devices)
 
     @property
@@ -116,9 +110,27 @@ class Ring:
 
 def num_bytes(steps: Step, replay: ReplaySpec) -> int:
     """Bytes that a ring of `max_size` items takes."""
-    spec = replay.experience.item_spec(steps)
-    per_item = 4 + sum(np.dtype(s.dtype).itemsize * int(np.prod(s.shape)) for s in jax.tree.leaves(spec))
+    per_item = 4 + chunks.nbytes(replay.experience.item_spec(steps))
     return num_rows(replay) * chunks.nbytes(steps) + replay.max_size * per_item
+
+
+def empty(steps: Step, experience: Experience, num_rows: int, num_places: int) -> RingState:
+    """A ring with room for rows and for items, and nothing in it.
+
+    Args:
+      steps: `chunks.step_spec` of the agent and the environment.
+      experience: the kind of the items.
+      num_rows: rows that there is room for.
+      num_places: items that there is room for.
+    """
+
+    def zeros(number: int, spec: Any) -> Any:
+        return jax.tree.map(lambda s: jnp.zeros((number, *s.shape), s.dtype), spec)
+
+    rows = Rows(
+        zeros(num_rows, steps), jnp.zeros(num_places, jnp.int32), zeros(num_places, experience.item_spec(steps))
+    )
+    return RingState(rows, oldest=jnp.int32(0), size=jnp.int32(0))
 
 
 def from_trajectories(steps: Step, trajectories: Sequence[Trajectory], experience: Experience) -> RingState:

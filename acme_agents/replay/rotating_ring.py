@@ -24,7 +24,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from acme_agents.core import computing, errors
@@ -100,7 +99,7 @@ class RotatingRing(Dataset):
           UserError: that is too little memory.
         """
         self._replay, self._stored, self._seed = replay, stored, seed
-        item_bytes = _nbytes(replay.experience.item_spec(steps)) + 4 + (8 if replay.priority_exponent else 0)
+        item_bytes = chunks.nbytes(replay.experience.item_spec(steps)) + 4 + (8 if replay.priority_exponent else 0)
         per_row = chunks.nbytes(steps) + item_bytes  # A row begins at most one item.
         most_rows = max(min(memory // _BLOCKS, _MOST_BYTES) // per_row, 2 * replay.experience.layout.num_rows)
         self._blocks = _cut(stored.lengths, stored.num_rows, most_rows, replay.experience)
@@ -125,16 +124,7 @@ class RotatingRing(Dataset):
         self._exponent = replay.priority_exponent
         priorities = priorities_lib.make(self.capacity) if self._exponent else ()
         self.priorities: Any = computing.replicate(priorities, num_devices)
-
-        def zeros(number: int, spec: Any) -> Any:
-            return jax.tree.map(lambda s: jnp.zeros((number, *s.shape), s.dtype), spec)
-
-        rows = Rows(
-            zeros(self._num_slots * self._block_rows, steps),
-            jnp.zeros(self.capacity, jnp.int32),
-            zeros(self.capacity, replay.experience.item_spec(steps)),
-        )
-        state = RingState(rows, oldest=jnp.int32(0), size=jnp.int32(0))
+        state = ring.empty(steps, replay.experience, self._num_slots * self._block_rows, self.capacity)
         self.state: RingState = computing.replicate(state, num_devices)
         self._reader = concurrent.futures.ThreadPoolExecutor(1, "dataset")
         self._reading: collections.deque[concurrent.futures.Future[Rows]] = collections.deque()
@@ -258,11 +248,7 @@ class RotatingRing(Dataset):
 
 def num_bytes(steps: Step, replay: ReplaySpec, num_rows: int) -> int:
     """Bytes that the ring takes with all rows of a dataset in it, about."""
-    return num_rows * (chunks.nbytes(steps) + _nbytes(replay.experience.item_spec(steps)) + 4)
-
-
-def _nbytes(spec: Any) -> int:
-    return sum(np.dtype(s.dtype).itemsize * int(np.prod(s.shape)) for s in jax.tree.leaves(spec))
+    return num_rows * (chunks.nbytes(steps) + chunks.nbytes(replay.experience.item_spec(steps)) + 4)
 
 
 def _cut(lengths: np.ndarray, num_rows: int, most_rows: int, experience: Experience) -> list[_Block]:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from acme_agents.core.experience import Experience, Layout, Rows
+from acme_agents.core.experience import Experience, Layout
 from acme_agents.core.interfaces import ReplaySpec
 from acme_agents.core.types import Array, Step
 from acme_agents.replay import priorities as priorities_lib
@@ -87,19 +87,11 @@ def make(steps: Step, replay: ReplaySpec, num_envs: int) -> Stream:
     """
     sizes = layouts(replay, num_envs)
 
-    def zeros(number: int, spec: Any) -> Any:
-        return jax.tree.map(lambda s: jnp.zeros((number, *s.shape), s.dtype), spec)
-
     def counts(*shape: int) -> Array:
         return jnp.zeros(shape, jnp.int32)
 
-    rows = Rows(
-        zeros(sizes.num_rounds * num_envs, steps),
-        counts(replay.max_size),
-        zeros(replay.max_size, replay.experience.item_spec(steps)),
-    )
     return Stream(
-        ring=RingState(rows, counts(), counts()),
+        ring=ring.empty(steps, replay.experience, sizes.num_rounds * num_envs, replay.max_size),
         priorities=priorities_lib.make(replay.max_size) if replay.priority_exponent else (),
         round=counts(),
         first=counts(num_envs),

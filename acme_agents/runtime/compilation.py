@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any
 
-from acme_agents.core import errors
+from acme_agents.core import errors, files
 
 OFF = "off"
 
@@ -79,9 +79,8 @@ def _set(path: pathlib.Path | None) -> pathlib.Path | None:
 
 def _default_directory() -> pathlib.Path:
     """A directory for machines like this one: the cache holds machine code, and different machines may share a home."""
-    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     machine = hashlib.sha256(_processor().encode()).hexdigest()[:12]
-    return pathlib.Path(base) / "acme_agents" / f"jaxlib-{importlib.metadata.version('jaxlib')}-{machine}"
+    return files.user_cache() / f"jaxlib-{importlib.metadata.version('jaxlib')}-{machine}"
 
 
 def _processor() -> str:
